@@ -1,0 +1,1 @@
+"""Sortscope: a transformer that taught itself to sort, and the tools to take it apart."""

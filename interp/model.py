@@ -1,0 +1,251 @@
+"""The sort transformer: a real ``HookedTransformer`` that knows the task's layout.
+
+    model = SortTransformer(ModelConfig(), seed=0)
+    batch = model.task.encode([[3, 1, 1]])
+    logits, cache = model.run_with_cache(batch.tokens)
+    cache["blocks.1.attn.hook_pattern"]         # [batch, head, query, key]
+
+It differs from its parent in four ways, each needed by the task:
+
+- padding is never attended to, without the caller passing a mask;
+- positions are absolute: left padding takes up positions (the parent shifts them away);
+- blocks may normalise after the residual sum (post-norm), under the same hook names;
+- what cannot be right is refused: unknown tokens, too long a sequence, padding inside a list.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens import HookedTransformer, HookedTransformerConfig
+from transformer_lens.components import Embed, PosEmbed, TransformerBlock
+
+from interp.config import ModelConfig
+from interp.errors import UserError
+from interp.seeds import stream
+from interp.task import D_VOCAB, D_VOCAB_OUT, PAD, TOKEN_LABELS, SortTask
+
+
+class SortTransformer(HookedTransformer):
+    """A decoder-only transformer for :class:`SortTask`, with a hook on every activation.
+
+    ``run_with_cache``, ``run_with_hooks``, ``add_hook``, ``past_kv_cache`` and ``ActivationCache``
+    behave as they do for any ``HookedTransformer``. Tokens are [batch, pos], laid out as in
+    :mod:`interp.task`; a prefix of the full sequence is fine. Logits are [batch, pos, 12].
+    """
+
+    def __init__(
+        self, config: ModelConfig, seed: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        with warnings.catch_warnings():
+            # True, and settled: we stay below transformer-lens 4 (see pyproject.toml).
+            warnings.filterwarnings("ignore", "HookedTransformer is deprecated", DeprecationWarning)
+            super().__init__(_hooked_config(config), move_to_device=False)
+        self.config = config
+        self.embed = _TokenEmbed(self.cfg, config.embed_bias)
+        self.pos_embed = _AbsolutePosEmbed(self.cfg, config)
+        if config.norm == "post":
+            blocks = [_PostNormBlock(self.cfg, layer) for layer in range(config.n_layers)]
+            self.blocks = nn.ModuleList(blocks)
+            self.ln_final = nn.Identity()
+        self.setup()  # name the hook points of the modules put in above
+        initialise(self, seed)
+        self.to(torch.device(device), print_details=False)
+
+    @property
+    def task(self) -> SortTask:
+        return self.config.task
+
+    @property
+    def W_E(self) -> Float[Tensor, "d_vocab d_model"]:
+        """The effective embedding: what a token adds to the stream, any bias included."""
+        return self.embed.effective()
+
+    def forward(
+        self,
+        input: Int[Tensor, "batch pos"] | Float[Tensor, "batch pos d_model"],
+        *args: Any,
+        tokens: Int[Tensor, "batch pos"] | None = None,
+        start_at_layer: int | None = None,
+        attention_mask: Int[Tensor, "batch pos"] | None = None,
+        past_kv_cache: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As ``HookedTransformer.forward``, with the padding masked by itself.
+
+        From a residual stream (``start_at_layer``), pass the ``tokens`` it belongs to.
+
+        Raises:
+            UserError: for tokens that this model cannot be given.
+        """
+        if start_at_layer is None:
+            tokens = self._checked_tokens(input, past_kv_cache)
+        elif tokens is None and attention_mask is None:
+            raise UserError(
+                "starting from a residual stream needs tokens=... as well: "
+                "without them left padding would be attended to"
+            )
+        if attention_mask is None:
+            attention_mask = (tokens != PAD).int()
+        return super().forward(
+            input,
+            *args,
+            tokens=tokens if start_at_layer is not None else None,
+            start_at_layer=start_at_layer,
+            attention_mask=attention_mask,
+            past_kv_cache=past_kv_cache,
+            **kwargs,
+        )
+
+    def _checked_tokens(self, tokens: Any, past_kv_cache: Any) -> Int[Tensor, "batch pos"]:
+        if not isinstance(tokens, Tensor) or tokens.is_floating_point():
+            raise UserError(
+                f"the input must be a tensor of tokens [batch, pos], not {type(tokens).__name__}; "
+                "model.task.encode([[3, 1, 4]]).tokens makes one"
+            )
+        if tokens.ndim == 1:
+            tokens = tokens[None]
+        past = 0 if past_kv_cache is None else past_kv_cache[0].past_keys.shape[1]
+        if past + tokens.shape[1] > self.task.n_ctx:
+            raise UserError(
+                f"the sequence has {past + tokens.shape[1]} positions; this model takes at most "
+                f"{self.task.n_ctx} (lists of 1 to {self.task.max_len} digits, "
+                f"{self.task.n_blanks} blanks)"
+            )
+        if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= D_VOCAB):
+            wrong = tokens[(tokens < 0) | (tokens >= D_VOCAB)][0].item()
+            raise UserError(
+                f"{wrong} is no token: digits are 0 to 9, then "
+                + ", ".join(f"{i} = {TOKEN_LABELS[i]}" for i in range(10, D_VOCAB))
+            )
+        real = tokens != PAD
+        if ((~real[:, :-1] & real[:, 1:]).sum(1) > 1 - real[:, 0].int()).any():
+            raise UserError(
+                "padding in the middle of a sequence: PAD may only precede the list or follow the "
+                "answer; model.task.encode lays lists out"
+            )
+        return tokens
+
+
+def _hooked_config(config: ModelConfig) -> HookedTransformerConfig:
+    return HookedTransformerConfig(
+        n_layers=config.n_layers,
+        d_model=config.d_model,
+        n_ctx=config.task.n_ctx,
+        n_heads=config.n_heads,
+        d_head=config.d_head,
+        d_mlp=config.d_mlp,
+        d_vocab=D_VOCAB,
+        d_vocab_out=D_VOCAB_OUT,
+        act_fn="relu",
+        eps=config.ln_eps,
+        normalization_type=None if config.norm == "none" else "LN",
+        positional_embedding_type="standard",
+        attention_dir="causal",
+        default_prepend_bos=False,
+        init_weights=False,
+        device="cpu",
+    )
+
+
+class _TokenEmbed(Embed):
+    """A table of embeddings, optionally with the bias of the published Linear embedding."""
+
+    def __init__(self, cfg: HookedTransformerConfig, bias: bool) -> None:
+        super().__init__(cfg)
+        self.b_E = nn.Parameter(torch.zeros(cfg.d_model)) if bias else None
+
+    def effective(self) -> Float[Tensor, "d_vocab d_model"]:
+        return self.W_E if self.b_E is None else self.W_E + self.b_E
+
+    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        return self.effective()[tokens]
+
+
+class _AbsolutePosEmbed(PosEmbed):
+    """Position p gets row p, whatever is masked; an offset is already in the table."""
+
+    def __init__(self, cfg: HookedTransformerConfig, config: ModelConfig) -> None:
+        super().__init__(cfg)
+        if config.positions == "sinusoidal":
+            del self.W_pos
+            table = sinusoids(config.task.position_ids(), config.d_model)
+            self.register_buffer("W_pos", table, persistent=False)  # the config says it all
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        past_kv_pos_offset: int = 0,
+        attention_mask: Int[Tensor, "batch all_pos"] | None = None,
+    ) -> Float[Tensor, "batch pos d_model"]:
+        n_lists, n_pos = tokens.shape
+        rows = self.W_pos[past_kv_pos_offset : past_kv_pos_offset + n_pos]
+        return rows.expand(n_lists, n_pos, -1).clone()
+
+
+def sinusoids(positions: Int[Tensor, " pos"], d_model: int) -> Float[Tensor, "pos d_model"]:
+    """Fixed position embeddings of Vaswani et al. 2017: sines and cosines interleaved."""
+    rates = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))
+    angles = positions[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # [pos, d_model]
+
+
+class _PostNormBlock(TransformerBlock):
+    """``x = ln1(x + attn(x)); x = ln2(x + mlp(x))``, as in ``nn.TransformerEncoderLayer``.
+
+    Hook names are the parent's. ``hook_resid_mid`` and ``hook_resid_post`` are *after* their
+    LayerNorm; ``hook_attn_out`` and ``hook_mlp_out`` are what is added before it.
+    """
+
+    def forward(
+        self,
+        resid_pre: Float[Tensor, "batch pos d_model"],
+        shortformer_pos_embed: Tensor | None = None,
+        past_kv_cache_entry: Any = None,
+        attention_mask: Int[Tensor, "batch all_pos"] | None = None,
+    ) -> Float[Tensor, "batch pos d_model"]:
+        resid_pre = self.hook_resid_pre(resid_pre)
+        per_head = resid_pre[:, :, None].expand(-1, -1, self.cfg.n_heads, -1)
+        if self.cfg.use_split_qkv_input:
+            inputs = [
+                hook(per_head.clone())
+                for hook in (self.hook_q_input, self.hook_k_input, self.hook_v_input)
+            ]
+        else:
+            attn_in = self.hook_attn_in(per_head.clone()) if self.cfg.use_attn_in else resid_pre
+            inputs = [attn_in] * 3
+        attn_out = self.attn(
+            *inputs, past_kv_cache_entry=past_kv_cache_entry, attention_mask=attention_mask
+        )
+        attn_out = self.hook_attn_out(attn_out)
+        resid_mid = self.hook_resid_mid(self.ln1(resid_pre + attn_out))
+        mlp_in = self.hook_mlp_in(resid_mid.clone()) if self.cfg.use_hook_mlp_in else resid_mid
+        mlp_out = self.hook_mlp_out(self.mlp(mlp_in))
+        return self.hook_resid_post(self.ln2(resid_mid + mlp_out))
+
+
+def initialise(model: SortTransformer, seed: int) -> None:
+    """Fresh weights: matrices normal with standard deviation 0.8 / sqrt(d_model), biases zero.
+
+    The scale is ``HookedTransformer``'s own for small models, except that tokens embed with a
+    standard deviation of 1: beside sinusoids, whose root mean square is 0.7, the small scale
+    drowns them, and learning starts hundreds of steps later. PAD embeds to zero. Each parameter has
+    a stream of its own, so that models of one seed share what they have in common.
+    """
+    small = 0.8 / math.sqrt(model.cfg.d_model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            kind = name.rsplit(".", 1)[-1]
+            if kind == "w":  # a LayerNorm's gain
+                parameter.fill_(1.0)
+            elif kind.startswith("b"):
+                parameter.zero_()
+            else:
+                std = 1.0 if kind == "W_E" else small
+                parameter.normal_(0.0, std, generator=stream("init", seed, name))
+        model.embed.W_E[PAD] = 0.0

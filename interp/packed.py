@@ -1,0 +1,211 @@
+"""The same forward pass, without the work that nothing reads.
+
+``SortTransformer.forward`` computes all 146 positions, with a hook on everything. To train or to
+score thousands of lists that is mostly waste, and :func:`packed_logits` leaves out what cannot
+change the result:
+
+- padding: lists of similar length are run together, cut to the longest (``length_sorted``);
+- the rows of the last layer that no scored output reads (only their keys and values are used);
+- the MLP's intermediate results in main memory: it runs in blocks that stay in the cache.
+
+The logits equal those of the model to rounding, and so do the gradients; the tests hold both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from interp.model import SortTransformer
+from interp.task import PAD, SortBatch, SortTask
+
+_BLOCK_ROWS = 256  # rows of the MLP at a time: 256 x 2048 floats are 2 MB, about a core's cache
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Inverted dropout where ``nn.TransformerEncoderLayer`` has it, from a stream of its own."""
+
+    p: float
+    generator: torch.Generator
+
+    def __call__(self, x: Tensor) -> Tensor:
+        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        return x * keep.div_(1 - self.p)
+
+
+def length_sorted(batch: SortBatch, n_parts: int) -> Iterator[Int[Tensor, " some"]]:
+    """Indices of ``batch`` in ``n_parts`` groups of similar length, longest first."""
+    order = batch.lengths.argsort(descending=True, stable=True)
+    yield from (part for part in order.tensor_split(n_parts) if len(part))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The positions that a group of lists needs: from its longest list to its last output row."""
+
+    task: SortTask
+    longest: int
+    first_row: int  # the first scored position: SEP, or the first output row
+
+    @property
+    def start(self) -> int:
+        return self.task.max_len - self.longest
+
+    @property
+    def stop(self) -> int:
+        return self.task.first_output_row + self.longest
+
+    @property
+    def rows(self) -> slice:
+        """The scored rows within the full sequence."""
+        return slice(self.first_row, self.stop)
+
+
+def window(task: SortTask, batch: SortBatch, digits_only: bool = False) -> Window:
+    """What to compute for ``batch``; ``digits_only`` leaves out the rows that predict BLANK."""
+    first = task.first_output_row if digits_only else task.sep_pos
+    return Window(task, int(batch.lengths.max()), first)
+
+
+def packed_logits(
+    model: SortTransformer,
+    tokens: Int[Tensor, "batch pos"],
+    view: Window,
+    dropout: Dropout | None = None,
+    blocked: Bool[Tensor, "query key"] | None = None,
+) -> Float[Tensor, "batch row d_vocab_out"]:
+    """Logits at ``view.rows`` of full sequences, equal to ``model(tokens)[:, view.rows]``.
+
+    Args:
+        tokens: full sequences, none longer than ``view.longest``.
+        dropout: applied where the published model has it; None computes the model itself.
+        blocked: [n_ctx, n_ctx], True where a query may not attend to a key, on top of the model's
+            own mask; used in every layer.
+    """
+    config = model.config
+    tokens = tokens[:, view.start : view.stop]
+    allowed = _attention_mask(tokens, view, blocked)
+    x = model.embed.effective()[tokens] + model.pos_embed.W_pos[view.start : view.stop]
+    x = dropout(x) if dropout else x
+    for layer, block in enumerate(model.blocks):
+        # Before the last layer every position is read by a later one; in it only scored rows are.
+        skipped = view.first_row - view.start if layer == config.n_layers - 1 else 0
+        x = _block(x, block, config.norm, allowed[:, :, skipped:], skipped, dropout)
+    if config.norm == "pre":
+        x = _layer_norm(x, model.ln_final)
+    x = x[:, x.shape[1] - (view.stop - view.first_row) :]
+    return F.linear(x, model.unembed.W_U.T, model.unembed.b_U)
+
+
+def _attention_mask(
+    tokens: Int[Tensor, "batch here"], view: Window, blocked: Bool[Tensor, "query key"] | None
+) -> Bool[Tensor, "batch 1 here here"]:
+    size = tokens.shape[1]
+    causal = torch.ones(size, size, dtype=torch.bool, device=tokens.device).tril()
+    if blocked is not None:
+        causal = causal & ~blocked[view.start : view.stop, view.start : view.stop]
+    # A padded row sees itself: softmax over nothing would be NaN, and nothing reads that row.
+    own = torch.eye(size, dtype=torch.bool, device=tokens.device)
+    return ((causal & (tokens != PAD)[:, None, :]) | own)[:, None]
+
+
+def _layer_norm(x: Tensor, norm: torch.nn.Module) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], norm.w, norm.b, norm.eps)
+
+
+def _block(
+    x: Float[Tensor, "batch here d_model"],
+    block: torch.nn.Module,
+    norm: str,
+    allowed: Bool[Tensor, "batch 1 row here"],
+    skipped: int,
+    dropout: Dropout | None,
+) -> Float[Tensor, "batch row d_model"]:
+    """One block, for the rows after the first ``skipped``."""
+    drop = dropout or (lambda y: y)
+    y = _layer_norm(x, block.ln1) if norm == "pre" else x
+    x = x[:, skipped:] + drop(_attention(y, block.attn, allowed, skipped, dropout))
+    x = _layer_norm(x, block.ln1) if norm == "post" else x
+    y = _layer_norm(x, block.ln2) if norm == "pre" else x
+    x = x + drop(_mlp(y, block.mlp, dropout))
+    return _layer_norm(x, block.ln2) if norm == "post" else x
+
+
+def _attention(
+    x: Float[Tensor, "batch here d_model"],
+    attn: torch.nn.Module,
+    allowed: Bool[Tensor, "batch 1 row here"],
+    skipped: int,
+    dropout: Dropout | None,
+) -> Float[Tensor, "batch row d_model"]:
+    n_heads, _, d_head = attn.W_Q.shape
+
+    def project(y: Tensor, weight: Tensor, bias: Tensor) -> Float[Tensor, "batch head pos d_head"]:
+        flat = weight.transpose(1, 2).reshape(n_heads * d_head, -1)
+        return F.linear(y, flat, bias.flatten()).unflatten(-1, (n_heads, d_head)).transpose(1, 2)
+
+    query = project(x[:, skipped:], attn.W_Q, attn.b_Q) / math.sqrt(d_head)
+    key, value = project(x, attn.W_K, attn.b_K), project(x, attn.W_V, attn.b_V)
+    scores = (query @ key.transpose(-1, -2)).masked_fill(~allowed, -torch.inf)
+    pattern = scores.softmax(-1)
+    pattern = dropout(pattern) if dropout else pattern
+    z = (pattern.to(value.dtype) @ value).transpose(1, 2).flatten(2)  # [batch, row, head * d_head]
+    return F.linear(z, attn.W_O.reshape(n_heads * d_head, -1).T, attn.b_O)
+
+
+def _mlp(
+    x: Float[Tensor, "batch row d_model"], mlp: torch.nn.Module, dropout: Dropout | None
+) -> Float[Tensor, "batch row d_model"]:
+    if dropout is None and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        flat = _BlockedMLP.apply(x.flatten(0, 1), mlp.W_in, mlp.b_in, mlp.W_out, mlp.b_out)
+        return flat.unflatten(0, x.shape[:2])
+    hidden = F.relu(F.linear(x, mlp.W_in.T, mlp.b_in))
+    hidden = dropout(hidden) if dropout else hidden
+    return F.linear(hidden, mlp.W_out.T, mlp.b_out)
+
+
+class _BlockedMLP(torch.autograd.Function):
+    """ReLU MLP, forward and backward, in blocks of rows that stay in the processor's cache.
+
+    Backward recomputes nothing: it keeps the hidden activations. Sums over rows are made block by
+    block, so results differ from one large product by rounding only.
+    """
+
+    @staticmethod
+    def forward(ctx, x, w_in, b_in, w_out, b_out):  # type: ignore[no-untyped-def]
+        hidden = torch.empty(len(x), w_in.shape[1])
+        out = torch.empty_like(x)
+        for rows in _blocks(len(x)):
+            h = torch.addmm(b_in, x[rows], w_in, out=hidden[rows]).relu_()
+            torch.addmm(b_out, h, w_out, out=out[rows])
+        ctx.save_for_backward(x, hidden, w_in, w_out)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        x, hidden, w_in, w_out = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_x, grad_in = torch.empty_like(x), torch.zeros_like(w_in)
+        grad_out, grad_b = torch.zeros(w_out.shape[1], w_out.shape[0]), torch.zeros(w_in.shape[1])
+        scratch = torch.empty(min(_BLOCK_ROWS, len(x)), w_in.shape[1])
+        for rows in _blocks(len(x)):
+            g, h = grad[rows], hidden[rows]
+            back = torch.mm(g, w_out.T, out=scratch[: len(g)])
+            back = torch.ops.aten.threshold_backward.grad_input(back, h, 0, grad_input=back)
+            grad_out.addmm_(g.T, h)
+            grad_in.addmm_(x[rows].T, back)
+            grad_b += back.sum(0)
+            torch.mm(back, w_in.T, out=grad_x[rows])
+        return grad_x, grad_in, grad_b, grad_out.T, grad.sum(0)
+
+
+def _blocks(n_rows: int) -> Iterator[slice]:
+    for start in range(0, n_rows, _BLOCK_ROWS):
+        yield slice(start, min(start + _BLOCK_ROWS, n_rows))

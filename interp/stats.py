@@ -1,0 +1,94 @@
+"""Intervals: every rate that is reported comes with one, and with its n."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interp.seeds import stream
+
+_Z95 = 1.959963984540054  # 97.5th percentile of the standard normal
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval and the number of independent things it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, float | int]:
+        return asdict(self)
+
+    def percent(self, digits: int = 1) -> str:
+        """``97.5 % [96.1, 98.4]``"""
+        value, low, high = (100 * x for x in (self.value, self.low, self.high))
+        return f"{value:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def wilson(successes: int, n: int) -> Estimate:
+    """A share of ``n`` independent trials, with the Wilson score interval (Wilson 1927).
+
+    Raises:
+        ValueError: if there are no trials, or more successes than trials.
+    """
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"{successes} of {n} is not a share")
+    share, z2 = successes / n, _Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    # At 0 and at n the interval touches the end exactly; rounding must not push it past.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return Estimate(share, low, high, n)
+
+
+def clustered_rate(
+    right: Bool[Tensor, "batch row"], counted: Bool[Tensor, "batch row"], seed: int = 0
+) -> Estimate:
+    """A share of rows, with a percentile bootstrap over lists: rows of one list go together.
+
+    ``n`` is the number of lists, the independent units. With no mistake at all a bootstrap cannot
+    see how rare mistakes are; the rule of three (3 / n lists) then bounds the low end, and the
+    high end of a share with no success.
+    """
+    rights, totals = (right & counted).sum(1).double(), counted.sum(1).double()
+    n, share = len(totals), float(rights.sum() / totals.sum())
+    if share in (0.0, 1.0):
+        slack = min(1.0, 3 / n)
+        return Estimate(share, share and 1 - slack, share or slack, n)
+    draws = _resample(torch.stack([rights, totals], 1), seed)
+    low, high = _percentiles(draws[:, 0] / draws[:, 1])
+    return Estimate(share, low, high, n)
+
+
+def bootstrap_mean(values: Float[Tensor, " n"], seed: int = 0) -> Estimate:
+    """The mean of independent values with a 95 % percentile bootstrap interval (Efron 1979)."""
+    values = values.double()
+    if len(values) == 0:
+        raise ValueError("the mean of nothing")
+    low, high = _percentiles(_resample(values[:, None], seed)[:, 0] / len(values))
+    return Estimate(float(values.mean()), low, high, len(values))
+
+
+def _resample(values: Float[Tensor, "n k"], seed: int, draws: int = 1000) -> Float[Tensor, "d k"]:
+    """Sums over ``draws`` resamples, as multinomial counts: never draws x n values at once."""
+    generator = stream("bootstrap", seed)
+    n = len(values)
+    sums = []
+    for _ in range(draws):
+        index = torch.randint(n, (n,), generator=generator)
+        counts = torch.bincount(index, minlength=n).double()
+        sums.append(counts @ values)
+    return torch.stack(sums)
+
+
+def _percentiles(draws: Float[Tensor, " d"]) -> tuple[float, float]:
+    low, high = draws.quantile(torch.tensor([0.025, 0.975], dtype=draws.dtype)).tolist()
+    return low, high

@@ -1,0 +1,290 @@
+"""The task: sort a list of digits, with meaningless BLANK tokens before the answer.
+
+With a maximum length of 4 and 5 blanks, the list 3,1,1 is the 14 tokens
+
+    position   0    1 2 3   4    5  6  7  8  9    10 11 12  13
+    token      PAD  3 1 1   SEP  _  _  _  _  _    1  1  3   PAD
+    region     pad  digits  sep  blanks      last outputs   pad
+
+Digits are right-aligned before SEP. Position p predicts the token at p + 1: SEP and the blanks
+but the last must predict BLANK, and the *first output row* (the last blank, or SEP where there
+are no blanks) emits the first sorted digit. The last sorted digit is never needed as an input.
+The published experiment is ``SortTask()``: 48 digits, 49 blanks, 146 positions.
+
+Shape glossary, here and everywhere: ``batch`` lists, ``pos`` positions of the full sequence,
+``row`` a run of positions that emit something, ``head query key`` of an attention pattern.
+
+This file is the one place that knows the vocabulary and the layout. It imports torch only when
+a tensor is asked for, so command lines can read it at no cost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from jaxtyping import Bool, Int
+
+from interp.errors import UserError
+from interp.lazy import lazy_import
+from interp.seeds import stream
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_import("torch")
+
+N_DIGITS = 10  # tokens 0..9 are the digits themselves
+SEP = 10  # end of the list
+BLANK = 11  # means nothing; the model may compute there
+PAD = 12  # left padding (never attended to) and whatever follows the answer
+D_VOCAB = 13
+D_VOCAB_OUT = 12  # PAD is never predicted
+TOKEN_LABELS = (*(str(d) for d in range(N_DIGITS)), "SEP", "_", "PAD")
+
+
+class Region(str, Enum):
+    """Named runs of positions. ``LAST_BLANK`` is both a blank and the first output row."""
+
+    PAD = "pad"
+    """Left padding, and everything after the answer."""
+    DIGITS = "digits"
+    """The list to sort."""
+    SEP = "sep"
+    """The end of the list; with no blanks it is the first output row."""
+    BLANKS = "blanks"
+    """Every blank but the last: these positions only predict another BLANK."""
+    LAST_BLANK = "last blank"
+    """The blank that emits the first sorted digit, kept apart from the others."""
+    OUTPUTS = "outputs"
+    """Sorted digits given back as inputs, each emitting the next one."""
+
+
+@dataclass(frozen=True)
+class SortBatch:
+    """Encoded lists. ``tokens`` is the full sequence with its answer, ``lengths`` counts digits."""
+
+    tokens: Int[torch.Tensor, "batch pos"]
+    lengths: Int[torch.Tensor, " batch"]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: slice | Int[torch.Tensor, " some"]) -> SortBatch:
+        return SortBatch(self.tokens[index], self.lengths[index])
+
+    def to(self, device: torch.device | str) -> SortBatch:
+        return SortBatch(self.tokens.to(device), self.lengths.to(device))
+
+
+@dataclass(frozen=True)
+class SortTask:
+    """Maximum length, number of blanks and position offset; everything else follows."""
+
+    max_len: int = 48  # the experiment's longest list
+    n_blanks: int = 49  # the experiment gives max_len + 1
+    pos_offset: int = 0  # added to the positions after SEP, as if that many blanks were there
+
+    def __post_init__(self) -> None:
+        if self.max_len < 1:
+            raise UserError(f"the maximum length must be at least 1, not {self.max_len}")
+        if self.n_blanks < 0:
+            raise UserError(f"the number of blanks must be at least 0, not {self.n_blanks}")
+        if self.pos_offset < 0:
+            raise UserError(f"the position offset must be at least 0, not {self.pos_offset}")
+
+    # -- layout ---------------------------------------------------------------------------------
+
+    @property
+    def sep_pos(self) -> int:
+        """Position of SEP, and the number of input slots."""
+        return self.max_len
+
+    @property
+    def first_output_row(self) -> int:
+        """The position that emits the first sorted digit: the last blank, or SEP without blanks."""
+        return self.max_len + self.n_blanks
+
+    @property
+    def n_ctx(self) -> int:
+        """Positions of the full sequence: digits, SEP, blanks, answer."""
+        return 2 * self.max_len + 1 + self.n_blanks
+
+    @property
+    def n_target_rows(self) -> int:
+        """Rows from SEP to the end; the published loss is a mean over all of them."""
+        return self.n_ctx - self.sep_pos
+
+    def region(self, region: Region, length: int | None = None) -> range:
+        """Positions of a region, for lists of ``length`` digits (default: the longest).
+
+        ``Region.PAD`` gives the left padding only, the part that precedes the list.
+        """
+        length = self._checked_length(length)
+        blanks = range(self.sep_pos + 1, self.first_output_row + 1)
+        return {
+            Region.PAD: range(0, self.max_len - length),
+            Region.DIGITS: range(self.max_len - length, self.max_len),
+            Region.SEP: range(self.sep_pos, self.sep_pos + 1),
+            Region.BLANKS: blanks[:-1],
+            Region.LAST_BLANK: blanks[-1:],
+            Region.OUTPUTS: range(self.first_output_row + 1, self.first_output_row + length),
+        }[region]
+
+    def output_rows(self, length: int | None = None) -> range:
+        """The positions that emit sorted[0], sorted[1], ... for lists of ``length`` digits."""
+        return range(self.first_output_row, self.first_output_row + self._checked_length(length))
+
+    def region_of(self, position: int, length: int | None = None) -> Region:
+        """The region that a position belongs to (``PAD`` for both paddings)."""
+        for region in Region:
+            if region is not Region.PAD and position in self.region(region, length):
+                return region
+        return Region.PAD
+
+    def labels(self, length: int | None = None) -> list[str]:
+        """A human label for every position: ``in 7``, ``SEP``, ``blank 3``, ``out 12``, ``pad``.
+
+        All count from 0: ``in i`` is the i-th digit of the list, ``out i`` holds sorted[i].
+        """
+        length = self._checked_length(length)
+        start = self.max_len - length
+        return (
+            ["pad"] * start
+            + [f"in {i}" for i in range(length)]
+            + ["SEP"]
+            + [f"blank {i}" for i in range(self.n_blanks)]
+            + [f"out {i}" for i in range(length)]
+            + ["pad"] * start
+        )
+
+    def position_ids(self, device: torch.device | str = "cpu") -> Int[torch.Tensor, " pos"]:
+        """The position that each place is told it has: its own, plus ``pos_offset`` after SEP."""
+        positions = torch.arange(self.n_ctx, device=device)
+        return positions + self.pos_offset * (positions > self.sep_pos)
+
+    def _checked_length(self, length: int | None) -> int:
+        length = self.max_len if length is None else length
+        if not 0 < length <= self.max_len:
+            raise UserError(f"a list has 1 to {self.max_len} digits here, not {length}")
+        return length
+
+    # -- lists to tokens ------------------------------------------------------------------------
+
+    def parse(self, text: str) -> tuple[int, ...]:
+        """A list typed by a person: ``3,1,4``, ``3 1 4`` or ``314``.
+
+        Raises:
+            UserError: naming the piece that is not a digit, or the length that does not fit.
+        """
+        pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
+        if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
+            pieces = list(pieces[0])
+        for piece in pieces:
+            if not (len(piece) == 1 and piece in "0123456789"):
+                raise UserError(
+                    f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
+                )
+        return self.checked_list([int(p) for p in pieces])
+
+    def checked_list(self, values: Sequence[int]) -> tuple[int, ...]:
+        """``values`` as a tuple, if they are a list this task can sort; else ``UserError``."""
+        if not values:
+            raise UserError(f"the list is empty; give 1 to {self.max_len} digits, like 3,1,4,1,5")
+        if len(values) > self.max_len:
+            raise UserError(
+                f"the list has {len(values)} digits; this model takes 1 to {self.max_len}"
+            )
+        for value in values:
+            if not 0 <= value < N_DIGITS:
+                raise UserError(f"{value} is not a digit from 0 to 9")
+        return tuple(int(v) for v in values)
+
+    def encode(self, lists: Sequence[Sequence[int]]) -> SortBatch:
+        """Given lists, of any lengths, with their answers.
+
+        Raises:
+            UserError: if a list is empty, too long, or holds something that is no digit.
+        """
+        checked = [self.checked_list(values) for values in lists]
+        digits = torch.zeros(len(checked), self.max_len, dtype=torch.long)
+        for row, values in zip(digits, checked, strict=True):
+            row[self.max_len - len(values) :] = torch.tensor(values)
+        return self._assemble(digits, torch.tensor([len(v) for v in checked]))
+
+    def decode_list(self, tokens: Int[torch.Tensor, " pos"]) -> tuple[int, ...]:
+        """The list that a sequence of tokens asks to sort."""
+        slots = tokens[: self.max_len]
+        return tuple(slots[slots != PAD].tolist())
+
+    def sample(
+        self,
+        n_lists: int,
+        generator: torch.Generator | None = None,
+        lengths: Int[torch.Tensor, " batch"] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> SortBatch:
+        """Random lists: length uniform in 1..max_len (or as given), digits uniform and independent.
+
+        ``generator`` must live on ``device``.
+        """
+        if lengths is None:
+            lengths = torch.randint(
+                1, self.max_len + 1, (n_lists,), generator=generator, device=device
+            )
+        digits = torch.randint(
+            0, N_DIGITS, (n_lists, self.max_len), generator=generator, device=device
+        )
+        return self._assemble(digits, lengths.to(device))
+
+    def held_out(self, n_lists: int, seed: int = 0) -> SortBatch:
+        """The fixed test set: lengths 1, 2, ..., max_len, 1, 2, ... in turn, made from the seed.
+
+        Stratified by length, so every length has ``n_lists / max_len`` lists, give or take one. Its
+        random stream is not that of any training seed. Short lists are still bound to occur in
+        training too (there are only 10 of length 1).
+        """
+        generator = stream("held-out", seed)
+        lengths = torch.arange(n_lists) % self.max_len + 1
+        return self.sample(n_lists, generator, lengths)
+
+    def _assemble(
+        self, digits: Int[torch.Tensor, "batch slot"], lengths: Int[torch.Tensor, " batch"]
+    ) -> SortBatch:
+        """Right-aligned digits (slots before the list hold anything) to full sequences."""
+        n_lists, device = len(digits), digits.device
+        slots = torch.arange(self.max_len, device=device)
+        listed = slots >= self.max_len - lengths[:, None]
+        digits = torch.where(listed, digits, PAD)
+        answers = digits.sort(dim=1).values  # PAD is above every digit, so it sorts to the right
+        sep = torch.full((n_lists, 1), SEP, device=device)
+        blanks = torch.full((n_lists, self.n_blanks), BLANK, device=device)
+        return SortBatch(torch.cat([digits, sep, blanks, answers], dim=1), lengths)
+
+    # -- what is scored -------------------------------------------------------------------------
+
+    def targets(self, tokens: Int[torch.Tensor, "batch pos"]) -> Int[torch.Tensor, "batch pos"]:
+        """What each position should predict: the token after it (PAD where there is none)."""
+        return torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=PAD)
+
+    def scored(self, tokens: Int[torch.Tensor, "batch pos"]) -> Bool[torch.Tensor, "batch pos"]:
+        """Positions in the loss: from SEP on, those with something to predict, blanks included."""
+        positions = torch.arange(self.n_ctx, device=tokens.device)
+        return (positions >= self.sep_pos) & (self.targets(tokens) != PAD)
+
+    def scored_digits(
+        self, tokens: Int[torch.Tensor, "batch pos"]
+    ) -> Bool[torch.Tensor, "batch pos"]:
+        """Positions that emit a sorted digit; a list is exact when all of these are right."""
+        positions = torch.arange(self.n_ctx, device=tokens.device)
+        return (positions >= self.first_output_row) & (self.targets(tokens) != PAD)
+
+    @cached_property
+    def prompt_len(self) -> int:
+        """Tokens before the answer: what a decoder is given."""
+        return self.first_output_row + 1
+

@@ -1,0 +1,235 @@
+"""The training loop's arithmetic: one update, exactly, and as fast as the machine allows.
+
+A step's lists are sorted by length and cut into micro-batches; each is trimmed to its longest list
+and differentiated on its own, and the gradients are added up in a fixed order, so the sum is the
+gradient of the whole batch. On a CPU the micro-batches are dealt out to threads, each computing on
+one core: for products this small that beats splitting every product over the cores.
+
+Lists, dropout masks and the learning rate are functions of (seed, step), not of what came before.
+That is why a resumed run needs only weights, moments and the step to go on bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from interp.decode import score
+from interp.errors import UserError
+from interp.model import SortTransformer
+from interp.packed import Dropout, length_sorted, packed_logits, window
+from interp.seeds import stream
+from interp.task import PAD, SortBatch
+from training.init import pytorch_initialise
+from training.recipes import TrainConfig
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """The training batch before the update: what the published experiment plots."""
+
+    loss: float
+    """Negative log likelihood over all rows from SEP on; rows past the answer count as zeros."""
+    accuracy: float
+    """Share of lists whose every output is right, BLANK predictions included."""
+    digit_accuracy: float
+    """Share of single outputs that are right, BLANK predictions included."""
+
+
+@dataclass
+class _Part:
+    """What one micro-batch contributes: sums over its lists and rows."""
+
+    gradients: list[Tensor]
+    loss: Tensor
+    exact: Tensor
+    right: Tensor
+    scored: Tensor
+
+
+class Trainer:
+    """A model, its optimiser, and the step they have reached."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.device = pick_device(config.device)
+        self.threads = config.threads or torch.get_num_threads()
+        self.precision = pick_precision(config.precision, self.device)
+        self.model = SortTransformer(config.model(), seed=config.seed, device=self.device)
+        if config.init == "pytorch":
+            pytorch_initialise(self.model, config.seed)
+        self.parameters = list(self.model.parameters())
+        self.optimizer = _optimizer(self.model, config)
+        self.step = 0
+        self._pool: ThreadPoolExecutor | None = None
+        if self.device.type == "cpu" and self.threads > 1:
+            self._pool = ThreadPoolExecutor(self.threads, initializer=_one_core_each)
+        elif self.device.type == "cpu":
+            _one_core_each()
+
+    def batch(self, step: int) -> SortBatch:
+        """The lists of an update. They do not depend on the blanks, so arms see the same lists."""
+        generator = stream("train", self.config.seed, step)
+        return self.model.task.sample(self.config.batch_size, generator).to(self.device)
+
+    def update(self, measure: bool = False) -> StepMetrics | None:
+        """One step: gradients of the whole batch, clipping, the optimiser.
+
+        Returns:
+            The metrics before the update, where ``measure`` asks for them.
+
+        Raises:
+            TrainingDiverged: if the loss is not a finite number; the weights are not touched.
+        """
+        gradients, metrics = self.gradients(self.batch(self.step), measure)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        if self.config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr_at(self.step)
+        self.optimizer.step()
+        self.step += 1
+        return metrics
+
+    def gradients(
+        self, batch: SortBatch, measure: bool = False
+    ) -> tuple[list[Tensor], StepMetrics | None]:
+        """The gradient of the mean loss over ``batch``, one tensor per parameter."""
+        n_parts = -(-len(batch) // self.config.micro_batch)
+        parts = [batch[index] for index in length_sorted(batch, n_parts)]
+        jobs = [(number, part) for number, part in enumerate(parts)]
+
+        def run(worker: int, n_workers: int) -> list[_Part]:
+            return [self._part(*job) for job in jobs[worker::n_workers]]
+
+        done = self._on_every_core(run)
+        loss = sum(part.loss for part in done) / self._divisor
+        if not torch.isfinite(torch.as_tensor(loss)):
+            raise TrainingDiverged(self.step)
+        gradients = [sum(each) for each in zip(*(part.gradients for part in done), strict=True)]
+        return gradients, self._metrics(float(loss), batch, done) if measure else None
+
+    def _metrics(self, loss: float, batch: SortBatch, done: list[_Part]) -> StepMetrics:
+        if self.config.dropout:  # the published accuracy is measured without dropout
+            scores = score(self.model, batch, digits_only=False)
+            exact, right, scored = scores.exact.sum(), scores.right.sum(), scores.scored.sum()
+        else:
+            exact, right, scored = (
+                sum(getattr(p, k) for p in done) for k in ("exact", "right", "scored")
+            )
+        return StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+
+    def _on_every_core(self, run: Callable[[int, int], list[_Part]]) -> list[_Part]:
+        """Parts dealt out in turn and gathered in a fixed order, so that sums are reproducible."""
+        if self._pool is None:
+            return run(0, 1)
+        futures = [self._pool.submit(run, w, self.threads) for w in range(self.threads)]
+        return [part for future in futures for part in future.result()]
+
+    @property
+    def _divisor(self) -> int:
+        return self.config.batch_size * self.model.task.n_target_rows
+
+    def _part(self, number: int, batch: SortBatch) -> _Part:
+        """Forward and backward of one micro-batch; run on several threads at once."""
+        task = self.model.task
+        view = window(task, batch)
+        dropout = None
+        if self.config.dropout:
+            key = ("dropout", self.config.seed, self.step, number)
+            dropout = Dropout(self.config.dropout, stream(*key, device=self.device))
+        with self._autocast():
+            logits = packed_logits(self.model, batch.tokens, view, dropout)
+        targets = task.targets(batch.tokens)[:, view.rows]
+        loss = F.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD, reduction="sum"
+        )
+        gradients = torch.autograd.grad(loss / self._divisor, self.parameters)
+        scored = targets != PAD
+        right = (logits.argmax(-1) == targets) & scored
+        return _Part(
+            list(gradients),
+            loss.detach(),
+            exact=(right == scored).all(1).sum(),
+            right=right.sum(),
+            scored=scored.sum(),
+        )
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the weights that the next step depends on."""
+        return {"step": self.step, "optimizer": self.optimizer.state_dict()}
+
+    def restore(self, weights: dict[str, Float[Tensor, "..."]], state: dict[str, Any]) -> None:
+        """Continue from a checkpoint of the same config."""
+        self.model.load_state_dict(weights)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = int(state["step"])
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss stopped being a number."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss became NaN or infinite at step {step}")
+        self.step = step
+
+
+def _one_core_each() -> None:
+    torch.set_num_threads(1)
+
+
+def _optimizer(model: SortTransformer, config: TrainConfig) -> torch.optim.Optimizer:
+    parameters = dict(model.named_parameters())
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters.values(), lr=config.lr)
+    matrices = [p for name, p in parameters.items() if ".W_" in name]
+    others = [p for name, p in parameters.items() if ".W_" not in name]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def pick_device(wanted: str) -> torch.device:
+    """``auto``: the accelerator if there is one."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
+    if wanted == "auto":
+        return torch.device(next(d for d in ("cuda", "mps", "cpu") if available[d]))
+    if not available[wanted]:
+        usable = ", ".join(d for d, there in available.items() if there)
+        raise UserError(f"--device {wanted}: this machine has none; usable here: auto, {usable}")
+    return torch.device(wanted)
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def pick_precision(wanted: str, device: torch.device) -> str:
+    """``auto``: bfloat16 only where it is native; emulated, it is a hundred times slower."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    if device.type == "cpu":
+        cpu = torch.cpu
+        native = cpu._is_amx_tile_supported() or cpu._is_avx512_bf16_supported()
+        return "bfloat16" if native else "float32"
+    return "float32"

@@ -1,0 +1,213 @@
+"""Train a sort transformer.
+
+    python training/train.py                                # the default recipe, full length
+    python training/train.py --max-len 10 --steps 600       # a small one, in a few minutes
+    python training/train.py --recipe original --no-blanks  # the published experiment
+    python training/train.py --resume runs/0001-stable-blanks-s0
+
+A run goes to a numbered folder under --out. Ctrl-C writes a checkpoint and says how to go on; a
+resumed run reaches the same weights, bit for bit, as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if not __package__:  # run as a script: import from the repository, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from interp.cli import fail, note, run_command
+from interp.errors import UserError
+from training.recipes import RECIPES, STABLE, TrainConfig
+
+if TYPE_CHECKING:
+    from training.loop import Trainer
+    from training.runs import MetricsLog
+
+PROG = "python training/train.py"
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """Train a sort transformer, or continue a run."""
+
+    config: TrainConfig = STABLE
+    out: Path = Path("runs")  # where numbered run folders go
+    resume: Path | None = None  # a run folder to continue, with its own settings
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else list(argv)
+    default = TrainArgs(config=RECIPES.get(_recipe_in(argv), STABLE))
+    run_command(TrainArgs, train_command, PROG, argv, default)
+
+
+def _recipe_in(argv: Sequence[str]) -> str:
+    """The recipe asked for: its fields are the defaults of all other flags."""
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        if flag == "--recipe":
+            return value
+        if flag.startswith("--recipe="):
+            return flag.split("=", 1)[1]
+    return STABLE.recipe
+
+
+def train_command(args: TrainArgs) -> None:
+    if args.resume and args.config != STABLE:
+        raise UserError(
+            "--resume continues a run with its own settings; drop the other flags (only --out goes)"
+        )
+    from training.loop import Trainer, TrainingDiverged
+    from training.runs import create_run, read_run, record_resume, restore_newest
+
+    if args.resume:
+        run = args.resume
+        recorded = read_run(run)
+        config = recorded.training
+        # The run's own device, precision and threads: another of them would give other bits.
+        trainer = Trainer(
+            replace(
+                config,
+                threads=recorded.threads,
+                device=recorded.device.split(":")[0],
+                precision=recorded.precision,
+            )
+        )
+        trainer.config = config
+        restore_newest(run, trainer)
+        record_resume(run, trainer.step)
+        note(f"resuming {run} at step {trainer.step} of {config.steps}")
+    else:
+        trainer = Trainer(args.config)
+        run = create_run(args.out, args.config, trainer)
+        note(f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
+    try:
+        train(trainer, run)
+    except TrainingDiverged as error:
+        fail(PROG, f"{error}; try a lower --lr. The run is in {run}", 1)
+
+
+def train(trainer: Trainer, run: Path) -> None:
+    """Run to the last step; measure, log and checkpoint on the way."""
+    from training.runs import MetricsLog, write_checkpoint
+
+    config, log = trainer.config, MetricsLog(run, trainer.step)
+    progress = Progress(config, trainer.step)
+    with interrupts() as interrupted:
+        while trainer.step < config.steps:
+            if trainer.step and trainer.step % config.eval_every == 0:
+                measure_held_out(trainer, log, progress)
+            step = trainer.step
+            metrics = trainer.update(measure=step % config.log_every == 0)
+            if metrics:
+                values = asdict(metrics)
+                log.write(step, values, {"lr": config.lr_at(step), **progress.timing(step)})
+                progress.show(step, values)
+            if interrupted or trainer.step % config.checkpoint_every == 0:
+                write_checkpoint(run, trainer)
+            if interrupted:
+                log.close()
+                progress.close()
+                fail(PROG, f"stopped at step {trainer.step}; go on with: {PROG} --resume {run}", 130)
+    exact = measure_held_out(trainer, log, progress)
+    write_checkpoint(run, trainer)
+    log.close()
+    progress.close()
+    print(f"{run}: {100 * exact:.2f} % of {config.eval_lists} held-out lists sorted exactly")
+
+
+def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> float:
+    """Exact match and digit accuracy on the fixed test set, logged; returns the exact match."""
+    from interp.decode import score
+
+    held_out = trainer.model.task.held_out(trainer.config.eval_lists).to(trainer.device)
+    scores = score(trainer.model, held_out)
+    values = {
+        "eval/exact_match": float(scores.exact.float().mean()),
+        "eval/digit_accuracy": float(scores.right.sum() / scores.scored.sum()),
+    }
+    log.write(trainer.step, values, progress.timing(trainer.step))
+    progress.show(trainer.step, values)
+    return values["eval/exact_match"]
+
+
+class Progress:
+    """A bar on a terminal, a line now and then elsewhere; on stderr."""
+
+    def __init__(self, config: TrainConfig, start: int) -> None:
+        from tqdm import tqdm
+
+        self._config, self._start, self._began = config, start, time.monotonic()
+        self._bar = tqdm(
+            total=config.steps,
+            initial=start,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+        self._seen: dict[str, float] = {}
+
+    def timing(self, step: int) -> dict[str, float]:
+        """Lists per second so far, of this process."""
+        seconds = time.monotonic() - self._began
+        done = (step - self._start) * self._config.batch_size
+        return {"seconds": round(seconds, 2), "lists_per_s": round(done / max(seconds, 1e-9), 1)}
+
+    def show(self, step: int, values: dict[str, float]) -> None:
+        self._seen.update(values)
+        speed = self.timing(step)["lists_per_s"]
+        shown = {
+            name: f"{self._seen[key]:.4f}" for key, name in _SHOWN.items() if key in self._seen
+        }
+        if not self._bar.disable:
+            self._bar.update(step - self._bar.n)
+            self._bar.set_postfix({**shown, "lists/s": f"{speed:.0f}"})
+        elif "eval/exact_match" in values or step % (10 * self._config.log_every) == 0:
+            left = (self._config.steps - step) * self._config.batch_size / max(speed, 1e-9)
+            words = " ".join(f"{name} {value}" for name, value in shown.items())
+            ending = f"{speed:.0f} lists/s, {left / 60:.1f} min left" if speed else ""
+            note(f"step {step:5d}  {words}  {ending}")
+
+    def close(self) -> None:
+        if not self._bar.disable:
+            self._bar.update(self._config.steps - self._bar.n)
+        self._bar.close()
+
+
+_SHOWN = {"loss": "loss", "accuracy": "accuracy", "eval/exact_match": "held-out"}
+
+
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """A list that becomes true when Ctrl-C or a polite kill asks to stop after this step.
+
+    A second Ctrl-C stops at once.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: leave signals to whoever is
+        before = {}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    main()
