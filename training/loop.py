@@ -195,16 +195,16 @@ def _one_core_each() -> None:
 
 
 def _optimizer(model: SortTransformer, config: TrainConfig) -> torch.optim.Optimizer:
-    parameters = dict(model.named_parameters())
+    parameters, betas = dict(model.named_parameters()), (0.9, config.beta2)
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters.values(), lr=config.lr)
+        return torch.optim.Adam(parameters.values(), lr=config.lr, betas=betas)
     matrices = [p for name, p in parameters.items() if ".W_" in name]
     others = [p for name, p in parameters.items() if ".W_" not in name]
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=betas)
 
 
 def pick_device(wanted: str) -> torch.device:
