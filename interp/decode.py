@@ -23,6 +23,7 @@ from transformer_lens.hook_points import HookPoint
 
 from interp.model import SortTransformer
 from interp.packed import Window, length_sorted, packed_logits, window
+from interp.sites import scores_hook
 from interp.task import PAD, Region, SortBatch, SortTask
 
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
@@ -136,7 +137,7 @@ def _blocking_hooks(
     if blocked is None:
         return []
     hook = partial(_block_scores, blocked=blocked.to(model.cfg.device))
-    return [(f"blocks.{i}.attn.hook_attn_scores", hook) for i in range(model.cfg.n_layers)]
+    return [(scores_hook(layer), hook) for layer in range(model.cfg.n_layers)]
 
 
 def _block_scores(

@@ -91,21 +91,23 @@ def packed_logits(
     """
     config = model.config
     tokens = tokens[:, view.start : view.stop]
-    allowed = _attention_mask(tokens, view, blocked)
+    allowed = attention_mask(tokens, view, blocked)
     x = model.embed.effective()[tokens] + model.pos_embed.W_pos[view.start : view.stop]
     x = dropout(x) if dropout else x
     for layer, block in enumerate(model.blocks):
         # Before the last layer every position is read by a later one; in it only scored rows are.
         skipped = view.first_row - view.start if layer == config.n_layers - 1 else 0
-        x = _block(x, block, config.norm, allowed[:, :, skipped:], skipped, dropout)
+        x = run_block(x, block, config.norm, allowed[:, :, skipped:], skipped, dropout)
     if config.norm == "pre":
-        x = _layer_norm(x, model.ln_final)
+        x = layer_norm(x, model.ln_final)
     x = x[:, x.shape[1] - (view.stop - view.first_row) :]
     return F.linear(x, model.unembed.W_U.T, model.unembed.b_U)
 
 
-def _attention_mask(
-    tokens: Int[Tensor, "batch here"], view: Window, blocked: Bool[Tensor, "query key"] | None
+def attention_mask(
+    tokens: Int[Tensor, "batch here"],
+    view: Window,
+    blocked: Bool[Tensor, "query key"] | None = None,
 ) -> Bool[Tensor, "batch 1 here here"]:
     size = tokens.shape[1]
     causal = torch.ones(size, size, dtype=torch.bool, device=tokens.device).tril()
@@ -116,35 +118,36 @@ def _attention_mask(
     return ((causal & (tokens != PAD)[:, None, :]) | own)[:, None]
 
 
-def _layer_norm(x: Tensor, norm: torch.nn.Module) -> Tensor:
+def layer_norm(x: Tensor, norm: torch.nn.Module) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], norm.w, norm.b, norm.eps)
 
 
-def _block(
+def run_block(
     x: Float[Tensor, "batch here d_model"],
     block: torch.nn.Module,
     norm: str,
-    allowed: Bool[Tensor, "batch 1 row here"],
-    skipped: int,
-    dropout: Dropout | None,
+    allowed: Bool[Tensor, "#batch 1 row here"],
+    skipped: int = 0,
+    dropout: Dropout | None = None,
 ) -> Float[Tensor, "batch row d_model"]:
     """One block, for the rows after the first ``skipped``."""
     drop = dropout or (lambda y: y)
-    y = _layer_norm(x, block.ln1) if norm == "pre" else x
-    x = x[:, skipped:] + drop(_attention(y, block.attn, allowed, skipped, dropout))
-    x = _layer_norm(x, block.ln1) if norm == "post" else x
-    y = _layer_norm(x, block.ln2) if norm == "pre" else x
-    x = x + drop(_mlp(y, block.mlp, dropout))
-    return _layer_norm(x, block.ln2) if norm == "post" else x
+    y = layer_norm(x, block.ln1) if norm == "pre" else x
+    x = x[:, skipped:] + drop(attention(y, block.attn, allowed, skipped, dropout))
+    x = layer_norm(x, block.ln1) if norm == "post" else x
+    y = layer_norm(x, block.ln2) if norm == "pre" else x
+    x = x + drop(mlp(y, block.mlp, dropout))
+    return layer_norm(x, block.ln2) if norm == "post" else x
 
 
-def _attention(
+def attention(
     x: Float[Tensor, "batch here d_model"],
     attn: torch.nn.Module,
-    allowed: Bool[Tensor, "batch 1 row here"],
-    skipped: int,
-    dropout: Dropout | None,
+    allowed: Bool[Tensor, "#batch 1 row here"],
+    skipped: int = 0,
+    dropout: Dropout | None = None,
 ) -> Float[Tensor, "batch row d_model"]:
+    """What the heads of a layer add, for the rows after the first ``skipped``."""
     n_heads, _, d_head = attn.W_Q.shape
 
     def project(y: Tensor, weight: Tensor, bias: Tensor) -> Float[Tensor, "batch head pos d_head"]:
@@ -160,15 +163,18 @@ def _attention(
     return F.linear(z, attn.W_O.reshape(n_heads * d_head, -1).T, attn.b_O)
 
 
-def _mlp(
-    x: Float[Tensor, "batch row d_model"], mlp: torch.nn.Module, dropout: Dropout | None
+def mlp(
+    x: Float[Tensor, "batch row d_model"],
+    module: torch.nn.Module,
+    dropout: Dropout | None = None,
 ) -> Float[Tensor, "batch row d_model"]:
+    """What the MLP of a layer adds."""
     if dropout is None and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-        flat = _BlockedMLP.apply(x.flatten(0, 1), mlp.W_in, mlp.b_in, mlp.W_out, mlp.b_out)
+        flat = _BlockedMLP.apply(x.flatten(0, 1), module.W_in, module.b_in, module.W_out, module.b_out)
         return flat.unflatten(0, x.shape[:2])
-    hidden = F.relu(F.linear(x, mlp.W_in.T, mlp.b_in))
+    hidden = F.relu(F.linear(x, module.W_in.T, module.b_in))
     hidden = dropout(hidden) if dropout else hidden
-    return F.linear(hidden, mlp.W_out.T, mlp.b_out)
+    return F.linear(hidden, module.W_out.T, module.b_out)
 
 
 class _BlockedMLP(torch.autograd.Function):

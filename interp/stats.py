@@ -27,9 +27,10 @@ class Estimate:
         return asdict(self)
 
     def percent(self, digits: int = 1) -> str:
-        """``97.5 % [96.1, 98.4]``"""
-        value, low, high = (100 * x for x in (self.value, self.low, self.high))
-        return f"{value:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
+        """``97.5 % [96.1, 98.4]``; of a single case only the value, for it has no interval."""
+        rounded = (round(100 * x, digits) + 0.0 for x in (self.value, self.low, self.high))
+        value, low, high = (f"{x:.{digits}f}" for x in rounded)  # + 0.0 turns -0 into 0
+        return f"{value} %" if self.n == 1 else f"{value} % [{low}, {high}]"
 
 
 def wilson(successes: int, n: int) -> Estimate:
@@ -69,7 +70,10 @@ def clustered_rate(
 
 
 def bootstrap_mean(values: Float[Tensor, " n"], seed: int = 0) -> Estimate:
-    """The mean of independent values with a 95 % percentile bootstrap interval (Efron 1979)."""
+    """The mean of independent values with a 95 % percentile bootstrap interval (Efron 1979).
+
+    A single value has no interval: ``low`` and ``high`` are then the value, and ``n`` is 1.
+    """
     values = values.double()
     if len(values) == 0:
         raise ValueError("the mean of nothing")

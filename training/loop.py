@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interp.decode import score
-from interp.errors import UserError
+from interp.device import pick_device, pick_precision
 from interp.model import SortTransformer
 from interp.packed import Dropout, length_sorted, packed_logits, window
 from interp.seeds import stream
@@ -205,31 +205,3 @@ def _optimizer(model: SortTransformer, config: TrainConfig) -> torch.optim.Optim
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.lr, betas=betas)
-
-
-def pick_device(wanted: str) -> torch.device:
-    """``auto``: the accelerator if there is one."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
-    if wanted == "auto":
-        return torch.device(next(d for d in ("cuda", "mps", "cpu") if available[d]))
-    if not available[wanted]:
-        usable = ", ".join(d for d, there in available.items() if there)
-        raise UserError(f"--device {wanted}: this machine has none; usable here: auto, {usable}")
-    return torch.device(wanted)
-
-
-def _has_mps() -> bool:
-    return torch.backends.mps.is_available()
-
-
-def pick_precision(wanted: str, device: torch.device) -> str:
-    """``auto``: bfloat16 only where it is native; emulated, it is a hundred times slower."""
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if device.type == "cpu":
-        cpu = torch.cpu
-        native = cpu._is_amx_tile_supported() or cpu._is_avx512_bf16_supported()
-        return "bfloat16" if native else "float32"
-    return "float32"

@@ -170,7 +170,9 @@ class Progress:
         if not self._bar.disable:
             self._bar.update(step - self._bar.n)
             self._bar.set_postfix({**shown, "lists/s": f"{speed:.0f}"})
-        elif "eval/exact_match" in values or step % (10 * self._config.log_every) == 0:
+        elif "eval/exact_match" in values or (
+            step % (10 * self._config.log_every) == 0 and step % self._config.eval_every
+        ):
             left = (self._config.steps - step) * self._config.batch_size / max(speed, 1e-9)
             words = " ".join(f"{name} {value}" for name, value in shown.items())
             ending = f"{speed:.0f} lists/s, {left / 60:.1f} min left" if speed else ""

@@ -1,0 +1,103 @@
+"""Building blocks of every figure: one palette, one label scheme, one way to a file.
+
+Colours are Okabe and Ito's, which people with any colour vision tell apart; figures never rely on
+colour alone. Backgrounds are transparent and lines mid-grey, so that a figure is legible on a light
+page and on a dark one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interp import files
+from interp.lazy import lazy_import
+from interp.task import Region
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+else:
+    go = lazy_import("plotly.graph_objects")
+
+BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#7F7F7F"
+GRID = "rgba(127,127,127,0.25)"
+
+REGION_COLOURS = {
+    Region.DIGITS: BLUE,
+    Region.SEP: PURPLE,
+    Region.BLANKS: GREY,
+    Region.LAST_BLANK: ORANGE,
+    Region.OUTPUTS: GREEN,
+    Region.PAD: "#D0D0D0",
+}
+SEQUENTIAL = "Cividis"  # for shares and probabilities: legible in grey and to all eyes
+DIVERGING = "RdBu"  # for effects with a sign; always centred on zero
+
+
+def style(figure: go.Figure, title: str = "", height: int = 420) -> go.Figure:
+    """Margins, fonts and grid of the house, on any figure; returns it."""
+    figure.update_layout(
+        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
+        height=height,
+        margin={"l": 60, "r": 20, "t": 60 if title else 20, "b": 60},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif", "size": 13},
+        legend={"orientation": "h", "y": -0.2, "x": 0},
+    )
+    figure.update_xaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
+    figure.update_yaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
+    return figure
+
+
+def heatmap(
+    values: Any, x: list[str], y: list[str], *, name: str, signed: bool = False, limit: float = 1.0
+) -> go.Heatmap:
+    """A heatmap over labelled rows and columns, read by hovering as well as by colour.
+
+    Args:
+        values: [len(y), len(x)] numbers; NaN cells are left blank.
+        name: what a cell's number is, for the hover text and the colour bar.
+        signed: a diverging scale centred on zero, reaching to ``limit`` on both sides.
+        limit: the top of the scale.
+    """
+    # Positions of a list may share a label (pad): plot against numbers, and label the ticks.
+    return go.Heatmap(
+        z=values,
+        x=list(range(len(x))),
+        y=list(range(len(y))),
+        customdata=[[[row, column] for column in x] for row in y],
+        hovertemplate="%{customdata[0]} · %{customdata[1]}<br>" + name + " %{z:.3f}<extra></extra>",
+        colorscale=DIVERGING if signed else SEQUENTIAL,
+        zmin=-limit if signed else 0.0,
+        zmax=limit,
+        colorbar={"title": {"text": name, "side": "right"}, "thickness": 12},
+        xgap=0.5,
+        ygap=0.5,
+    )
+
+
+def label_axis(labels: list[str], most: int = 40) -> dict[str, Any]:
+    """Ticks for an axis of positions: every label where they fit, else evenly thinned."""
+    stride = -(-len(labels) // most)
+    shown = list(range(0, len(labels), stride))
+    return {"tickmode": "array", "tickvals": shown, "ticktext": [labels[i] for i in shown]}
+
+
+def attention_heatmap(pattern: Any, queries: list[str], keys: list[str], title: str) -> go.Figure:
+    """One head's attention: rows are queries, top to bottom; columns the keys they attend to."""
+    figure = go.Figure(heatmap(pattern, keys, queries, name="attention"))
+    figure.update_xaxes(title="key", tickangle=-90, **label_axis(keys))
+    figure.update_yaxes(title="query", autorange="reversed", **label_axis(queries))
+    return style(figure, title, height=max(420, min(900, 14 * len(queries) + 160)))
+
+
+def write_html(figure: go.Figure, path: Path) -> None:
+    """A page with everything inside: it opens offline, anywhere."""
+    html = figure.to_html(
+        include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
+    )
+    # Transparent figures take the page's colours, so the page says what they are in dark mode.
+    style_tag = "<style>:root{color-scheme:light}body{background:#fff;margin:16px}</style>"
+    files.write_text(path, html.replace("<head>", f"<head>{style_tag}", 1))

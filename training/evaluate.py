@@ -1,0 +1,188 @@
+"""How well a model sorts, with intervals, by length, and with its blanks masked.
+
+    python -m training.evaluate --model blanks
+    python -m training.evaluate --model runs/0001-stable-blanks-s0 --lists 2000 --decode
+    python -m training.evaluate --model blanks --mask-blanks
+
+Lists are the held-out set: as many of every length, made from a seed. Exact match is the share of
+lists without a mistake, with a Wilson interval; digit accuracy the share of single digits, with a
+bootstrap over lists, whose digits go wrong together.
+
+--mask-blanks closes the blanks to every output but the first (the published test). It takes away what
+the blanks hold *and* the attention that they draw: a drop does not show which of the two it was.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from interp.checkpoints import load_model
+from interp.cli import note, run_command
+from interp.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from interp.decode import Scores
+    from interp.model import SortTransformer
+    from interp.task import SortBatch
+
+PROG = "python -m training.evaluate"
+Masked = Literal["nothing", "blanks from outputs", "blanks from outputs and from the last blank"]
+
+
+@dataclass(frozen=True)
+class EvaluateArgs:
+    """Exact match and digit accuracy of a model, with 95 % intervals."""
+
+    model: str = "blanks"  # a shipped model, a run folder or a checkpoint
+    lists: int = 10_000  # how many, as many of every length
+    seed: int = 0  # of the lists
+    mask_blanks: bool = False  # outputs after the first may not attend to the blanks
+    mask_row_97: bool = False  # nor may the last blank, which emits the first output
+    decode: bool = False  # also decode greedily, token by token, and check that both agree
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where the model runs
+    json: bool = False  # print the result as JSON on stdout, and nothing else there
+
+    def __post_init__(self) -> None:
+        if self.lists < 1:
+            raise UserError(f"--lists must be at least 1, not {self.lists}")
+        if self.seed < 0:
+            raise UserError(f"--seed must be 0 or more, not {self.seed}")
+        if self.mask_row_97 and not self.mask_blanks:
+            raise UserError("--mask-row-97 adds to --mask-blanks; give both")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(EvaluateArgs, evaluate_command, PROG, argv)
+
+
+def evaluate_command(args: EvaluateArgs) -> None:
+    from interp.device import pick_device
+
+    loaded = load_model(args.model, pick_device(args.device))
+    result = {
+        "model": {"name": loaded.name, "hash": loaded.hash},
+        **evaluate(loaded.model, args.lists, args.seed, args.mask_blanks, args.mask_row_97),
+    }
+    if args.decode:
+        result["decode"] = check_decoding(loaded.model, args)
+    print(json.dumps(result) if args.json else _in_words(result))
+
+
+def evaluate(
+    model: SortTransformer,
+    lists: int,
+    seed: int = 0,
+    mask_blanks: bool = False,
+    mask_last_blank: bool = False,
+) -> dict[str, Any]:
+    """Exact match and digit accuracy on ``lists`` held-out lists, in all and by length.
+
+    Raises:
+        UserError: if blanks are to be masked in a model that has none.
+    """
+    from interp.decode import score
+
+    batch = model.task.held_out(lists, seed).to(model.cfg.device)
+    scores = score(model, batch, blocked=_mask(model, mask_blanks, mask_last_blank))
+    masked: Masked = "nothing"
+    if mask_blanks:
+        both = "blanks from outputs and from the last blank"
+        masked = both if mask_last_blank else "blanks from outputs"
+    return {
+        "seed": seed,
+        "masked": masked,
+        **_rates(scores, seed),
+        "by_length": {
+            str(length): _rates(_of_length(scores, length), seed)
+            for length in sorted(set(scores.lengths.tolist()))
+        },
+    }
+
+
+def _mask(
+    model: SortTransformer, mask_blanks: bool, mask_last_blank: bool
+) -> torch.Tensor | None:
+    from interp.decode import blank_mask
+
+    if not mask_blanks:
+        return None
+    if not model.task.n_blanks:
+        raise UserError("--mask-blanks: this model has no blanks to mask")
+    return blank_mask(model.task, mask_last_blank).to(model.cfg.device)
+
+
+def _rates(scores: Scores, seed: int) -> dict[str, Any]:
+    from interp.stats import clustered_rate, wilson
+
+    return {
+        "exact_match": wilson(int(scores.exact.sum()), len(scores.lengths)).to_dict(),
+        "digit_accuracy": clustered_rate(scores.right, scores.scored, seed).to_dict(),
+    }
+
+
+def _of_length(scores: Scores, length: int) -> Scores:
+    from interp.decode import Scores
+
+    chosen = scores.lengths == length
+    return Scores(scores.lengths[chosen], scores.scored[chosen], scores.right[chosen])
+
+
+_DECODED_AT_ONCE = 250
+
+
+def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]:
+    """Greedy decoding token by token with the KV cache, against the single forward pass."""
+    from tqdm import tqdm
+
+    from interp.decode import greedy_decode, score
+
+    task = model.task
+    blocked = _mask(model, args.mask_blanks, args.mask_row_97)
+    batch = task.held_out(args.lists, args.seed).to(model.cfg.device)
+    expected = score(model, batch, blocked=blocked).exact.tolist()
+    agree = exact = 0
+    starts = range(0, len(batch), _DECODED_AT_ONCE)
+    for start in tqdm(starts, desc="decoding", disable=not sys.stderr.isatty(), leave=False):
+        part: SortBatch = batch[start : start + _DECODED_AT_ONCE]
+        lists = [task.decode_list(tokens) for tokens in part.tokens]
+        answers = greedy_decode(model, lists, blocked=blocked).lists
+        for number, (values, answer) in enumerate(zip(lists, answers, strict=True), start):
+            right = answer == tuple(sorted(values))
+            exact += right
+            agree += right == expected[number]
+    if agree < len(batch):
+        note(f"decoding and the single pass disagree on {len(batch) - agree} lists")
+    return {"lists": len(batch), "exact": exact, "agree": agree}
+
+
+def _in_words(result: dict[str, Any]) -> str:
+    from interp.stats import Estimate
+
+    def show(rates: dict[str, Any]) -> str:
+        exact, digits = (Estimate(**rates[k]) for k in ("exact_match", "digit_accuracy"))
+        return f"lists exact {exact.percent(2):>24}   digits right {digits.percent(3)}"
+
+    n = result["exact_match"]["n"]
+    lines = [
+        f"{result['model']['name']} ({result['model']['hash']}), {n:,} lists, "
+        f"seed {result['seed']}, masked: {result['masked']}",
+        f"  all lengths  {show(result)}",
+    ]
+    lines += [f"  length {length:>4}  {show(rates)}" for length, rates in result["by_length"].items()]
+    if "decode" in result:
+        d = result["decode"]
+        lines.append(
+            f"  decoded token by token: {d['exact']:,} of {d['lists']:,} exact; "
+            f"agrees with the single pass on {d['agree']:,}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
