@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Float
@@ -102,11 +103,20 @@ class PatchResult:
 
     def place_estimate(self, direction: int, site: int, place: int) -> Estimate | None:
         """Mean effect over understood pairs that have the place, with its interval."""
+        return self._place_estimates[direction][site][place]
+
+    @cached_property
+    def _place_estimates(self) -> list[list[list[Estimate | None]]]:
         from interp.stats import bootstrap_mean
 
-        values = self.by_place[direction, self.understood, site, place]
-        values = values[~values.isnan()]
-        return bootstrap_mean(values, self.seed) if len(values) else None
+        def estimate(values: torch.Tensor) -> Estimate | None:
+            values = values[~values.isnan()]
+            return bootstrap_mean(values, self.seed) if len(values) else None
+
+        return [
+            [[estimate(place) for place in site.T] for site in sites.unbind(1)]
+            for sites in self.by_place[:, self.understood]
+        ]
 
 
 def compute(
@@ -150,9 +160,7 @@ def compute(
         swept = [
             sign
             * (
-                difference(
-                    patched_logits(model, s, runs[base], runs[donor], masks, rows, progress)
-                )
+                difference(patched_logits(model, s, runs[base], runs[donor], masks, rows, progress))
                 - start[:, None]
             )
             / gap
@@ -293,6 +301,8 @@ def figure(result: PatchResult) -> go.Figure:
     """Effects by position in each direction, then by place with their intervals."""
     subplots = lazy_import("plotly.subplots")
     kept = int(result.understood.sum())
+    if not kept:
+        return figures.style(go.Figure(), "The model gets none of these pairs right: no effect")
     fig = subplots.make_subplots(
         rows=3,
         cols=2,

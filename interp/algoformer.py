@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -31,7 +32,11 @@ _LAYER_KEY = re.compile(r"(?:.*\.)?layers\.(\d+)\.(.+)")
 _LINEAR = ("weight", "bias")
 _LAYER_PARTS = {
     *(f"self_attn.in_proj_{kind}" for kind in _LINEAR),
-    *(f"{part}.{kind}" for part in ("self_attn.out_proj", "linear1", "linear2") for kind in _LINEAR),
+    *(
+        f"{part}.{kind}"
+        for part in ("self_attn.out_proj", "linear1", "linear2")
+        for kind in _LINEAR
+    ),
     *(f"{part}.{kind}" for part in ("norm1", "norm2") for kind in _LINEAR),
 }
 _TABLE_TOLERANCE = 1e-3  # sines of large angles differ between versions of PyTorch
@@ -53,6 +58,7 @@ class ReferenceModel(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=False)
         self.decoder = nn.Linear(config.d_model, D_VOCAB_OUT)
         self.dropout = nn.Dropout(dropout)
+        self.pe: Tensor
         self.register_buffer("pe", sinusoids(config.task.position_ids(), config.d_model))
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab_out"]:
@@ -88,7 +94,7 @@ def copy_weights(model: SortTransformer, state: Mapping[str, Tensor]) -> None:
         model.unembed.b_U.copy_(unembed["bias"])
 
 
-def _copy_layer(block: nn.Module, layer: Mapping[str, Tensor], n_heads: int) -> None:
+def _copy_layer(block: Any, layer: Mapping[str, Tensor], n_heads: int) -> None:
     attn, split = block.attn, "(head d_head) d_model -> head d_model d_head"
     weights = layer["self_attn.in_proj_weight"].chunk(3)
     biases = layer["self_attn.in_proj_bias"].chunk(3)
@@ -101,15 +107,15 @@ def _copy_layer(block: nn.Module, layer: Mapping[str, Tensor], n_heads: int) -> 
     for ours, theirs in (("in", "linear1"), ("out", "linear2")):
         getattr(block.mlp, f"W_{ours}").copy_(layer[f"{theirs}.weight"].T)
         getattr(block.mlp, f"b_{ours}").copy_(layer[f"{theirs}.bias"])
-    for ours, theirs in ((block.ln1, "norm1"), (block.ln2, "norm2")):
-        ours.w.copy_(layer[f"{theirs}.weight"])
-        ours.b.copy_(layer[f"{theirs}.bias"])
+    for norm, theirs in ((block.ln1, "norm1"), (block.ln2, "norm2")):
+        norm.w.copy_(layer[f"{theirs}.weight"])
+        norm.b.copy_(layer[f"{theirs}.bias"])
 
 
 def import_weights(
     path: Path, n_blanks: int | None = None, max_len: int | None = None
 ) -> SortTransformer:
-    """A ``SortTransformer`` from a file saved by the original code (``torch.save`` of a state dict).
+    """A ``SortTransformer`` from a file saved by the original code (``torch.save(state_dict)``).
 
     The file is read with ``weights_only=True``: nothing in it is executed. Whether positions were
     offset is read off the saved table of sinusoids; whether there were blanks cannot be, so say so

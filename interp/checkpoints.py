@@ -29,9 +29,9 @@ from interp.errors import UserError
 from interp.lazy import lazy_import
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
-
     import torch
+
+    from interp.model import SortTransformer
 else:
     torch = lazy_import("torch")
 
@@ -83,7 +83,8 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     if path.is_dir():
         raise UserError(f"{path} holds no {WEIGHTS}, and no checkpoints of a run")
     raise UserError(
-        f"no model {str(name_or_path)!r}: give a shipped one ({names}), a run folder or a checkpoint"
+        f"no model {str(name_or_path)!r}: "
+        f"give a shipped one ({names}), a run folder or a checkpoint"
     )
 
 
@@ -185,11 +186,11 @@ def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
     """
     from safetensors.torch import save
 
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
     files.write_bytes(folder / WEIGHTS, save(state))
-    files.write_json(
-        folder / CONFIG, {"format": FORMAT, "model": model.config.to_dict(), **about}
-    )
+    files.write_json(folder / CONFIG, {"format": FORMAT, "model": model.config.to_dict(), **about})
 
 
 def save_model(folder: Path, model: SortTransformer, **about: Any) -> None:

@@ -20,7 +20,7 @@ _FRAME = "╭╮╰╯│─ "
 
 
 def run_command(
-    args_type: type[Args],
+    args_type: Any,  # a dataclass, or a union of subcommands
     command: Callable[[Args], None],
     prog: str,
     argv: Sequence[str] | None = None,
@@ -41,9 +41,7 @@ def run_command(
         fail(prog, "interrupted", 130)
 
 
-def parse(
-    args_type: type[Args], prog: str, argv: Sequence[str] | None, default: Args | None
-) -> Args:
+def parse(args_type: Any, prog: str, argv: Sequence[str] | None, default: Args | None) -> Args:
     """``args_type`` from the command line; a mistake is a ``UserError`` of one line."""
     import tyro
 

@@ -53,22 +53,28 @@ class ModelConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ModelConfig:
+    def from_dict(cls, data: Any) -> ModelConfig:
         """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
-        data = dict(data)
+        data = dict(_object(data, "model"))
         task = _build(SortTask, data.pop("task", {}), "task")
         return _build(cls, {**data, "task": task}, "model")
 
 
-def _build(cls: type, data: Any, what: str) -> Any:
-    if not isinstance(data, dict):
-        raise UserError(f"the {what} part of a config must be an object, not {data!r}")
+def _build(cls: Any, data: Any, what: str) -> Any:
+    data = _object(data, what)
     known = cls.__dataclass_fields__
     unknown = sorted(set(data) - set(known))
     if unknown:
         raise UserError(f"unknown key {unknown[0]!r} in the {what} part of a config")
     for key, value in data.items():
-        wanted = {"int": int, "float": (int, float), "bool": bool}.get(known[key].type, object)
+        types: dict[Any, Any] = {"int": int, "float": (int, float), "bool": bool}
+        wanted = types.get(known[key].type, object)
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
             raise UserError(f"{key} in the {what} part of a config cannot be {value!r}")
     return cls(**data)
+
+
+def _object(data: Any, what: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise UserError(f"the {what} part of a config must be an object, not {data!r}")
+    return data

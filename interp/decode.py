@@ -11,9 +11,10 @@ step by step, for showing, and for the lists that go wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -111,7 +112,7 @@ def greedy_decode(
 
     As many outputs are taken as each list has digits.
     """
-    task, device = model.task, model.cfg.device
+    task, device = model.task, model.W_U.device
     batch = task.encode(lists).to(device)
     steps = int(batch.lengths.max())
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, device, len(batch))
@@ -125,15 +126,13 @@ def greedy_decode(
             outputs.append(chosen)
             feed = torch.where(step + 1 < batch.lengths, chosen, PAD)[:, None]
     answers = torch.stack(outputs, 1).tolist()
-    cut = [
-        tuple(row[:length]) for row, length in zip(answers, batch.lengths.tolist(), strict=True)
-    ]
+    cut = [tuple(row[:length]) for row, length in zip(answers, batch.lengths.tolist(), strict=True)]
     return Decoded(cut, torch.stack(probabilities, 1))
 
 
 def _blocking_hooks(
     model: SortTransformer, blocked: Bool[Tensor, "query key"] | None
-) -> list[tuple[str, partial[Tensor]]]:
+) -> list[tuple[str | Callable[..., Any], Callable[..., Any]]]:
     if blocked is None:
         return []
     hook = partial(_block_scores, blocked=blocked.to(model.cfg.device))

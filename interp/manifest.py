@@ -8,18 +8,26 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("sortscope", "torch", "transformer-lens", "numpy", "plotly", "streamlit", "safetensors")
+_PACKAGES = (
+    "sortscope",
+    "torch",
+    "transformer-lens",
+    "numpy",
+    "plotly",
+    "streamlit",
+    "safetensors",
+)
 
 
 def manifest(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """A JSON-ready record of this process. ``argv`` defaults to the command line's."""
     return {
         "arguments": list(sys.argv[1:] if argv is None else argv),
-        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **_versions()},
         "git_commit": git_commit(),
         "machine": {

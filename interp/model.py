@@ -39,6 +39,13 @@ class SortTransformer(HookedTransformer):
     :mod:`interp.task`; a prefix of the full sequence is fine. Logits are [batch, pos, 12].
     """
 
+    # Type checkers take a module's attributes to be tensors or modules, and allow little on them.
+    embed: Any
+    pos_embed: Any
+    blocks: Any
+    ln_final: Any
+    unembed: Any
+
     def __init__(
         self, config: ModelConfig, seed: int = 0, device: torch.device | str = "cpu"
     ) -> None:
@@ -68,7 +75,7 @@ class SortTransformer(HookedTransformer):
 
     def forward(
         self,
-        input: Int[Tensor, "batch pos"] | Float[Tensor, "batch pos d_model"],
+        input: Any,  # tokens [batch, pos] or a residual stream; checked below, with better messages
         *args: Any,
         tokens: Int[Tensor, "batch pos"] | None = None,
         start_at_layer: int | None = None,
@@ -90,9 +97,10 @@ class SortTransformer(HookedTransformer):
                 "starting from a residual stream needs tokens=... as well: "
                 "without them left padding would be attended to"
             )
-        if attention_mask is None:
+        if attention_mask is None and tokens is not None:
             attention_mask = (tokens != PAD).int()
-        return super().forward(
+        forward: Any = super().forward  # its overloads would have us repeat every argument
+        return forward(
             input,
             *args,
             tokens=tokens if start_at_layer is not None else None,

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -118,13 +119,13 @@ def attention_mask(
     return ((causal & (tokens != PAD)[:, None, :]) | own)[:, None]
 
 
-def layer_norm(x: Tensor, norm: torch.nn.Module) -> Tensor:
+def layer_norm(x: Tensor, norm: Any) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], norm.w, norm.b, norm.eps)
 
 
 def run_block(
     x: Float[Tensor, "batch here d_model"],
-    block: torch.nn.Module,
+    block: Any,
     norm: str,
     allowed: Bool[Tensor, "#batch 1 row here"],
     skipped: int = 0,
@@ -142,7 +143,7 @@ def run_block(
 
 def attention(
     x: Float[Tensor, "batch here d_model"],
-    attn: torch.nn.Module,
+    attn: Any,
     allowed: Bool[Tensor, "#batch 1 row here"],
     skipped: int = 0,
     dropout: Dropout | None = None,
@@ -165,12 +166,14 @@ def attention(
 
 def mlp(
     x: Float[Tensor, "batch row d_model"],
-    module: torch.nn.Module,
+    module: Any,
     dropout: Dropout | None = None,
 ) -> Float[Tensor, "batch row d_model"]:
     """What the MLP of a layer adds."""
     if dropout is None and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-        flat = _BlockedMLP.apply(x.flatten(0, 1), module.W_in, module.b_in, module.W_out, module.b_out)
+        flat = _BlockedMLP.apply(
+            x.flatten(0, 1), module.W_in, module.b_in, module.W_out, module.b_out
+        )
         return flat.unflatten(0, x.shape[:2])
     hidden = F.relu(F.linear(x, module.W_in.T, module.b_in))
     hidden = dropout(hidden) if dropout else hidden

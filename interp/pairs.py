@@ -10,7 +10,8 @@ nothing else, and are compared at the *row* that emits the first output in which
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -96,16 +97,17 @@ def _draw(task: SortTask, n_pairs: int, length: int, generator: torch.Generator)
 
 def _join(parts: list[Pairs]) -> Pairs:
     first = parts[0]
-    joined = [
-        torch.cat([getattr(p, name) for p in parts])
+    joined: dict[str, Any] = {
+        name: torch.cat([getattr(p, name) for p in parts])
         for name in ("clean", "corrupt", "rows", "answers")
-    ]
-    return Pairs(first.task, *joined, first.length)
+    }
+    return replace(first, **joined)
 
 
 def _pairs(task: SortTask, clean: SortBatch, corrupt: SortBatch) -> Pairs:
-    differ = clean.tokens[:, task.first_output_row + 1 :] != (
-        corrupt.tokens[:, task.first_output_row + 1 :]
+    differ = (
+        clean.tokens[:, task.first_output_row + 1 :]
+        != (corrupt.tokens[:, task.first_output_row + 1 :])
     )
     if not differ.any(1).all():
         raise UserError("the two lists have the same sorted answer: there is nothing to compare")

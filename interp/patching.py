@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -61,7 +62,9 @@ def record(model: SortTransformer, tokens: Int[Tensor, "pair pos"], view: Window
         x = x + kept.attn_out[-1]
         kept.resid_mid.append(layer_norm(x, block.ln1) if norm == "post" else x)
         mlp_in = kept.resid_mid[-1]
-        kept.mlp_out.append(mlp(layer_norm(mlp_in, block.ln2) if norm == "pre" else mlp_in, block.mlp))
+        kept.mlp_out.append(
+            mlp(layer_norm(mlp_in, block.ln2) if norm == "pre" else mlp_in, block.mlp)
+        )
         x = kept.resid_mid[-1] + kept.mlp_out[-1]
         x = layer_norm(x, block.ln2) if norm == "post" else x
     return Activations(tokens, kept.resid_pre, kept.attn_out, kept.resid_mid, kept.mlp_out, x)
@@ -174,7 +177,7 @@ def _causal(tokens: Int[Tensor, "job here"]) -> Bool[Tensor, "1 1 here here"]:
 
 def _last_block_row(
     x: Float[Tensor, "job here d_model"],
-    block: torch.nn.Module,
+    block: Any,
     norm: str,
     allowed: Bool[Tensor, "1 1 here here"],
     rows: Int[Tensor, " job"],

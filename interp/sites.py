@@ -8,10 +8,10 @@ The one place that spells hook names.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class Component(str, Enum):
+class Component(StrEnum):
     """What is read or replaced in a layer; each is [batch, pos, d_model]."""
 
     RESID_PRE = "resid_pre"

@@ -82,15 +82,18 @@ def bootstrap_mean(values: Float[Tensor, " n"], seed: int = 0) -> Estimate:
 
 
 def _resample(values: Float[Tensor, "n k"], seed: int, draws: int = 1000) -> Float[Tensor, "d k"]:
-    """Sums over ``draws`` resamples, as multinomial counts: never draws x n values at once."""
+    """Sums over ``draws`` resamples with replacement, a bounded number of values at a time."""
     generator = stream("bootstrap", seed)
     n = len(values)
+    at_once = max(1, _RESAMPLED_AT_ONCE // n)
     sums = []
-    for _ in range(draws):
-        index = torch.randint(n, (n,), generator=generator)
-        counts = torch.bincount(index, minlength=n).double()
-        sums.append(counts @ values)
-    return torch.stack(sums)
+    for start in range(0, draws, at_once):
+        index = torch.randint(n, (min(at_once, draws - start), n), generator=generator)
+        sums.append(values[index].sum(1))
+    return torch.cat(sums)
+
+
+_RESAMPLED_AT_ONCE = 1_000_000
 
 
 def _percentiles(draws: Float[Tensor, " d"]) -> tuple[float, float]:

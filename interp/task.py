@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ D_VOCAB_OUT = 12  # PAD is never predicted
 TOKEN_LABELS = (*(str(d) for d in range(N_DIGITS)), "SEP", "_", "PAD")
 
 
-class Region(str, Enum):
+class Region(StrEnum):
     """Named runs of positions. ``LAST_BLANK`` is both a blank and the first output row."""
 
     PAD = "pad"
@@ -127,7 +127,7 @@ class SortTask:
         length = self._checked_length(length)
         blanks = range(self.sep_pos + 1, self.first_output_row + 1)
         return {
-            Region.PAD: range(0, self.max_len - length),
+            Region.PAD: range(self.max_len - length),
             Region.DIGITS: range(self.max_len - length, self.max_len),
             Region.SEP: range(self.sep_pos, self.sep_pos + 1),
             Region.BLANKS: blanks[:-1],
@@ -287,4 +287,3 @@ class SortTask:
     def prompt_len(self) -> int:
         """Tokens before the answer: what a decoder is given."""
         return self.first_output_row + 1
-

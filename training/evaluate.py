@@ -88,12 +88,13 @@ def evaluate(
     """
     from interp.decode import score
 
-    batch = model.task.held_out(lists, seed).to(model.cfg.device)
+    batch = model.task.held_out(lists, seed).to(model.W_U.device)
     scores = score(model, batch, blocked=_mask(model, mask_blanks, mask_last_blank))
     masked: Masked = "nothing"
     if mask_blanks:
-        both = "blanks from outputs and from the last blank"
-        masked = both if mask_last_blank else "blanks from outputs"
+        masked = "blanks from outputs"
+    if mask_blanks and mask_last_blank:
+        masked = "blanks from outputs and from the last blank"
     return {
         "seed": seed,
         "masked": masked,
@@ -105,16 +106,14 @@ def evaluate(
     }
 
 
-def _mask(
-    model: SortTransformer, mask_blanks: bool, mask_last_blank: bool
-) -> torch.Tensor | None:
+def _mask(model: SortTransformer, mask_blanks: bool, mask_last_blank: bool) -> torch.Tensor | None:
     from interp.decode import blank_mask
 
     if not mask_blanks:
         return None
     if not model.task.n_blanks:
         raise UserError("--mask-blanks: this model has no blanks to mask")
-    return blank_mask(model.task, mask_last_blank).to(model.cfg.device)
+    return blank_mask(model.task, mask_last_blank).to(model.W_U.device)
 
 
 def _rates(scores: Scores, seed: int) -> dict[str, Any]:
@@ -144,7 +143,7 @@ def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]
 
     task = model.task
     blocked = _mask(model, args.mask_blanks, args.mask_row_97)
-    batch = task.held_out(args.lists, args.seed).to(model.cfg.device)
+    batch = task.held_out(args.lists, args.seed).to(model.W_U.device)
     expected = score(model, batch, blocked=blocked).exact.tolist()
     agree = exact = 0
     starts = range(0, len(batch), _DECODED_AT_ONCE)
@@ -174,7 +173,9 @@ def _in_words(result: dict[str, Any]) -> str:
         f"seed {result['seed']}, masked: {result['masked']}",
         f"  all lengths  {show(result)}",
     ]
-    lines += [f"  length {length:>4}  {show(rates)}" for length, rates in result["by_length"].items()]
+    lines += [
+        f"  length {length:>4}  {show(rates)}" for length, rates in result["by_length"].items()
+    ]
     if "decode" in result:
         d = result["decode"]
         lines.append(

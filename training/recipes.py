@@ -148,9 +148,16 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-_AT_LEAST_ONE = (
-    "max_len batch_size steps log_every eval_every eval_lists checkpoint_every micro_batch".split()
-)
+_AT_LEAST_ONE = [
+    "max_len",
+    "batch_size",
+    "steps",
+    "log_every",
+    "eval_every",
+    "eval_lists",
+    "checkpoint_every",
+    "micro_batch",
+]
 _CHOICES: dict[str, tuple[str, ...]] = {
     "recipe": get_args(RecipeName),
     "init": get_args(Init),

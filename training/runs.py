@@ -1,14 +1,14 @@
 """Run folders: numbered, self-describing, and safe to lose power in.
 
-    runs/0003-stable-blanks-s0/
-      config.json          the recipe with its overrides, threads, device and precision
-      manifest.json        arguments, versions, git commit, machine; one entry more per resume
-      metrics.jsonl        a line per measurement
-      events.out.tfevents  the same for TensorBoard
-      checkpoints/step-000500/
-        model.safetensors  weights
-        config.json        what they are
-        state.pt           the optimiser; only the newest checkpoint keeps it
+runs/0003-stable-blanks-s0/
+  config.json          the recipe with its overrides, threads, device and precision
+  manifest.json        arguments, versions, git commit, machine; one entry more per resume
+  metrics.jsonl        a line per measurement
+  events.out.tfevents  the same for TensorBoard
+  checkpoints/step-000500/
+    model.safetensors  weights
+    config.json        what they are
+    state.pt           the optimiser; only the newest checkpoint keeps it
 """
 
 from __future__ import annotations
@@ -106,9 +106,7 @@ def write_checkpoint(run: Path, trainer: Trainer) -> Path:
     earlier = run_checkpoints(run)
     folder = run / "checkpoints" / f"step-{trainer.step:06d}"
     with files.new_folder(folder) as staging:
-        write_model(
-            staging, trainer.model, training=trainer.config.to_dict(), step=trainer.step
-        )
+        write_model(staging, trainer.model, training=trainer.config.to_dict(), step=trainer.step)
         buffer = io.BytesIO()
         torch.save(trainer.state(), buffer)
         files.write_bytes(staging / STATE, buffer.getvalue())

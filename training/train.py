@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -73,14 +73,12 @@ def train_command(args: TrainArgs) -> None:
         recorded = read_run(run)
         config = recorded.training
         # The run's own device, precision and threads: another of them would give other bits.
-        trainer = Trainer(
-            replace(
-                config,
-                threads=recorded.threads,
-                device=recorded.device.split(":")[0],
-                precision=recorded.precision,
-            )
-        )
+        its_own = {
+            "threads": recorded.threads,
+            "device": recorded.device.split(":")[0],
+            "precision": recorded.precision,
+        }
+        trainer = Trainer(TrainConfig.from_dict({**config.to_dict(), **its_own}))
         trainer.config = config
         restore_newest(run, trainer)
         record_resume(run, trainer.step)
@@ -116,7 +114,9 @@ def train(trainer: Trainer, run: Path) -> None:
             if interrupted:
                 log.close()
                 progress.close()
-                fail(PROG, f"stopped at step {trainer.step}; go on with: {PROG} --resume {run}", 130)
+                fail(
+                    PROG, f"stopped at step {trainer.step}; go on with: {PROG} --resume {run}", 130
+                )
     exact = measure_held_out(trainer, log, progress)
     write_checkpoint(run, trainer)
     log.close()

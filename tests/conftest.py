@@ -1,0 +1,43 @@
+"""What all tests share: annotations that are checked, one thread, and reproducible examples.
+
+Every function and dataclass of our packages is checked against its jaxtyping annotations while
+tests run: a tensor of the wrong type or shape raises ``jaxtyping.TypeCheckError``. Names that a
+module imports for type checkers only (``if TYPE_CHECKING``) mean nothing at run time, and are not
+checked. Commands that tests start as processes run as users have them, unchecked.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import jaxtyping
+
+PACKAGES = ("interp", "training", "analyses")
+
+if early := [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+    raise RuntimeError(f"{early[0]} was imported before its annotations could be checked")
+jaxtyping.install_import_hook(PACKAGES, "beartype.beartype")
+
+# Only from here on may anything import our packages.
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)  # small models: sharing them out over cores costs more than it saves
+
+hypothesis.settings.register_profile(
+    "sortscope",
+    deadline=None,  # the first example of a test pays for lazy imports
+    max_examples=25,
+    derandomize=True,
+)
+hypothesis.settings.load_profile("sortscope")
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Annotations are not checked: for a test of how wrong arguments are refused."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
