@@ -4,11 +4,11 @@
     python -m analyses.patch_blanks --model no-blanks
     python -m analyses.patch_blanks --list 3,1,4,1,5 --corrupt 3,1,4,1,9
 
-The clean list 3 1 4 1 5 sorts to 1 1 3 4 5, the corrupted 3 1 4 1 9 to 1 1 3 4 9. Both are given the
-outputs they share (1 1 3 4), so the two inputs differ in one digit of the list only, and the model is
-asked for the first output in which the answers differ: here ``out 3`` emits 5 or 9. The *logit
-difference* of those two digits says which answer the model gives. Then one place at a time is
-exchanged between the two runs, in both directions:
+The clean list 3 1 4 1 5 sorts to 1 1 3 4 5, the corrupted 3 1 4 1 9 to 1 1 3 4 9. Both are given
+the outputs they share (1 1 3 4), so the two inputs differ in one digit of the list only, and the
+model is asked for the first output in which the answers differ: here ``out 3`` emits 5 or 9. The
+*logit difference* of those two digits says which answer the model gives. Then one place at a time
+is exchanged between the two runs, in both directions:
 
 - denoising, clean into corrupted: 1 means the place alone brings the clean answer back;
 - noising, corrupted into clean: 1 means that without the clean values there the answer is lost.
@@ -40,7 +40,7 @@ from interp import figures
 from interp.cli import run_command
 from interp.errors import UserError
 from interp.lazy import lazy_import
-from interp.sites import Site, all_sites
+from interp.sites import Component, Site, all_sites
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ PLACES = (
     "earlier outputs",
     "answer row",
 )
-"""Positions patched together. ``blanks`` are all but the last, which emits the first output and so is
-kept apart; ``answer row`` is the position whose logits are read."""
+"""Positions patched together. ``blanks`` are all but the last, which emits the first output and so
+is kept apart; ``answer row`` is the position whose logits are read."""
 
 
 @dataclass(frozen=True)
@@ -243,15 +243,21 @@ def summary(result: PatchResult) -> list[str]:
 
 def _finding(result: PatchResult) -> str:
     """What the blanks carry into the last layer, against the digits: the question of the page."""
-    last = result.sites.index(Site(result.sites[0].component, result.sites[-1].layer))
+    last = result.sites.index(Site(Component.RESID_PRE, result.sites[-1].layer))
+
+    def carried(direction: int, place: str) -> str:
+        estimate = result.place_estimate(direction, last, PLACES.index(place))
+        return "nothing" if estimate is None else estimate.percent(0)
+
     if not result.pairs.task.region(Region.BLANKS):
-        digits = result.place_estimate(0, last, PLACES.index("changed digit"))
-        return f"No blanks here. The changed digit still carries {digits.percent(0)} of the effect."
-    blanks = result.place_estimate(0, last, PLACES.index("blanks"))
-    lost = result.place_estimate(1, last, PLACES.index("blanks"))
+        return (
+            "No blanks here. Before the last layer the changed digit's own position still carries "
+            f"{carried(0, 'changed digit')} of the effect."
+        )
     return (
-        f"Before the last layer, the blanks (all but the last, together) bring back "
-        f"{blanks.percent(0)} of the clean answer, and corrupting them loses {lost.percent(0)}."
+        "Before the last layer, the blanks (all but the last, together) bring back "
+        f"{carried(0, 'blanks')} of the clean answer, and corrupting them loses "
+        f"{carried(1, 'blanks')}."
     )
 
 
@@ -363,7 +369,7 @@ def _draw_places(fig: go.Figure, result: PatchResult, direction: int) -> None:
         if result.place_estimate(direction, 0, place) is not None
     ]
     table = [
-        [result.place_estimate(direction, site, place) for place in present]
+        [e for place in present if (e := result.place_estimate(direction, site, place))]
         for site in range(len(result.sites))
     ]
     names = [PLACES[place] for place in present]

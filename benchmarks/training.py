@@ -5,13 +5,13 @@
 
 Five arms take turns. A step is: make the lists, forward, loss, backward, optimiser.
 
-    a   nn.TransformerEncoder      the published network and dropout 0.1, float32, all 146 positions,
+    a   nn.TransformerEncoder      the published network, dropout 0.1, float32, all 146 positions,
                                    a boolean mask for every head of every list, Adam
     b   HookedTransformer loop     the same network, but no dropout (the class has none), float32,
                                    all 146 positions, Adam
     c   ours, recipe `original`    the network, dropout and optimiser of (a), in our Trainer
     d   ours, no dropout           (c) without dropout: the work of (b)
-    e   ours, recipe `stable`      pre-norm, no dropout, AdamW and clipping, at the batch size of (a)
+    e   ours, recipe `stable`      pre-norm, no dropout, AdamW, clipping, at the batch size of (a)
 
 (c) to (e) skip padding and rows that nothing reads, run length-sorted micro-batches on one core
 each, and use bfloat16 where the processor multiplies it natively. No arm measures accuracy. Times
@@ -210,7 +210,7 @@ def our_step(trainer: Trainer) -> Callable[[int], None]:
 
 
 def _loss(log_probs: torch.Tensor, tokens: torch.Tensor, config: TrainConfig) -> torch.Tensor:
-    """The published loss: a mean over all rows from SEP on, those after the answer counting zero."""
+    """The published loss: a mean over all rows from SEP on; after the answer they count zero."""
     from torch.nn import functional as F
 
     from interp.task import PAD
@@ -232,8 +232,8 @@ def needed_operations(config: ModelConfig, lengths: Sequence[int]) -> int:
     MLP of scored rows only. Norms, softmax, activations, embedding and optimiser are left out.
     Backward needs two products for each of forward (by the input, and by the weights), hence 3.
 
-    A list of n digits takes part with ``2 n + n_blanks`` positions (digits, SEP, blanks, and outputs
-    but the last), of which the last ``n + n_blanks`` are scored.
+    A list of n digits takes part with ``2 n + n_blanks`` positions (digits, SEP, blanks, and
+    outputs but the last), of which the last ``n + n_blanks`` are scored.
     """
     heads = config.n_heads * config.d_head
     total = 0

@@ -67,7 +67,7 @@ def make_pairs(
 
 
 def sample_pairs(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
-    """Random lists, each with one digit replaced, whose answers first differ after the first output.
+    """Random lists, each with one digit replaced, whose answers part after the first output.
 
     The first output is emitted by the last blank; leaving it out keeps that position's two roles
     apart. Pairs that part at the first output are drawn and dropped.

@@ -7,10 +7,11 @@ of one component, changes the output by what those positions carry:
 - *denoising* puts clean activations into the corrupted run: is the place sufficient?
 - *noising* puts corrupted activations into the clean run: is the place necessary?
 
-:func:`patched_logits` sweeps many sets of positions at once. It restarts from the patched layer and,
-in the last layer, computes the one row that is read. What cannot change anything is never computed
-and equals the unpatched logits bit for bit: positions after the row that is read, other rows of the
-last layer, and places where the two runs are the same. The tests hold it to ``run_with_hooks``.
+:func:`patched_logits` sweeps many sets of positions at once. It restarts from the patched layer
+and, in the last layer, computes the one row that is read. What cannot change anything is never
+computed and equals the unpatched logits bit for bit: positions after the row that is read, other
+rows of the last layer, and places where the two runs are the same. The tests hold it to
+``run_with_hooks``.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def _effective(
     places: Bool[Tensor, "pair place here"],
     rows: Int[Tensor, " pair"],
 ) -> Bool[Tensor, "pair place"]:
-    """Which patches can change the row at all: they alter something, and causality lets it be seen."""
+    """Which patches can change the row: they alter something, and causality lets it be seen."""
     positions = torch.arange(places.shape[-1], device=places.device)
     last_write = site.layer == model.cfg.n_layers - 1 and site.component != Component.RESID_PRE
     read = positions == rows[:, None] if last_write else positions <= rows[:, None]

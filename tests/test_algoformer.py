@@ -42,7 +42,7 @@ def reference(task: SortTask, n_layers: int = 2) -> ReferenceModel:
 
 
 def table(offset: int, n_rows: int = 5000) -> torch.Tensor:
-    """Sinusoids as the original code saves them: many rows, shifted after SEP if it was asked to."""
+    """Sinusoids as the original code saves them: many rows, shifted after SEP if asked to."""
     rows = []
     for place in range(n_rows):
         p = place + offset if place > 48 else place

@@ -310,7 +310,8 @@ def test_help_does_not_wait_for_torch(module):
         f"import sys; from {module} import main\n"
         "try: main(['--help'])\n"
         "except SystemExit as stop: assert not stop.code\n"
-        "heavy = {'torch', 'transformer_lens', 'tensorboard', 'plotly', 'streamlit'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformer_lens', 'tensorboard', 'plotly', 'streamlit'}\n"
+        "heavy &= set(sys.modules)\n"
         "print('LOADED', sorted(heavy))"
     )
     done = run(code=code)

@@ -108,7 +108,8 @@ def test_figure_and_words_with_any_number_of_blanks(n_blanks: int) -> None:
     task = SortTask(6, n_blanks)
     model = SortTransformer(ModelConfig(task=task, **SIZES), seed=0)
     result = compute(model, sample_pairs(task, 12, 5, seed=0))
-    assert figure(result).data
+    # An untrained model happens to get some pairs right, or none: both can be drawn and told.
+    assert bool(figure(result).data) == bool(result.understood.any())
     assert summary(result)[0].startswith("12 pairs")
 
 

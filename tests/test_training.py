@@ -301,7 +301,7 @@ def test_the_original_recipe_starts_from_pytorchs_own_weights():
     expected = ReferenceModel(config.model()).state_dict()
     for name, tensor in to_published(model).items():
         assert torch.equal(tensor, expected[name]), name
-    one, two = ({n: p for n, p in block.named_parameters()} for block in model.blocks)
+    one, two = (dict(block.named_parameters()) for block in model.blocks)
     assert all(torch.equal(one[name], two[name]) for name in one)  # nn.TransformerEncoder copies
     other = Trainer(replace(config, seed=1)).model
     assert not torch.equal(model.W_in, other.W_in)

@@ -8,8 +8,8 @@ Lists are the held-out set: as many of every length, made from a seed. Exact mat
 lists without a mistake, with a Wilson interval; digit accuracy the share of single digits, with a
 bootstrap over lists, whose digits go wrong together.
 
---mask-blanks closes the blanks to every output but the first (the published test). It takes away what
-the blanks hold *and* the attention that they draw: a drop does not show which of the two it was.
+--mask-blanks closes the blanks to every output but the first (the published test). It takes away
+what the blanks hold *and* the attention that they draw: a drop does not show which it was.
 """
 
 from __future__ import annotations
