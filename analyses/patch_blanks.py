@@ -326,9 +326,9 @@ def figure(result: PatchResult) -> go.Figure:
     for direction in range(2):
         _draw_positions(fig, result, direction)
         _draw_places(fig, result, direction)
+    of = f"{kept} pairs of lists, mean" if kept > 1 else "one pair of lists"
     title = (
-        f"Share of the answer's change that a patch carries · {kept} pairs of lists of "
-        f"{result.pairs.length}, mean"
+        f"Share of the answer's change that a patch carries · {of}, {result.pairs.length} digits"
     )
     return figures.style(fig, title, height=1050).update_layout(margin={"l": 150, "t": 90})
 

@@ -156,13 +156,17 @@ def _config_of(
     state: Mapping[str, Tensor], n_blanks: int | None, max_len: int | None
 ) -> ModelConfig:
     layers, rest = _split_layers(state)
-    d_model = layers[0]["linear1.weight"].shape[-1]
-    d_mlp = layers[0]["linear1.weight"].shape[0]
-    if d_model % N_HEADS:
-        raise UserError(f"its width of {d_model} does not divide into {N_HEADS} heads")
+    if layers[0]["linear1.weight"].ndim != 2:
+        raise UserError("linear1.weight is not a matrix")
+    d_mlp, d_model = layers[0]["linear1.weight"].shape
+    if d_model % N_HEADS or d_model % 2:
+        raise UserError(f"its width of {d_model} is not even, or not {N_HEADS} heads wide")
     for layer in layers:
         _check_layer_shapes(layer, d_model, d_mlp)
-    _find_linears(rest)
+    for linear in _find_linears(rest):
+        if sorted(linear["weight"].shape) != sorted((d_model, D_VOCAB_OUT)):
+            shape = tuple(linear["weight"].shape)
+            raise UserError(f"a Linear layer of shape {shape} does not fit its width of {d_model}")
     offset = _read_offset(rest, d_model)
     max_len = max_len or (offset - 1 if offset else SortTask().max_len)
     if offset and offset != max_len + 1:

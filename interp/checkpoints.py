@@ -113,7 +113,11 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     folder = find_checkpoint(name_or_path)
     info = read_info(folder)
     weights = read_weights(folder)
-    model = SortTransformer(ModelConfig.from_dict(info["model"]))
+    try:
+        model = SortTransformer(ModelConfig.from_dict(info["model"]))
+    except (RuntimeError, MemoryError) as error:  # sizes that no memory holds
+        reason = str(error).split(chr(10), 1)[0]
+        raise UserError(f"{folder / CONFIG} asks for an impossible model: {reason}") from None
     _check_weights(folder, weights, model.state_dict())
     model.load_state_dict(weights)
     model.eval()

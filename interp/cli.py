@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from interp.errors import UserError
 
 Args = TypeVar("Args")
-_FRAME = "╭╮╰╯│─ "
+_FRAME = "╭╮╰╯│─+| "  # tyro draws with the first or, where a stream is plain, with the last
 
 
 def run_command(
@@ -70,15 +70,16 @@ def fail(prog: str, message: str, status: int) -> None:
 
 def _first_paragraph(framed: str) -> str:
     """The message inside the box that tyro draws, without the box and the hints below it."""
-    message = []
-    for line in framed.splitlines()[1:]:
+    lines: list[str] = []
+    for line in framed.splitlines():
         text = line.strip(_FRAME)
-        if not text:
+        if text.strip("-"):
+            lines.append(text)
+        elif len(lines) > 1:  # a rule below the title and the message
             break
-        message.append(text)
-    joined = " ".join(message)
+    message = " ".join(lines[1:])
     # An error raised by a config says itself what it is about.
-    return joined.split(": ", 1)[1] if joined.startswith("Error parsing config: ") else joined
+    return message.removeprefix("Error parsing config: ")
 
 
 def note(message: str) -> None:

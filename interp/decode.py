@@ -118,7 +118,7 @@ def greedy_decode(
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, device, len(batch))
     feed = batch.tokens[:, : task.prompt_len]
     outputs, probabilities = [], []
-    with model.hooks(fwd_hooks=_blocking_hooks(model, blocked)):
+    with model.hooks(fwd_hooks=blocking_hooks(model, blocked)):
         for step in range(steps):
             logits = model(feed, past_kv_cache=cache)[:, -1]
             probabilities.append(logits.softmax(-1))
@@ -130,9 +130,10 @@ def greedy_decode(
     return Decoded(cut, torch.stack(probabilities, 1))
 
 
-def _blocking_hooks(
+def blocking_hooks(
     model: SortTransformer, blocked: Bool[Tensor, "query key"] | None
 ) -> list[tuple[str | Callable[..., Any], Callable[..., Any]]]:
+    """Hooks that hold attention to ``blocked`` in every layer, with a KV cache or without."""
     if blocked is None:
         return []
     hook = partial(_block_scores, blocked=blocked.to(model.cfg.device))

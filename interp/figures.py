@@ -80,7 +80,7 @@ def heatmap(
 
 def label_axis(labels: list[str], most: int = 40) -> dict[str, Any]:
     """Ticks for an axis of positions: every label where they fit, else evenly thinned."""
-    stride = -(-len(labels) // most)
+    stride = max(1, -(-len(labels) // most))
     shown = list(range(0, len(labels), stride))
     return {"tickmode": "array", "tickvals": shown, "ticktext": [labels[i] for i in shown]}
 

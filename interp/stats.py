@@ -77,8 +77,11 @@ def bootstrap_mean(values: Float[Tensor, " n"], seed: int = 0) -> Estimate:
     values = values.double()
     if len(values) == 0:
         raise ValueError("the mean of nothing")
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Estimate(mean, mean, mean, 1)
     low, high = _percentiles(_resample(values[:, None], seed)[:, 0] / len(values))
-    return Estimate(float(values.mean()), low, high, len(values))
+    return Estimate(mean, low, high, len(values))
 
 
 def _resample(values: Float[Tensor, "n k"], seed: int, draws: int = 1000) -> Float[Tensor, "d k"]:

@@ -200,9 +200,9 @@ class SortTask:
                 f"the list has {len(values)} digits; this model takes 1 to {self.max_len}"
             )
         for value in values:
-            if not 0 <= value < N_DIGITS:
-                raise UserError(f"{value} is not a digit from 0 to 9")
-        return tuple(int(v) for v in values)
+            if type(value) is not int or not 0 <= value < N_DIGITS:
+                raise UserError(f"{value!r} is not a digit from 0 to 9")
+        return tuple(values)
 
     def encode(self, lists: Sequence[Sequence[int]]) -> SortBatch:
         """Given lists, of any lengths, with their answers.

@@ -53,6 +53,11 @@ def test_an_estimate_reads_well():
     assert Estimate(1.0, 0.9, 1.0, 4).percent(0) == "100 % [90, 100]"
 
 
+def test_a_single_value_has_no_interval_but_a_single_trial_has():
+    assert bootstrap_mean(torch.tensor([0.5])).percent() == "50.0 %"
+    assert wilson(1, 1).percent() == "100.0 % [20.7, 100.0]"
+
+
 def test_the_bootstrap_of_a_mean_agrees_with_the_normal_interval():
     values = torch.randn(4000, generator=stream("test", 0)) * 3 + 1
     estimate = bootstrap_mean(values)

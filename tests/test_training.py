@@ -62,7 +62,7 @@ def unchecked():
 
 def assert_near(got: torch.Tensor, expected: torch.Tensor, rounding: float, name: str) -> None:
     """Equal up to ``rounding`` of the largest value."""
-    atol = rounding * float(expected.abs().max())
+    atol = rounding * float(expected.detach().abs().max())
     torch.testing.assert_close(got, expected, atol=atol, rtol=0, msg=lambda m: f"{name}: {m}")
 
 
@@ -81,7 +81,7 @@ def literal_gradients(trainer: Trainer) -> tuple[list[torch.Tensor], tuple[float
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     right = (log_probs.argmax(-1) == targets) & scored
     exact = (right | ~scored).all(1).float().mean()
-    return list(gradients), (float(loss), float(exact), float(right.sum() / scored.sum()))
+    return list(gradients), (loss.item(), float(exact), float(right.sum() / scored.sum()))
 
 
 @pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)

@@ -150,7 +150,7 @@ class MetricsLog:
         kept = [row for row in read_metrics(path) if row["step"] < start]
         files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         self._file = path.open("a")
-        self._events = SummaryWriter(str(run), purge_step=start or None)
+        self._events = SummaryWriter(str(run), purge_step=start)
 
     def write(self, step: int, values: dict[str, float], extra: dict[str, float]) -> None:
         """``values`` go to both places, ``extra`` to the file only."""

@@ -151,7 +151,7 @@ def attention(opened: OpenModel, said: Answer, mask: Mask) -> Attention:
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def _attention(hash_: str, said: Answer, mask: Mask, _opened: OpenModel) -> Attention:
-    from interp.decode import _blocking_hooks
+    from interp.decode import blocking_hooks
     from interp.sites import pattern_hook
 
     task, length = _opened.task, len(said.digits)
@@ -160,7 +160,7 @@ def _attention(hash_: str, said: Answer, mask: Mask, _opened: OpenModel) -> Atte
     tokens = torch.cat([prompt, outputs[:, :-1]], dim=1)  # the last output is never an input
     with _opened.using() as model:
         names = [pattern_hook(layer) for layer in range(model.cfg.n_layers)]
-        hooks = _blocking_hooks(model, mask.blocked(task))
+        hooks = blocking_hooks(model, mask.blocked(task))
         with torch.no_grad(), model.hooks(fwd_hooks=hooks):
             _, cache = model.run_with_cache(tokens, names_filter=names)
     start = task.max_len - length  # left padding is not part of the sequence
