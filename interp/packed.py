@@ -114,9 +114,10 @@ def attention_mask(
     causal = torch.ones(size, size, dtype=torch.bool, device=tokens.device).tril()
     if blocked is not None:
         causal = causal & ~blocked[view.start : view.stop, view.start : view.stop]
+    real = (tokens != PAD)[:, None, :]  # [batch, 1, key]
     # A padded row sees itself: softmax over nothing would be NaN, and nothing reads that row.
-    own = torch.eye(size, dtype=torch.bool, device=tokens.device)
-    return ((causal & (tokens != PAD)[:, None, :]) | own)[:, None]
+    own = torch.eye(size, dtype=torch.bool, device=tokens.device) & ~real
+    return ((causal & real) | own)[:, None]
 
 
 def layer_norm(x: Tensor, norm: Any) -> Tensor:

@@ -30,7 +30,8 @@ class Estimate:
         """``97.5 % [96.1, 98.4]``; of a single case only the value, for it has no interval."""
         rounded = (round(100 * x, digits) + 0.0 for x in (self.value, self.low, self.high))
         value, low, high = (f"{x:.{digits}f}" for x in rounded)  # + 0.0 turns -0 into 0
-        return f"{value} %" if self.n == 1 else f"{value} % [{low}, {high}]"
+        lone = self.n == 1 and self.low == self.high  # a mean of one; a rate of one has an interval
+        return f"{value} %" if lone else f"{value} % [{low}, {high}]"
 
 
 def wilson(successes: int, n: int) -> Estimate:
