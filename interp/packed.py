@@ -37,8 +37,33 @@ class Dropout:
     generator: torch.Generator
 
     def __call__(self, x: Tensor) -> Tensor:
-        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
-        return x * keep.div_(1 - self.p)
+        return x * self.mask(x)
+
+    @property
+    def scale(self) -> float:
+        """What is kept is multiplied by this, so that the mean stays."""
+        on_cpu = self.generator.device.type == "cpu"
+        return 1 / (1 - (self._threshold / _STEPS if on_cpu else self.p))
+
+    def mask(self, like: Tensor) -> Tensor:
+        """0 where dropped, else ``scale``, in the shape of ``like``."""
+        if self.generator.device.type != "cpu":
+            keep = torch.empty_like(like).bernoulli_(1 - self.p, generator=self.generator)
+            return keep.mul_(self.scale)
+        # A 16-bit number each, cut from 64-bit draws, costs half of what ``bernoulli_`` does; the
+        # probability is then a multiple of 1/65536.
+        draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64)
+        draws.random_(-(2**63), None, generator=self.generator)
+        numbers = draws.view(torch.int16)[: like.numel()].view(like.shape)
+        keep = numbers >= self._threshold - _STEPS // 2
+        return keep.to(like.dtype).mul_(self.scale)
+
+    @property
+    def _threshold(self) -> int:
+        return min(round(self.p * _STEPS), _STEPS - 1)
+
+
+_STEPS = 2**16
 
 
 def length_sorted(batch: SortBatch, n_parts: int) -> Iterator[Int[Tensor, " some"]]:
@@ -171,11 +196,9 @@ def mlp(
     dropout: Dropout | None = None,
 ) -> Float[Tensor, "batch row d_model"]:
     """What the MLP of a layer adds."""
-    if dropout is None and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-        flat = _BlockedMLP.apply(
-            x.flatten(0, 1), module.W_in, module.b_in, module.W_out, module.b_out
-        )
-        return flat.unflatten(0, x.shape[:2])
+    if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        weights = (module.W_in, module.b_in, module.W_out, module.b_out)
+        return _BlockedMLP.apply(x.flatten(0, 1), *weights, dropout).unflatten(0, x.shape[:2])
     hidden = F.relu(F.linear(x, module.W_in.T, module.b_in))
     hidden = dropout(hidden) if dropout else hidden
     return F.linear(hidden, module.W_out.T, module.b_out)
@@ -184,18 +207,22 @@ def mlp(
 class _BlockedMLP(torch.autograd.Function):
     """ReLU MLP, forward and backward, in blocks of rows that stay in the processor's cache.
 
-    Backward recomputes nothing: it keeps the hidden activations. Sums over rows are made block by
-    block, so results differ from one large product by rounding only.
+    Backward recomputes nothing: it keeps the hidden activations, whose zeros are what ReLU or
+    dropout closed. Sums over rows are made block by block, so results differ from one large product
+    by rounding only.
     """
 
     @staticmethod
-    def forward(ctx, x, w_in, b_in, w_out, b_out):  # type: ignore[no-untyped-def]
-        hidden = torch.empty(len(x), w_in.shape[1])
+    def forward(ctx, x, w_in, b_in, w_out, b_out, dropout):  # type: ignore[no-untyped-def]
+        hidden = x.new_empty(len(x), w_in.shape[1])
         out = torch.empty_like(x)
         for rows in _blocks(len(x)):
             h = torch.addmm(b_in, x[rows], w_in, out=hidden[rows]).relu_()
+            if dropout:
+                h.mul_(dropout.mask(h))
             torch.addmm(b_out, h, w_out, out=out[rows])
         ctx.save_for_backward(x, hidden, w_in, w_out)
+        ctx.scale = dropout.scale if dropout else 1.0
         return out
 
     @staticmethod
@@ -203,17 +230,19 @@ class _BlockedMLP(torch.autograd.Function):
         x, hidden, w_in, w_out = ctx.saved_tensors
         grad = grad.contiguous()
         grad_x, grad_in = torch.empty_like(x), torch.zeros_like(w_in)
-        grad_out, grad_b = torch.zeros(w_out.shape[1], w_out.shape[0]), torch.zeros(w_in.shape[1])
-        scratch = torch.empty(min(_BLOCK_ROWS, len(x)), w_in.shape[1])
+        grad_out, grad_b = torch.zeros_like(w_out.T), torch.zeros_like(w_in[0])
+        scratch = x.new_empty(min(_BLOCK_ROWS, len(x)), w_in.shape[1])
         for rows in _blocks(len(x)):
             g, h = grad[rows], hidden[rows]
             back = torch.mm(g, w_out.T, out=scratch[: len(g)])
             back = torch.ops.aten.threshold_backward.grad_input(back, h, 0, grad_input=back)
+            if ctx.scale != 1.0:
+                back.mul_(ctx.scale)
             grad_out.addmm_(g.T, h)
             grad_in.addmm_(x[rows].T, back)
             grad_b += back.sum(0)
             torch.mm(back, w_in.T, out=grad_x[rows])
-        return grad_x, grad_in, grad_b, grad_out.T, grad.sum(0)
+        return grad_x, grad_in, grad_b, grad_out.T, grad.sum(0), None
 
 
 def _blocks(n_rows: int) -> Iterator[slice]:

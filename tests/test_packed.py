@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import pytest
 import torch
@@ -140,7 +141,10 @@ def test_the_blocked_mlp_is_an_mlp(rows):
         return (x @ w_in + b_in).relu() @ w_out + b_out
 
     results = []
-    for f, kind in ((plain, torch.float64), (_BlockedMLP.apply, torch.float32)):
+    for f, kind in (
+        (plain, torch.float64),
+        (lambda *a: _BlockedMLP.apply(*a, None), torch.float32),
+    ):
         leaves = [x.to(kind).requires_grad_() for x in inputs]
         out = f(*leaves)
         results.append([out, *torch.autograd.grad(out, leaves, upstream.to(kind))])
@@ -148,11 +152,41 @@ def test_the_blocked_mlp_is_an_mlp(rows):
         assert_near(got, expected, 1e-5)
 
 
+def test_dropout_inside_the_blocked_mlp_is_a_mask_on_the_hidden_units():
+    """Value and gradients equal those of autograd with the masks that were drawn."""
+
+    class Kept(Dropout):
+        masks: ClassVar[list[torch.Tensor]] = []
+
+        def mask(self, like: torch.Tensor) -> torch.Tensor:
+            self.masks.append(super().mask(like))
+            return self.masks[-1]
+
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((300, 8), (8, 12), (12,), (12, 8), (8,))  # 300 rows: two blocks
+    x, w_in, b_in, w_out, b_out = inputs = [
+        torch.randn(*s, generator=generator, dtype=torch.float64).requires_grad_() for s in shapes
+    ]
+    dropout = Kept(0.3, stream("test", 0))
+    ours = _BlockedMLP.apply(*inputs, dropout)
+    hidden = torch.relu(x @ w_in + b_in) * torch.cat(dropout.masks)
+    expected = hidden @ w_out + b_out
+    weights = torch.randn(ours.shape, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(ours, expected)
+    for got, wanted in zip(
+        torch.autograd.grad(ours, inputs, weights),
+        torch.autograd.grad(expected, inputs, weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, wanted)
+    assert set(torch.cat(dropout.masks).unique().tolist()) == {0.0, dropout.scale}
+
+
 def test_a_hidden_unit_at_exactly_zero_has_no_slope():
     """PyTorch's convention for ReLU; a model compiled by hand has such units."""
     x = torch.tensor([[0.0], [1.0]]).requires_grad_()
     one, zero = torch.ones(1, 1), torch.zeros(1)
-    _BlockedMLP.apply(x, one, zero, one, zero).sum().backward()
+    _BlockedMLP.apply(x, one, zero, one, zero, None).sum().backward()
     assert x.grad.tolist() == [[0.0], [1.0]]
 
 
@@ -188,7 +222,7 @@ def test_no_dropout_is_dropout_of_nothing(norm):
 
 @dataclass(frozen=True)
 class Recorder(Dropout):
-    """Changes nothing, and notes what it was given (or asked to keep, in place, of an MLP)."""
+    """Changes nothing, and notes what it was given (of an MLP's hidden units: asked to mask)."""
 
     seen: list[torch.Tensor] = field(default_factory=list)
 
@@ -196,9 +230,9 @@ class Recorder(Dropout):
         self.seen.append(x)
         return x
 
-    def keep(self, x: torch.Tensor) -> torch.Tensor:
-        self.seen.append(x.clone())
-        return torch.ones_like(x, dtype=torch.bool)
+    def mask(self, like: torch.Tensor) -> torch.Tensor:
+        self.seen.append(like.clone())
+        return torch.ones_like(like)
 
 
 @all_norms
