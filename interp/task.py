@@ -241,16 +241,26 @@ class SortTask:
         )
         return self._assemble(digits, lengths.to(device))
 
-    def held_out(self, n_lists: int, seed: int = 0) -> SortBatch:
+    def held_out(self, n_lists: int, seed: int = 0, distinct: int = N_DIGITS) -> SortBatch:
         """The fixed test set: lengths 1, 2, ..., max_len, 1, 2, ... in turn, made from the seed.
 
         Stratified by length, so every length has ``n_lists / max_len`` lists, give or take one. Its
         random stream is not that of any training seed. Short lists are still bound to occur in
         training too (there are only 10 of length 1).
+
+        Args:
+            distinct: draw every list from this many digits, chosen anew for each. Below 10 such
+                lists are unlike those of training: one digit 40 times never occurs there.
         """
+        if not 1 <= distinct <= N_DIGITS:
+            raise UserError(f"distinct digits must be 1 to {N_DIGITS}, not {distinct}")
         generator = stream("held-out", seed)
         lengths = torch.arange(n_lists) % self.max_len + 1
-        return self.sample(n_lists, generator, lengths)
+        if distinct == N_DIGITS:
+            return self.sample(n_lists, generator, lengths)
+        chosen = torch.rand(n_lists, N_DIGITS, generator=generator).argsort(1)
+        drawn = torch.randint(0, distinct, (n_lists, self.max_len), generator=generator)
+        return self._assemble(chosen.gather(1, drawn), lengths)
 
     def _assemble(
         self, digits: Int[torch.Tensor, "batch slot"], lengths: Int[torch.Tensor, " batch"]

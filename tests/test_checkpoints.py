@@ -235,12 +235,12 @@ def test_weights_that_do_not_fit_their_config_are_a_message(folder):
 def test_a_run_stands_for_its_newest_checkpoint(folder, tmp_path):
     """By number, not by name or by date; incomplete and foreign folders are passed over."""
     run = tmp_path / "0001-stable"
-    for step in ("step-000900", "step-1000000", "step-000050"):
+    for step in ("step-999999", "step-1000000", "step-000050"):
         shutil.copytree(folder, run / "checkpoints" / step)
     (run / "checkpoints" / "step-2000000").mkdir()  # empty
     shutil.copytree(folder, run / "checkpoints" / "step-best")
     shutil.copytree(folder, run / "checkpoints" / ".step-3000000.tmp")
-    assert [p.name for p in run_checkpoints(run)] == ["step-000050", "step-000900", "step-1000000"]
+    assert [p.name for p in run_checkpoints(run)] == ["step-000050", "step-999999", "step-1000000"]
     assert find_checkpoint(run) == run / "checkpoints" / "step-1000000"
     assert load_model(run / "checkpoints" / "step-000050").folder.name == "step-000050"
 

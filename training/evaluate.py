@@ -3,6 +3,7 @@
     python -m training.evaluate --model blanks
     python -m training.evaluate --model runs/0001-stable-blanks-s0 --lists 2000 --decode
     python -m training.evaluate --model blanks --mask-blanks
+    python -m training.evaluate --model blanks --distinct-digits 1
 
 Lists are the held-out set: as many of every length, made from a seed. Exact match is the share of
 lists without a mistake, with a Wilson interval; digit accuracy the share of single digits, with a
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from interp.checkpoints import load_model
 from interp.cli import note, run_command
 from interp.errors import UserError
+from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +44,7 @@ class EvaluateArgs:
     model: str = "blanks"  # a shipped model, a run folder or a checkpoint
     lists: int = 10_000  # how many, as many of every length
     seed: int = 0  # of the lists
+    distinct_digits: int = N_DIGITS  # draw each list from so many digits; few make many repeats
     mask_blanks: bool = False  # outputs after the first may not attend to the blanks
     mask_row_97: bool = False  # nor may the last blank, which emits the first output
     decode: bool = False  # also decode greedily, token by token, and check that both agree
@@ -51,6 +54,10 @@ class EvaluateArgs:
     def __post_init__(self) -> None:
         if self.lists < 1:
             raise UserError(f"--lists must be at least 1, not {self.lists}")
+        if not 1 <= self.distinct_digits <= N_DIGITS:
+            raise UserError(
+                f"--distinct-digits must be 1 to {N_DIGITS}, not {self.distinct_digits}"
+            )
         if self.seed < 0:
             raise UserError(f"--seed must be 0 or more, not {self.seed}")
         if self.mask_row_97 and not self.mask_blanks:
@@ -67,7 +74,14 @@ def evaluate_command(args: EvaluateArgs) -> None:
     loaded = load_model(args.model, pick_device(args.device))
     result = {
         "model": {"name": loaded.name, "hash": loaded.hash},
-        **evaluate(loaded.model, args.lists, args.seed, args.mask_blanks, args.mask_row_97),
+        **evaluate(
+            loaded.model,
+            args.lists,
+            args.seed,
+            mask_blanks=args.mask_blanks,
+            mask_last_blank=args.mask_row_97,
+            distinct=args.distinct_digits,
+        ),
     }
     if args.decode:
         result["decode"] = check_decoding(loaded.model, args)
@@ -78,17 +92,21 @@ def evaluate(
     model: SortTransformer,
     lists: int,
     seed: int = 0,
+    *,
     mask_blanks: bool = False,
     mask_last_blank: bool = False,
+    distinct: int = N_DIGITS,
 ) -> dict[str, Any]:
     """Exact match and digit accuracy on ``lists`` held-out lists, in all and by length.
+
+    ``distinct`` digits per list make lists with many repeats; see ``SortTask.held_out``.
 
     Raises:
         UserError: if blanks are to be masked in a model that has none.
     """
     from interp.decode import score
 
-    batch = model.task.held_out(lists, seed).to(model.W_U.device)
+    batch = model.task.held_out(lists, seed, distinct).to(model.W_U.device)
     scores = score(model, batch, blocked=_mask(model, mask_blanks, mask_last_blank))
     masked: Masked = "nothing"
     if mask_blanks:
@@ -97,6 +115,7 @@ def evaluate(
         masked = "blanks from outputs and from the last blank"
     return {
         "seed": seed,
+        "distinct_digits": distinct,
         "masked": masked,
         **_rates(scores, seed),
         "by_length": {
@@ -143,7 +162,7 @@ def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]
 
     task = model.task
     blocked = _mask(model, args.mask_blanks, args.mask_row_97)
-    batch = task.held_out(args.lists, args.seed).to(model.W_U.device)
+    batch = task.held_out(args.lists, args.seed, args.distinct_digits).to(model.W_U.device)
     expected = score(model, batch, blocked=blocked).exact.tolist()
     agree = exact = 0
     starts = range(0, len(batch), _DECODED_AT_ONCE)
@@ -170,7 +189,8 @@ def _in_words(result: dict[str, Any]) -> str:
     n = result["exact_match"]["n"]
     lines = [
         f"{result['model']['name']} ({result['model']['hash']}), {n:,} lists, "
-        f"seed {result['seed']}, masked: {result['masked']}",
+        f"seed {result['seed']}, drawn from {result['distinct_digits']} digits, "
+        f"masked: {result['masked']}",
         f"  all lengths  {show(result)}",
     ]
     lines += [
