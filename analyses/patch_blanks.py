@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from analyses.common import (
     CommonArgs,
@@ -144,29 +144,19 @@ def compute(
     single, joint = _single_positions(pairs, view), _joint_places(pairs, view)
     masks = torch.cat([single, joint], 1).to(device)
     answers = pairs.answers.to(device)
-
-    def difference(logits: torch.Tensor) -> torch.Tensor:
-        """[pair, ..., d_vocab_out] -> [pair, ...]: clean answer's logit minus the corrupted's."""
-        index = answers.view(-1, *[1] * (logits.ndim - 2), 2).expand(*logits.shape[:-1], 2)
-        picked = logits.gather(-1, index)
-        return picked[..., 0] - picked[..., 1]
-
-    clean, corrupt = (difference(logits_at(model, run, rows)) for run in runs.values())
+    clean, corrupt = (_difference(logits_at(model, run, rows), answers) for run in runs.values())
     gap = (clean - corrupt)[:, None]
     sites = all_sites(model.cfg.n_layers)
-    effects = []
-    for base, donor, start in (("corrupt", "clean", corrupt), ("clean", "corrupt", clean)):
-        sign = 1 if base == "corrupt" else -1
-        swept = [
-            sign
-            * (
-                difference(patched_logits(model, s, runs[base], runs[donor], masks, rows, progress))
-                - start[:, None]
-            )
-            / gap
-            for s in sites
-        ]
-        effects.append(torch.stack(swept, 1))  # [pair, site, place]
+
+    def effect(site: Site, base: str, donor: str, start: torch.Tensor) -> torch.Tensor:
+        logits = patched_logits(model, site, runs[base], runs[donor], masks, rows, progress)
+        moved = _difference(logits, answers) - start[:, None]
+        return (moved if donor == "clean" else -moved) / gap  # [pair, place]
+
+    effects = [
+        torch.stack([effect(site, *direction) for site in sites], 1)
+        for direction in (("corrupt", "clean", corrupt), ("clean", "corrupt", clean))
+    ]
     both = torch.stack(effects).cpu()
     by_place = both[..., single.shape[1] :]
     absent = ~joint.any(-1)[None, :, None, :].expand_as(by_place)
@@ -179,6 +169,15 @@ def compute(
         torch.stack([clean, corrupt], 1).cpu(),
         seed,
     )
+
+
+def _difference(
+    logits: Float[torch.Tensor, "pair ... d_vocab_out"], answers: Int[torch.Tensor, "pair 2"]
+) -> Float[torch.Tensor, "pair ..."]:
+    """The logit of the clean answer minus that of the corrupted one."""
+    index = answers.view(-1, *[1] * (logits.ndim - 2), 2).expand(*logits.shape[:-1], 2)
+    picked = logits.gather(-1, index)
+    return picked[..., 0] - picked[..., 1]
 
 
 def n_patches(pairs: Pairs, model: SortTransformer) -> int:

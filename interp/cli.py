@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -79,7 +80,7 @@ def _first_paragraph(framed: str) -> str:
             break
     message = " ".join(lines[1:])
     # An error raised by a config says itself what it is about.
-    return message.removeprefix("Error parsing config: ")
+    return re.sub(r"^Error parsing \w+: ", "", message)
 
 
 def note(message: str) -> None:
