@@ -12,7 +12,7 @@ That is why a resumed run needs only weights, moments and the step to go on bit 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +69,8 @@ class Trainer:
         self.parameters = list(self.model.parameters())
         self.optimizer = _optimizer(self.model, config)
         self.step = 0
+        self._maker = ThreadPoolExecutor(1, initializer=_one_core_each)
+        self._ahead: tuple[int, Future[SortBatch]] | None = None
         self._pool: ThreadPoolExecutor | None = None
         if self.device.type == "cpu" and self.threads > 1:
             self._pool = ThreadPoolExecutor(self.threads, initializer=_one_core_each)
@@ -80,6 +82,13 @@ class Trainer:
         generator = stream("train", self.config.seed, step)
         return self.model.task.sample(self.config.batch_size, generator).to(self.device)
 
+    def _next_batch(self) -> SortBatch:
+        """This step's lists, made while the step before was computed, and the next ones begun."""
+        step, ready = self._ahead or (-1, None)
+        batch = ready.result() if ready and step == self.step else self.batch(self.step)
+        self._ahead = (self.step + 1, self._maker.submit(self.batch, self.step + 1))
+        return batch
+
     def update(self, measure: bool = False) -> StepMetrics | None:
         """One step: gradients of the whole batch, clipping, the optimiser.
 
@@ -89,7 +98,7 @@ class Trainer:
         Raises:
             TrainingDiverged: if the loss is not a finite number; the weights are not touched.
         """
-        gradients, metrics = self.gradients(self.batch(self.step), measure)
+        gradients, metrics = self.gradients(self._next_batch(), measure)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         if self.config.clip_norm:
