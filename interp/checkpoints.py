@@ -280,6 +280,8 @@ def _import(args: ImportAlgoformer) -> None:
 
     if args.no_blanks and args.n_blanks:
         raise UserError(f"--no-blanks contradicts --n-blanks {args.n_blanks}")
+    if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
+        raise UserError(f"{args.folder} is there already; name a folder that is new or empty")
     model = import_weights(args.file, 0 if args.no_blanks else args.n_blanks)
     save_model(args.folder, model, imported_from=args.file.name)
     task = model.task

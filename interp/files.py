@@ -41,18 +41,35 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that appears under its name only when the block has ended well."""
+    """A folder that appears under its name only when the block has ended well.
+
+    One of that name is replaced. It is moved aside until the new one stands, so that its files
+    outlive a kill at any moment.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         staging.chmod(0o777 & ~_umask())
         yield staging
         if path.exists():
-            shutil.rmtree(path)
-        os.replace(staging, path)
+            _swap(staging, path)
+        else:
+            os.replace(staging, path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def _swap(staging: Path, path: Path) -> None:
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    os.replace(path, aside / path.name)
+    try:
+        os.replace(staging, path)
+    except BaseException:
+        os.replace(aside / path.name, path)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_json(path: Path) -> Any:

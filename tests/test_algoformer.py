@@ -280,3 +280,14 @@ def test_an_imported_model_can_be_saved_and_opened_again(tmp_path):
     save_model(tmp_path / "copy", model)
     tokens = SortTask().held_out(10).tokens
     assert torch.equal(load_model(tmp_path / "copy").model(tokens), model(tokens))
+
+
+def test_an_import_never_replaces_a_folder(tmp_path, capsys):
+    """It is named by hand, and could be any folder."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(SystemExit) as stop:
+        main(["import-algoformer", str(tmp_path / "any.pth"), str(tmp_path / "mine")])
+    assert stop.value.code == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

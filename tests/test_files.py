@@ -112,3 +112,20 @@ def test_unreadable_json_names_the_file(tmp_path):
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"binary\.json is not JSON"):
         files.read_json(tmp_path / "binary.json")
+
+
+def test_a_folder_that_cannot_take_its_place_gives_it_back(tmp_path, monkeypatch):
+    """As when the disk fails between the two moves: nothing of the old one is lost."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a").write_bytes(b"old")
+    move = os.replace
+
+    def moves_nothing_new(source, target):
+        if (Path(source) / "new").exists():
+            raise OSError("no")
+        move(source, target)
+
+    with pytest.raises(OSError, match="no"), files.new_folder(tmp_path / "run") as staging:
+        (staging / "new").write_bytes(b"new")
+        monkeypatch.setattr(os, "replace", moves_nothing_new)
+    assert contents(tmp_path) == {"run/a": b"old"}

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -184,7 +183,7 @@ class Trainer:
         """Everything but the weights that the next step depends on."""
         return {"step": self.step, "optimizer": self.optimizer.state_dict()}
 
-    def restore(self, weights: dict[str, Float[Tensor, ...]], state: dict[str, Any]) -> None:
+    def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same config."""
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])

@@ -62,6 +62,8 @@ def create_run(out: Path, config: TrainConfig, trainer: Trainer) -> Path:
             break
         except FileExistsError:  # somebody else's run started at the same moment
             number += 1
+    # The config comes last: a folder that has one can be resumed, whenever this was killed.
+    files.write_json(folder / MANIFEST, {**manifest(), "resumed": []})
     files.write_json(
         folder / RUN_CONFIG,
         {
@@ -72,7 +74,6 @@ def create_run(out: Path, config: TrainConfig, trainer: Trainer) -> Path:
             "precision": trainer.precision,
         },
     )
-    files.write_json(folder / MANIFEST, {**manifest(), "resumed": []})
     return folder
 
 

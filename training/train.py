@@ -109,7 +109,8 @@ def train(trainer: Trainer, run: Path) -> None:
                 values = asdict(metrics)
                 log.write(step, values, {"lr": config.lr_at(step), **progress.timing(step)})
                 progress.show(step, values)
-            if interrupted or trainer.step % config.checkpoint_every == 0:
+            last = trainer.step == config.steps
+            if interrupted or last or trainer.step % config.checkpoint_every == 0:
                 write_checkpoint(run, trainer)
             if interrupted:
                 log.close()
@@ -118,7 +119,6 @@ def train(trainer: Trainer, run: Path) -> None:
                     PROG, f"stopped at step {trainer.step}; go on with: {PROG} --resume {run}", 130
                 )
     exact = measure_held_out(trainer, log, progress)
-    write_checkpoint(run, trainer)
     log.close()
     progress.close()
     print(f"{run}: {100 * exact:.2f} % of {config.eval_lists} held-out lists sorted exactly")
