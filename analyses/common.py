@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from interp import files
 from interp.checkpoints import LoadedModel, load_model
 from interp.cli import note
+from interp.device import Device, pick_device
 from interp.figures import write_html
 from interp.manifest import manifest
 
@@ -26,15 +27,13 @@ class CommonArgs:
 
     model: str = "blanks"  # a shipped model, a run folder or a checkpoint
     seed: int = 0  # of the lists that are sampled, and of bootstrap intervals
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where the model runs
+    device: Device = "auto"  # where the model runs
     out: Path = Path("results")  # folder for the figure, the result and the manifest
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
 
 def open_model(args: CommonArgs) -> LoadedModel:
     """The model that the flags ask for, on its device."""
-    from interp.device import pick_device
-
     return load_model(args.model, pick_device(args.device))
 
 

@@ -33,6 +33,7 @@ from training.recipes import ORIGINAL, STABLE, TrainConfig
 if TYPE_CHECKING:
     import torch
 
+    from benchmarks.common import Timing
     from interp.config import ModelConfig
     from interp.model import SortTransformer
     from training.loop import Trainer
@@ -91,7 +92,7 @@ def benchmark(args: BenchmarkArgs) -> dict[str, Any]:
     """Time all arms; see the module's docstring for what they are."""
     import torch
 
-    from benchmarks.common import Timing, matmul_rate, processor_features, take_turns
+    from benchmarks.common import matmul_rate
     from training.loop import Trainer
 
     threads = args.threads or torch.get_num_threads()
@@ -106,51 +107,81 @@ def benchmark(args: BenchmarkArgs) -> dict[str, Any]:
         "b": plain_hooked_step(original, trainers["c"]),
         **{name: our_step(trainer) for name, trainer in trainers.items()},
     }
-    precision = trainers["c"].precision
     torch.set_num_threads(threads)  # a trainer on one thread takes the process to one
     rates = {"float32": matmul_rate(torch.float32)}
-    if precision == "bfloat16":
-        rates[precision] = matmul_rate(torch.bfloat16)
+    if trainers["c"].precision == "bfloat16":
+        rates["bfloat16"] = matmul_rate(torch.bfloat16)
+    timings = _time(steps, args.steps)
+    return {
+        **_comparison(timings, args.batch_size),
+        **_efficiency(trainers, timings, rates, args.steps),
+        **_conditions(args, threads),
+    }
+
+
+def _time(steps: dict[str, Callable[[int], None]], turns: int) -> dict[str, Timing]:
+    from benchmarks.common import Timing, take_turns
 
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn, name, took in take_turns(steps, args.steps):
-        note(
-            f"step {turn + 1}/{args.steps}  {name}  {took:.3f} s"
-            if turn >= 0
-            else f"warm-up  {name}"
-        )
-        if turn >= 0:
+    for turn, name, took in take_turns(steps, turns):
+        if turn < 0:
+            note(f"warm-up  {name}")
+        else:
+            note(f"step {turn + 1}/{turns}  {name}  {took:.3f} s")
             seconds[name].append(took)
-    timings = {name: Timing(tuple(times)) for name, times in seconds.items()}
+    return {name: Timing(tuple(times)) for name, times in seconds.items()}
 
-    trainer = trainers["c"]
-    operations = [
-        needed_operations(original.model(), trainer.batch(step + 1).lengths.tolist())
-        for step in range(args.steps)
-    ]
+
+def _comparison(timings: dict[str, Timing], batch_size: int) -> dict[str, Any]:
+    """Each arm's times, and the ratios of medians."""
     return {
-        "arms": {name: _arm(name, timing, args.batch_size) for name, timing in timings.items()},
+        "arms": {name: _arm(name, timing, batch_size) for name, timing in timings.items()},
         "ratios": {
             f"{slow}/{fast}": timings[slow].median / timings[fast].median for slow, fast in _RATIOS
         },
+    }
+
+
+def _efficiency(
+    trainers: dict[str, Trainer],
+    timings: dict[str, Timing],
+    rates: dict[str, float],
+    turns: int,
+) -> dict[str, Any]:
+    """What a step needs, against the rate of one large product."""
+    trainer = trainers["c"]
+    operations = [
+        needed_operations(trainer.config.model(), trainer.batch(step + 1).lengths.tolist())
+        for step in range(turns)
+    ]
+    return {
         "operations_needed_per_step": sum(operations) / len(operations),
         "matmul_rates": rates,
         "fraction_of_matmul_rate": {
-            name: sum(operations) / sum(timings[name].seconds) / rates[precision]
+            name: sum(operations) / sum(timings[name].seconds) / rates[trainer.precision]
             for name in trainers
         },
-        "precision": precision,
+        "precision": trainer.precision,
+    }
+
+
+def _conditions(args: BenchmarkArgs, threads: int) -> dict[str, Any]:
+    import torch
+
+    from benchmarks.common import processor_features
+
+    return {
         "threads": threads,
         "batch_size": args.batch_size,
         "steps": args.steps,
         "max_len": args.max_len,
-        "n_blanks": original.task().n_blanks,
+        "n_blanks": args.config(ORIGINAL).task().n_blanks,
         "processor": processor_features(),
         "torch": torch.__version__,
     }
 
 
-def _arm(name: str, timing: Any, batch_size: int) -> dict[str, Any]:
+def _arm(name: str, timing: Timing, batch_size: int) -> dict[str, Any]:
     return {
         "what": _ARMS[name],
         "median_s": timing.median,

@@ -136,7 +136,7 @@ def blocking_hooks(
     """Hooks that hold attention to ``blocked`` in every layer, with a KV cache or without."""
     if blocked is None:
         return []
-    hook = partial(_block_scores, blocked=blocked.to(model.cfg.device))
+    hook = partial(_block_scores, blocked=blocked.to(model.W_U.device))
     return [(scores_hook(layer), hook) for layer in range(model.cfg.n_layers)]
 
 

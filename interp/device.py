@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from interp.errors import UserError
+from interp.lazy import lazy_import
 
-DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_import("torch")
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+"""What ``--device`` takes; ``auto`` is cuda, else mps, else cpu."""
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from interp.config import Norm
 from interp.model import SortTransformer
 from interp.task import PAD, SortBatch, SortTask
 
@@ -118,15 +119,28 @@ def packed_logits(
     config = model.config
     tokens = tokens[:, view.start : view.stop]
     allowed = attention_mask(tokens, view, blocked)
-    x = model.embed.effective()[tokens] + model.pos_embed.W_pos[view.start : view.stop]
+    x = embed(model, tokens, view)
     x = dropout(x) if dropout else x
     for layer, block in enumerate(model.blocks):
         # Before the last layer every position is read by a later one; in it only scored rows are.
         skipped = view.first_row - view.start if layer == config.n_layers - 1 else 0
         x = run_block(x, block, config.norm, allowed[:, :, skipped:], skipped, dropout)
-    if config.norm == "pre":
-        x = layer_norm(x, model.ln_final)
-    x = x[:, x.shape[1] - (view.stop - view.first_row) :]
+    return unembed(model, x[:, x.shape[1] - (view.stop - view.first_row) :])
+
+
+def embed(
+    model: SortTransformer, tokens: Int[Tensor, "batch here"], view: Window
+) -> Float[Tensor, "batch here d_model"]:
+    """The first residual stream, of tokens already cut to ``view``."""
+    return model.embed.effective()[tokens] + model.pos_embed.W_pos[view.start : view.stop]
+
+
+def unembed(
+    model: SortTransformer, x: Float[Tensor, "*rows d_model"]
+) -> Float[Tensor, "*rows d_vocab_out"]:
+    """Logits of the last residual stream, the final LayerNorm of a pre-norm model included."""
+    if model.config.norm == "pre":  # the others have no final LayerNorm
+        x = _layer_norm(x, model.ln_final)
     return F.linear(x, model.unembed.W_U.T, model.unembed.b_U)
 
 
@@ -145,26 +159,45 @@ def attention_mask(
     return ((causal & real) | own)[:, None]
 
 
-def layer_norm(x: Tensor, norm: Any) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], norm.w, norm.b, norm.eps)
+def norm_before(x: Tensor, layer_norm: Any, norm: Norm) -> Tensor:
+    """What a part of a block reads: normalised in a pre-norm model, as it is in others."""
+    return _layer_norm(x, layer_norm) if norm == "pre" else x
+
+
+def norm_after(x: Tensor, layer_norm: Any, norm: Norm) -> Tensor:
+    """The stream after a part was added: normalised in a post-norm model, as it is in others."""
+    return _layer_norm(x, layer_norm) if norm == "post" else x
+
+
+def _layer_norm(x: Tensor, layer_norm: Any) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], layer_norm.w, layer_norm.b, layer_norm.eps)
 
 
 def run_block(
     x: Float[Tensor, "batch here d_model"],
     block: Any,
-    norm: str,
+    norm: Norm,
     allowed: Bool[Tensor, "#batch 1 row here"],
     skipped: int = 0,
     dropout: Dropout | None = None,
 ) -> Float[Tensor, "batch row d_model"]:
     """One block, for the rows after the first ``skipped``."""
-    drop = dropout or (lambda y: y)
-    y = layer_norm(x, block.ln1) if norm == "pre" else x
-    x = x[:, skipped:] + drop(attention(y, block.attn, allowed, skipped, dropout))
-    x = layer_norm(x, block.ln1) if norm == "post" else x
-    y = layer_norm(x, block.ln2) if norm == "pre" else x
-    x = x + drop(mlp(y, block.mlp, dropout))
-    return layer_norm(x, block.ln2) if norm == "post" else x
+    added = attention(norm_before(x, block.ln1, norm), block.attn, allowed, skipped, dropout)
+    added = dropout(added) if dropout else added
+    x = norm_after(x[:, skipped:] + added, block.ln1, norm)
+    return run_mlp(x, block, norm, dropout)
+
+
+def run_mlp(
+    x: Float[Tensor, "batch row d_model"],
+    block: Any,
+    norm: Norm,
+    dropout: Dropout | None = None,
+) -> Float[Tensor, "batch row d_model"]:
+    """The second half of a block: the stream after its MLP."""
+    added = mlp(norm_before(x, block.ln2, norm), block.mlp, dropout)
+    added = dropout(added) if dropout else added
+    return norm_after(x + added, block.ln2, norm)
 
 
 def attention(

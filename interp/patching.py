@@ -24,10 +24,21 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
+from interp.config import Norm
 from interp.model import SortTransformer
-from interp.packed import Window, attention, attention_mask, layer_norm, mlp, run_block
+from interp.packed import (
+    Window,
+    attention,
+    attention_mask,
+    embed,
+    mlp,
+    norm_after,
+    norm_before,
+    run_block,
+    run_mlp,
+    unembed,
+)
 from interp.sites import Component, Site
 
 _JOBS_AT_ONCE = 48  # patched runs computed together: about 3,000 rows, which stay in the cache
@@ -37,7 +48,6 @@ _JOBS_AT_ONCE = 48  # patched runs computed together: about 3,000 rows, which st
 class Activations:
     """One forward pass, kept: what patches take from and put into. Indexed by layer."""
 
-    tokens: Int[Tensor, "pair here"]
     resid_pre: list[Float[Tensor, "pair here d_model"]]
     attn_out: list[Float[Tensor, "pair here d_model"]]
     resid_mid: list[Float[Tensor, "pair here d_model"]]
@@ -53,22 +63,15 @@ def record(model: SortTransformer, tokens: Int[Tensor, "pair pos"], view: Window
     """Run ``tokens`` within ``view`` and keep every site's activation."""
     tokens, norm = tokens[:, view.start : view.stop], model.config.norm
     allowed = attention_mask(tokens, view)
-    x = model.embed.effective()[tokens] + model.pos_embed.W_pos[view.start : view.stop]
-    kept = Activations(tokens, [], [], [], [], x)
+    x, layers = embed(model, tokens, view), []
     for block in model.blocks:
-        kept.resid_pre.append(x)
-        kept.attn_out.append(
-            attention(layer_norm(x, block.ln1) if norm == "pre" else x, block.attn, allowed)
-        )
-        x = x + kept.attn_out[-1]
-        kept.resid_mid.append(layer_norm(x, block.ln1) if norm == "post" else x)
-        mlp_in = kept.resid_mid[-1]
-        kept.mlp_out.append(
-            mlp(layer_norm(mlp_in, block.ln2) if norm == "pre" else mlp_in, block.mlp)
-        )
-        x = kept.resid_mid[-1] + kept.mlp_out[-1]
-        x = layer_norm(x, block.ln2) if norm == "post" else x
-    return Activations(tokens, kept.resid_pre, kept.attn_out, kept.resid_mid, kept.mlp_out, x)
+        attn_out = attention(norm_before(x, block.ln1, norm), block.attn, allowed)
+        resid_mid = norm_after(x + attn_out, block.ln1, norm)
+        mlp_out = mlp(norm_before(resid_mid, block.ln2, norm), block.mlp)
+        layers.append((x, attn_out, resid_mid, mlp_out))
+        x = norm_after(resid_mid + mlp_out, block.ln2, norm)
+    before, attn, mid, added = (list(each) for each in zip(*layers, strict=True))
+    return Activations(before, attn, mid, added, x)
 
 
 @torch.no_grad()
@@ -76,7 +79,7 @@ def logits_at(
     model: SortTransformer, run: Activations, rows: Int[Tensor, " pair"]
 ) -> Float[Tensor, "pair d_vocab_out"]:
     """The unpatched logits of one row of each run (``rows`` count from the window's start)."""
-    return _unembed(model, _pick(run.resid_post, rows))
+    return unembed(model, _pick(run.resid_post, rows))
 
 
 @torch.no_grad()
@@ -101,7 +104,7 @@ def patched_logits(
     for chunk in jobs.split(_JOBS_AT_ONCE):
         pair, place = chunk.T
         x = _patched_stream(model, site, base, donor, pair, places[pair, place])
-        out[pair, place] = _finish(model, site, base, x, pair, rows[pair])
+        out[pair, place] = _finish(model, site, x, rows[pair])
     if progress:
         progress(places.shape[0] * places.shape[1])
     return out
@@ -136,55 +139,44 @@ def _patched_stream(
     if site.component is Component.RESID_PRE:
         return value
     block, norm = model.blocks[site.layer], model.config.norm
-    mid, mlp_out = base.resid_mid[site.layer][pair], base.mlp_out[site.layer][pair]
+    mid, mlp_out = base.resid_mid[site.layer][pair], base.mlp_out[site.layer][pair]  # copies
     if site.component is Component.ATTN_OUT:
         # Only the patched rows change, so only they go through the MLP again.
         changed = base.resid_pre[site.layer][pair][mask] + value[mask]
-        changed = layer_norm(changed, block.ln1) if norm == "post" else changed
-        mid, mlp_out = mid.clone(), mlp_out.clone()
+        changed = norm_after(changed, block.ln1, norm)
         mid[mask] = changed
-        mlp_in = layer_norm(changed, block.ln2) if norm == "pre" else changed
-        mlp_out[mask] = mlp(mlp_in[None], block.mlp)[0]
+        mlp_out[mask] = mlp(norm_before(changed, block.ln2, norm)[None], block.mlp)[0]
         value = mlp_out
-    x = mid + value
-    return layer_norm(x, block.ln2) if norm == "post" else x
+    return norm_after(mid + value, block.ln2, norm)
 
 
 def _finish(
     model: SortTransformer,
     site: Site,
-    base: Activations,
     x: Float[Tensor, "job here d_model"],
-    pair: Int[Tensor, " job"],
     rows: Int[Tensor, " job"],
 ) -> Float[Tensor, "job d_vocab_out"]:
     """The blocks after the patch; the last one for the row that is read alone."""
-    n_layers, norm = model.cfg.n_layers, model.config.norm
-    first = site.layer + (site.component is not Component.RESID_PRE)
-    for layer in range(first, n_layers):
-        allowed = _causal(base.tokens[pair])
-        if layer < n_layers - 1:
-            x = run_block(x, model.blocks[layer], norm, allowed)
-        else:
-            return _unembed(model, _last_block_row(x, model.blocks[layer], norm, allowed, rows))
-    return _unembed(model, _pick(x, rows))
-
-
-def _causal(tokens: Int[Tensor, "job here"]) -> Bool[Tensor, "1 1 here here"]:
-    """Lists fill the window (they all have its length), so the mask is causality alone."""
-    size = tokens.shape[1]
-    return torch.ones(1, 1, size, size, dtype=torch.bool, device=tokens.device).tril()
+    # Lists fill the window (they all have its length), so the mask is causality alone.
+    size, norm = x.shape[1], model.config.norm
+    allowed = torch.ones(1, 1, size, size, dtype=torch.bool, device=x.device).tril()
+    blocks = model.blocks[site.layer + (site.component is not Component.RESID_PRE) :]
+    if not len(blocks):
+        return unembed(model, _pick(x, rows))
+    for block in blocks[:-1]:
+        x = run_block(x, block, norm, allowed)
+    return unembed(model, _last_block_row(x, blocks[-1], norm, allowed, rows))
 
 
 def _last_block_row(
     x: Float[Tensor, "job here d_model"],
     block: Any,
-    norm: str,
+    norm: Norm,
     allowed: Bool[Tensor, "1 1 here here"],
     rows: Int[Tensor, " job"],
 ) -> Float[Tensor, "job d_model"]:
     attn = block.attn
-    y = layer_norm(x, block.ln1) if norm == "pre" else x
+    y = norm_before(x, block.ln1, norm)
     query = torch.einsum("jm,hmd->jhd", _pick(y, rows), attn.W_Q) + attn.b_Q
     # Scores and values without making keys: the query is taken to the residual stream instead.
     seen = torch.einsum("jhd,hmd->jhm", query, attn.W_K) / math.sqrt(attn.W_K.shape[-1])
@@ -194,20 +186,10 @@ def _last_block_row(
     mixed = torch.einsum("jhp,jpm->jhm", scores.softmax(-1), y)
     z = torch.einsum("jhm,hmd->jhd", mixed, attn.W_V) + attn.b_V
     row = _pick(x, rows) + torch.einsum("jhd,hdm->jm", z, attn.W_O) + attn.b_O
-    row = layer_norm(row, block.ln1) if norm == "post" else row
-    mlp_in = layer_norm(row, block.ln2) if norm == "pre" else row
-    row = row + mlp(mlp_in[None], block.mlp)[0]
-    return layer_norm(row, block.ln2) if norm == "post" else row
+    return run_mlp(norm_after(row, block.ln1, norm)[None], block, norm)[0]
 
 
 def _pick(
     x: Float[Tensor, "job here d_model"], rows: Int[Tensor, " job"]
 ) -> Float[Tensor, "job d_model"]:
     return x[torch.arange(len(x), device=x.device), rows]
-
-
-def _unembed(
-    model: SortTransformer, x: Float[Tensor, "job d_model"]
-) -> Float[Tensor, "job d_vocab_out"]:
-    x = layer_norm(x, model.ln_final) if model.config.norm == "pre" else x
-    return F.linear(x, model.unembed.W_U.T, model.unembed.b_U)

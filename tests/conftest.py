@@ -9,7 +9,7 @@ checked. Commands that tests start as processes run as users have them, unchecke
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jaxtyping
 
@@ -37,7 +37,21 @@ hypothesis.settings.load_profile("sortscope")
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
-    """Annotations are not checked: for a test of how wrong arguments are refused."""
+    """As users have it, annotations unchecked: for wrong arguments, and for long runs."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def status() -> Callable[[Callable[..., None], list[str]], int]:
+    """Runs a command's ``main`` on arguments; gives its exit status."""
+
+    def run(main: Callable[..., None], argv: list[str]) -> int:
+        try:
+            main(argv)
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return run

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jaxtyping
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -32,14 +31,6 @@ ROOT = Path(checkpoints.__file__).parent.parent
 
 def a_model(seed: int = 0, **options) -> SortTransformer:
     return SortTransformer(ModelConfig(task=SortTask(4, 5), **{**SIZES, **options}), seed=seed)
-
-
-@pytest.fixture
-def unchecked():
-    """Annotations unchecked, as users have them: for input of a type that no annotation allows."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,12 +33,9 @@ def folder(model: SortTransformer, tmp_path_factory: pytest.TempPathFactory) -> 
     return str(path)
 
 
-def run(argv: list[str]) -> int:
-    try:
-        command.main(argv)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+@pytest.fixture
+def run(status: Callable[..., int]) -> Callable[[list[str]], int]:
+    return partial(status, command.main)
 
 
 def test_rates_are_counts_of_the_scores(model: SortTransformer) -> None:
@@ -71,7 +70,7 @@ def test_few_distinct_digits(distinct: int) -> None:
 
 
 def test_json_alone_on_stdout_and_decoding_agrees(
-    folder: str, capsys: pytest.CaptureFixture[str]
+    run: Callable[[list[str]], int], folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["--model", folder, "--lists", "60", "--json", "--decode"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -93,14 +92,20 @@ def test_json_alone_on_stdout_and_decoding_agrees(
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
-    folder: str, flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    run: Callable[[list[str]], int],
+    folder: str,
+    flags: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["--model", folder, *flags]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
 
 
-def test_there_must_be_blanks_to_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_there_must_be_blanks_to_mask(
+    run: Callable[[list[str]], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save_model(tmp_path / "m", SortTransformer(ModelConfig(task=SortTask(4, 0), **SIZES)))
     assert run(["--model", str(tmp_path / "m"), "--mask-blanks"]) == 2
     assert "no blanks" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import math
 
-import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -24,14 +23,6 @@ SIZES = {"d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 24}
 
 all_tasks = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 all_norms = pytest.mark.parametrize("norm", ["pre", "post", "none"])
-
-
-@pytest.fixture
-def unchecked():
-    """Annotations unchecked, as users have them: for input of a type that no annotation allows."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def scrambled(module: nn.Module, scale: float = 0.4) -> nn.Module:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,12 +115,9 @@ def test_figure_and_words_with_any_number_of_blanks(n_blanks: int) -> None:
     assert summary(result)[0].startswith("12 pairs")
 
 
-def run(argv: list[str]) -> int:
-    try:
-        patch_blanks.main(argv)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+@pytest.fixture
+def run(status: Callable[..., int]) -> Callable[[list[str]], int]:
+    return partial(status, patch_blanks.main)
 
 
 @pytest.fixture
@@ -128,7 +127,10 @@ def checkpoint(tmp_path: Path, model: SortTransformer) -> str:
 
 
 def test_command_writes_figure_result_and_manifest(
-    tmp_path: Path, checkpoint: str, capsys: pytest.CaptureFixture[str]
+    run: Callable[[list[str]], int],
+    tmp_path: Path,
+    checkpoint: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "results"
     common = ["--model", checkpoint, "--out", str(out), "--pairs", "3", "--length", "4", "--json"]
@@ -157,7 +159,11 @@ def test_command_writes_figure_result_and_manifest(
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
-    checkpoint: str, flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    run: Callable[[list[str]], int],
+    checkpoint: str,
+    flags: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["--model", checkpoint, *flags]) == 2
     error = capsys.readouterr().err

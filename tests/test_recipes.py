@@ -4,20 +4,11 @@ import json
 import math
 from dataclasses import replace
 
-import jaxtyping
 import pytest
 
 from interp.errors import UserError
 from interp.task import SortTask
 from training.recipes import ORIGINAL, RECIPES, STABLE, TrainConfig
-
-
-@pytest.fixture
-def unchecked():
-    """Annotations unchecked, as users have them: for values that no annotation allows."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_the_original_recipe_is_the_published_experiment():

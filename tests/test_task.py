@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import jaxtyping
 import pytest
 import torch
 from hypothesis import given
@@ -16,14 +15,6 @@ SMALL = SortTask(max_len=4, n_blanks=5)
 P, S, B = PAD, SEP, BLANK
 
 tasks = st.builds(SortTask, st.integers(1, 9), st.integers(0, 12), st.integers(0, 12))
-
-
-@pytest.fixture
-def unchecked():
-    """Annotations unchecked, as users have them: for input of a type that no annotation allows."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @st.composite

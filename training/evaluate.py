@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from interp.checkpoints import load_model
 from interp.cli import note, run_command
+from interp.device import Device, pick_device
 from interp.errors import UserError
 from interp.task import N_DIGITS
 
@@ -48,7 +49,7 @@ class EvaluateArgs:
     mask_blanks: bool = False  # outputs after the first may not attend to the blanks
     mask_row_97: bool = False  # nor may the last blank, which emits the first output
     decode: bool = False  # also decode greedily, token by token, and check that both agree
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where the model runs
+    device: Device = "auto"  # where the model runs
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
     def __post_init__(self) -> None:
@@ -69,8 +70,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def evaluate_command(args: EvaluateArgs) -> None:
-    from interp.device import pick_device
-
     loaded = load_model(args.model, pick_device(args.device))
     result = {
         "model": {"name": loaded.name, "hash": loaded.hash},

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from interp.config import ModelConfig, Norm, Positions
+from interp.device import Device
 from interp.errors import UserError
 from interp.task import SortTask
 
@@ -25,7 +26,6 @@ Schedule = Literal["constant", "cosine"]
 """``cosine`` falls to zero at the last step."""
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto``: bfloat16 autocast where the processor multiplies it natively, else float32."""
-Device = Literal["auto", "cpu", "cuda", "mps"]
 RecipeName = Literal["stable", "original"]
 
 
