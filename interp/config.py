@@ -21,6 +21,22 @@ experiment). ``none``: no normalisation, for models compiled by hand.
 Positions = Literal["sinusoidal", "learned"]
 """``sinusoidal``: fixed, Vaswani et al. 2017, section 3.5. ``learned``: a free table."""
 
+Sight = Literal["all", "outputs-not-blanks", "blanks-not-digits", "outputs-not-digits"]
+"""What a model may never attend to, in every layer, beside padding and what comes later.
+
+Output rows are those from the last blank on, for the last blank emits the first sorted digit; every
+position always sees itself. A model trained under a restriction is evaluated under it.
+
+``all``: no restriction (the published experiment).
+``outputs-not-blanks``: output rows see no blank, so what blanks hold is lost and so is the
+    attention they would draw.
+``blanks-not-digits``: all blanks but the last see no digit of the list, only SEP and each other.
+    With two layers they then hold nothing of the list, and are left as places to rest attention on
+    (with more, SEP could pass something on).
+``outputs-not-digits``: output rows see neither the digits nor SEP, which has read the digits in
+    layer 0 and would be one blank more. Blanks and earlier outputs are left: the bottleneck.
+"""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -36,21 +52,31 @@ class ModelConfig:
     positions: Positions = "sinusoidal"
     embed_bias: bool = False  # the published embedding is a Linear layer with a bias
     ln_eps: float = 1e-5  # PyTorch's default, so that weights carry over
+    sight: Sight = "all"  # what may be attended to: a restriction is part of what a model is
 
     def __post_init__(self) -> None:
         for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name, allowed in (("norm", get_args(Norm)), ("positions", get_args(Positions))):
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UserError(
                     f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}"
                 )
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise UserError(f"sinusoidal positions need an even d_model, not {self.d_model}")
+        needed = {"all": 0, "outputs-not-digits": 2}.get(self.sight, 1)
+        if self.task.n_blanks < needed:
+            blanks = "a blank" if needed == 1 else f"{needed} blanks, the last being an output row"
+            raise UserError(f"sight {self.sight} needs at least {blanks}")
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON holds it. An unrestricted ``sight`` is left out: hashes of models are taken over
+        this, and must stay those of the time before there were restrictions."""
+        data = asdict(self)
+        if self.sight == "all":
+            del data["sight"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Any) -> ModelConfig:
@@ -58,6 +84,13 @@ class ModelConfig:
         data = dict(_object(data, "model"))
         task = _build(SortTask, data.pop("task", {}), "task")
         return _build(cls, {**data, "task": task}, "model")
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "norm": get_args(Norm),
+    "positions": get_args(Positions),
+    "sight": get_args(Sight),
+}
 
 
 def _build(cls: Any, data: Any, what: str) -> Any:

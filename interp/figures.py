@@ -16,6 +16,8 @@ from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from interp.stats import Estimate
 else:
     go = lazy_import("plotly.graph_objects")
 
@@ -75,6 +77,33 @@ def heatmap(
         colorbar={"title": {"text": name, "side": "right"}, "thickness": 12},
         xgap=0.5,
         ygap=0.5,
+    )
+
+
+def rate_points(
+    x: list[Any], rates: list[Estimate], name: str, colour: str, symbol: str = "circle"
+) -> go.Scatter:
+    """Rates in percent with their intervals; the marker's shape tells series apart as well."""
+    values = [100 * rate.value for rate in rates]
+    return go.Scatter(
+        x=x,
+        y=values,
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * rate.high - v for rate, v in zip(rates, values, strict=True)],
+            "arrayminus": [v - 100 * rate.low for rate, v in zip(rates, values, strict=True)],
+            "thickness": 1.2,
+        },
+        mode="markers",
+        marker={"color": colour, "symbol": symbol, "size": 8},
+        line={"color": colour, "width": 1.5},
+        name=name,
+        legendgroup=name,
+        offsetgroup=name,
+        showlegend=False,
+        customdata=[rate.percent() for rate in rates],
+        hovertemplate=name + " · %{x}<br>%{customdata}<extra></extra>",
     )
 
 

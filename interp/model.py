@@ -5,9 +5,10 @@
     logits, cache = model.run_with_cache(batch.tokens)
     cache["blocks.1.attn.hook_pattern"]         # [batch, head, query, key]
 
-It differs from its parent in four ways, each needed by the task:
+It differs from its parent in five ways, each needed by the task:
 
 - padding is never attended to, without the caller passing a mask;
+- attention may be restricted further, for good (``ModelConfig.sight``);
 - positions are absolute: left padding takes up positions (the parent shifts them away);
 - blocks may normalise after the residual sum (post-norm), under the same hook names;
 - what cannot be right is refused: unknown tokens, too long a sequence, padding inside a list.
@@ -17,13 +18,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextvars import ContextVar
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformer_lens import HookedTransformer, HookedTransformerConfig
-from transformer_lens.components import Embed, PosEmbed, TransformerBlock
+from transformer_lens.components import Attention, Embed, PosEmbed, TransformerBlock
 
 from interp.config import ModelConfig
 from interp.errors import UserError
@@ -45,6 +47,8 @@ class SortTransformer(HookedTransformer):
     blocks: Any
     ln_final: Any
     unembed: Any
+    blocked: Bool[Tensor, "query key"] | None
+    """[n_ctx, n_ctx], True where the model may not attend by its ``sight``; None if all is seen."""
 
     def __init__(
         self, config: ModelConfig, seed: int = 0, device: torch.device | str = "cpu"
@@ -60,6 +64,10 @@ class SortTransformer(HookedTransformer):
             blocks = [_PostNormBlock(self.cfg, layer) for layer in range(config.n_layers)]
             self.blocks = nn.ModuleList(blocks)
             self.ln_final = nn.Identity()
+        self.register_buffer("blocked", own_blocked(config), persistent=False)
+        if self.blocked is not None:
+            for layer, block in enumerate(self.blocks):
+                block.attn = _RestrictedAttention(self.cfg, layer, self.blocked)
         self.setup()  # name the hook points of the modules put in above
         initialise(self, seed)
         self.to(torch.device(device), print_details=False)
@@ -100,15 +108,19 @@ class SortTransformer(HookedTransformer):
         if attention_mask is None and tokens is not None:
             attention_mask = (tokens != PAD).int()
         forward: Any = super().forward  # its overloads would have us repeat every argument
-        return forward(
-            input,
-            *args,
-            tokens=tokens if start_at_layer is not None else None,
-            start_at_layer=start_at_layer,
-            attention_mask=attention_mask,
-            past_kv_cache=past_kv_cache,
-            **kwargs,
-        )
+        before = _FIRST_POSITION.set(_past(past_kv_cache))
+        try:
+            return forward(
+                input,
+                *args,
+                tokens=tokens if start_at_layer is not None else None,
+                start_at_layer=start_at_layer,
+                attention_mask=attention_mask,
+                past_kv_cache=past_kv_cache,
+                **kwargs,
+            )
+        finally:
+            _FIRST_POSITION.reset(before)
 
     def _checked_tokens(self, tokens: Any, past_kv_cache: Any) -> Int[Tensor, "batch pos"]:
         if not isinstance(tokens, Tensor) or tokens.is_floating_point():
@@ -118,7 +130,7 @@ class SortTransformer(HookedTransformer):
             )
         if tokens.ndim == 1:
             tokens = tokens[None]
-        past = 0 if past_kv_cache is None else past_kv_cache[0].past_keys.shape[1]
+        past = _past(past_kv_cache)
         if past + tokens.shape[1] > self.task.n_ctx:
             raise UserError(
                 f"the sequence has {past + tokens.shape[1]} positions; this model takes at most "
@@ -138,6 +150,18 @@ class SortTransformer(HookedTransformer):
                 "answer; model.task.encode lays lists out"
             )
         return tokens
+
+
+_FIRST_POSITION: ContextVar[int] = ContextVar("first position", default=0)
+
+
+def first_position() -> int:
+    """Inside a forward pass of this thread: the position of its first token (past the KV cache)."""
+    return _FIRST_POSITION.get()
+
+
+def _past(past_kv_cache: Any) -> int:
+    return 0 if past_kv_cache is None else past_kv_cache[0].past_keys.shape[1]
 
 
 def _hooked_config(config: ModelConfig) -> HookedTransformerConfig:
@@ -201,6 +225,49 @@ def sinusoids(positions: Int[Tensor, " pos"], d_model: int) -> Float[Tensor, "po
     rates = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))
     angles = positions[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # [pos, d_model]
+
+
+def own_blocked(config: ModelConfig) -> Bool[Tensor, "query key"] | None:
+    """Where a model may not attend by its ``sight``, on top of causality and padding.
+
+    [n_ctx, n_ctx], True where the query may not read the key; the same in every layer. None if
+    nothing is closed.
+    """
+    if config.sight == "all":
+        return None
+    task = config.task
+    start, first = task.sep_pos + 1, task.first_output_row  # blanks are start..first
+    queries, keys = {
+        "outputs-not-blanks": (slice(first, None), slice(start, first + 1)),
+        "blanks-not-digits": (slice(start, first), slice(task.sep_pos)),
+        "outputs-not-digits": (slice(first, None), slice(start)),
+    }[config.sight]
+    blocked = torch.zeros(task.n_ctx, task.n_ctx, dtype=torch.bool)
+    blocked[queries, keys] = True
+    return blocked.fill_diagonal_(False)
+
+
+class _RestrictedAttention(Attention):
+    """Attention with some queries closed to some keys, given by absolute positions."""
+
+    def __init__(
+        self, cfg: HookedTransformerConfig, layer: int, blocked: Bool[Tensor, "query key"]
+    ) -> None:
+        super().__init__(cfg, "global", layer)
+        self.blocked: Tensor
+        self.register_buffer("blocked", blocked, persistent=False)  # the config says it all
+
+    def apply_causal_mask(
+        self,
+        attn_scores: Float[Tensor, "batch head query key"],
+        past_kv_pos_offset: int = 0,
+        attention_mask: Int[Tensor, "batch key"] | None = None,
+    ) -> Float[Tensor, "batch head query key"]:
+        scores = super().apply_causal_mask(attn_scores, past_kv_pos_offset, attention_mask)
+        n_queries, n_keys = scores.shape[-2:]
+        # With a KV cache the queries are the last of the keys' positions.
+        rows = slice(past_kv_pos_offset, past_kv_pos_offset + n_queries)
+        return scores.masked_fill(self.blocked[rows, :n_keys], -torch.inf)
 
 
 class _PostNormBlock(TransformerBlock):

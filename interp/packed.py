@@ -118,7 +118,7 @@ def packed_logits(
     """
     config = model.config
     tokens = tokens[:, view.start : view.stop]
-    allowed = attention_mask(tokens, view, blocked)
+    allowed = allowed_attention(model, tokens, view, blocked)
     x = embed(model, tokens, view)
     x = dropout(x) if dropout else x
     for layer, block in enumerate(model.blocks):
@@ -144,11 +144,28 @@ def unembed(
     return F.linear(x, model.unembed.W_U.T, model.unembed.b_U)
 
 
+def allowed_attention(
+    model: SortTransformer,
+    tokens: Int[Tensor, "batch here"],
+    view: Window,
+    blocked: Bool[Tensor, "query key"] | None = None,
+) -> Bool[Tensor, "batch 1 here here"]:
+    """Who may attend to whom in ``model``, of tokens already cut to ``view``.
+
+    Causality, padding and the model's own ``sight``; and ``blocked`` [n_ctx, n_ctx] on top.
+    """
+    own = model.blocked
+    if own is not None:
+        blocked = own if blocked is None else own | blocked
+    return attention_mask(tokens, view, blocked)
+
+
 def attention_mask(
     tokens: Int[Tensor, "batch here"],
     view: Window,
     blocked: Bool[Tensor, "query key"] | None = None,
 ) -> Bool[Tensor, "batch 1 here here"]:
+    """Causality, padding and ``blocked`` alone; :func:`allowed_attention` knows a model's own."""
     size = tokens.shape[1]
     causal = torch.ones(size, size, dtype=torch.bool, device=tokens.device).tril()
     if blocked is not None:

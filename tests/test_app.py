@@ -13,9 +13,10 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from interp.ablation import published_mask
 from interp.checkpoints import CONFIG, WEIGHTS, save_model, shipped_models
 from interp.config import ModelConfig
-from interp.decode import blank_mask, greedy_decode, score
+from interp.decode import greedy_decode, score
 from interp.errors import UserError
 from interp.explorer import results
 from interp.explorer.controls import PRESETS
@@ -230,8 +231,8 @@ def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
     opened = open_model(Places((folder,)), str(folder / "with"))
     model, batch = opened.loaded.model, opened.task.held_out(results.SAMPLE)
     expected = []
-    for blocked in (None, blank_mask(opened.task)):
-        exact = wilson(int(score(model, batch, blocked=blocked).exact.sum()), len(batch))
+    for masks in ([], published_mask(opened.task)):
+        exact = wilson(int(score(model, batch, interventions=masks).exact.sum()), len(batch))
         expected.append(f"{100 * exact.value:.1f} %")
     assert [metric.value for metric in page.metric] == expected
     assert len(page.code) == 2

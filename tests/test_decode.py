@@ -5,11 +5,13 @@ from functools import cache
 import pytest
 import torch
 
+from interp.ablation import published_mask
 from interp.config import ModelConfig
-from interp.decode import blank_mask, greedy_decode, score
+from interp.decode import greedy_decode, score
 from interp.model import SortTransformer
 from interp.seeds import stream
 from interp.task import PAD, SortTask
+from tests.models import as_matrix
 from training.loop import Trainer
 from training.recipes import TrainConfig
 
@@ -76,10 +78,10 @@ def test_an_untrained_model_scores_as_it_decodes(task, norm):
 
 @pytest.mark.parametrize("last_blank_too", [False, True])
 def test_exact_is_exact_with_blanks_masked(with_blanks, last_blank_too):
-    blocked = blank_mask(with_blanks.task, last_blank_too)
+    masks = published_mask(with_blanks.task, last_blank_too)
     lists = lists_of(with_blanks)
-    exact = score(with_blanks, with_blanks.task.encode(lists), blocked=blocked).exact.tolist()
-    decoded = greedy_decode(with_blanks, lists, blocked=blocked).lists
+    exact = score(with_blanks, with_blanks.task.encode(lists), interventions=masks).exact.tolist()
+    decoded = greedy_decode(with_blanks, lists, interventions=masks).lists
     assert exact == [out == tuple(sorted(v)) for v, out in zip(lists, decoded, strict=True)]
     assert exact != score(with_blanks, with_blanks.task.encode(lists)).exact.tolist()
 
@@ -116,7 +118,7 @@ def test_scores_do_not_depend_on_the_company(with_blanks):
 def test_decoding_with_a_mask_leaves_no_hooks(with_blanks):
     task = with_blanks.task
     plain = greedy_decode(with_blanks, [[3, 1]])
-    masked = greedy_decode(with_blanks, [[3, 1]], blocked=blank_mask(task))
+    masked = greedy_decode(with_blanks, [[3, 1]], interventions=published_mask(task))
     assert not torch.equal(masked.probabilities, plain.probabilities)
     assert torch.equal(greedy_decode(with_blanks, [[3, 1]]).probabilities, plain.probabilities)
     assert not masked.probabilities.requires_grad
@@ -150,15 +152,15 @@ def test_probabilities_sum_to_one(with_blanks):
 # -- the published mask -------------------------------------------------------------------------
 
 
-def test_the_blank_mask_of_a_tiny_task():
+def test_the_published_mask_of_a_tiny_task():
     """Positions: two digits, SEP, three blanks (the last emits the first digit), two outputs."""
     task = SortTask(2, 3)
-    assert blank_mask(task).int().tolist() == [
+    assert as_matrix(published_mask(task), task).int().tolist() == [
         *[[0, 0, 0, 0, 0, 0, 0, 0]] * 6,
         [0, 0, 0, 1, 1, 1, 0, 0],
         [0, 0, 0, 1, 1, 1, 0, 0],
     ]
-    assert blank_mask(task, last_blank_too=True).int().tolist() == [
+    assert as_matrix(published_mask(task, last_blank_too=True), task).int().tolist() == [
         *[[0, 0, 0, 0, 0, 0, 0, 0]] * 5,
         [0, 0, 0, 1, 1, 0, 0, 0],
         [0, 0, 0, 1, 1, 1, 0, 0],
@@ -166,15 +168,15 @@ def test_the_blank_mask_of_a_tiny_task():
     ]
 
 
-def test_the_published_blank_mask():
-    blocked = blank_mask(SortTask())
+def test_the_published_mask():
+    blocked = as_matrix(published_mask(SortTask()), SortTask())
     assert blocked.sum() == 48 * 49
     assert blocked[98:, 49:98].all()
 
 
 @pytest.mark.parametrize("last_blank_too", [False, True])
 def test_without_blanks_there_is_nothing_to_mask(last_blank_too):
-    assert not blank_mask(SortTask(4, 0), last_blank_too).any()
+    assert published_mask(SortTask(4, 0), last_blank_too) == []
 
 
 def test_padding_after_a_finished_list_is_not_decoded(with_blanks):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from interp.ablation import published_mask
 from interp.checkpoints import save_model, shipped_models
 from interp.config import ModelConfig
-from interp.decode import blank_mask, score
+from interp.decode import score
 from interp.model import SortTransformer
 from interp.task import SortTask
 from training import evaluate as command
@@ -56,7 +57,7 @@ def test_rates_are_counts_of_the_scores(model: SortTransformer) -> None:
 @pytest.mark.parametrize("last_too", [False, True])
 def test_a_masked_evaluation_is_that_of_the_mask(model: SortTransformer, last_too: bool) -> None:
     result = evaluate(model, 100, mask_blanks=True, mask_last_blank=last_too)
-    scores = score(model, TASK.held_out(100), blocked=blank_mask(TASK, last_too))
+    scores = score(model, TASK.held_out(100), interventions=published_mask(TASK, last_too))
     digits = int(scores.right.sum()) / int(scores.scored.sum())
     assert result["digit_accuracy"]["value"] == pytest.approx(digits)
     assert ("last blank" in result["masked"]) == last_too

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from interp.ablation import published_mask
 from interp.config import ModelConfig
-from interp.decode import blank_mask
 from interp.model import SortTransformer
 from interp.packed import (
     _BLOCK_ROWS,
@@ -22,6 +22,7 @@ from interp.packed import (
 )
 from interp.seeds import stream
 from interp.task import PAD, SortBatch, SortTask
+from tests.models import as_matrix
 
 TASKS = {
     "blanks": SortTask(5, 6),
@@ -323,7 +324,7 @@ def test_masked_blanks_cannot_be_read(last_blank_too):
     """What the blanks hold cannot change outputs that may not attend to them."""
     task = TASKS["blanks"]
     model, batch = a_model(task), some_lists(task)
-    blocked = blank_mask(task, last_blank_too)
+    blocked = as_matrix(published_mask(task, last_blank_too), task)
     view = window(task, batch, digits_only=True)
     run = partial(packed_logits, model, batch.tokens, view)
     real = (batch.tokens != PAD)[:, view.rows]

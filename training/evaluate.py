@@ -28,9 +28,8 @@ from interp.errors import UserError
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
-    import torch
-
     from interp.decode import Scores
+    from interp.interventions import Mask
     from interp.model import SortTransformer
     from interp.task import SortBatch
 
@@ -106,7 +105,7 @@ def evaluate(
     from interp.decode import score
 
     batch = model.task.held_out(lists, seed, distinct).to(model.W_U.device)
-    scores = score(model, batch, blocked=_mask(model, mask_blanks, mask_last_blank))
+    scores = score(model, batch, interventions=_masks(model, mask_blanks, mask_last_blank))
     masked: Masked = "nothing"
     if mask_blanks:
         masked = "blanks from outputs"
@@ -124,14 +123,14 @@ def evaluate(
     }
 
 
-def _mask(model: SortTransformer, mask_blanks: bool, mask_last_blank: bool) -> torch.Tensor | None:
-    from interp.decode import blank_mask
+def _masks(model: SortTransformer, mask_blanks: bool, mask_last_blank: bool) -> list[Mask]:
+    from interp.ablation import published_mask
 
     if not mask_blanks:
-        return None
+        return []
     if not model.task.n_blanks:
         raise UserError("--mask-blanks: this model has no blanks to mask")
-    return blank_mask(model.task, mask_last_blank).to(model.W_U.device)
+    return published_mask(model.task, mask_last_blank)
 
 
 def _rates(scores: Scores, seed: int) -> dict[str, Any]:
@@ -160,15 +159,15 @@ def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]
     from interp.decode import greedy_decode, score
 
     task = model.task
-    blocked = _mask(model, args.mask_blanks, args.mask_row_97)
+    masks = _masks(model, args.mask_blanks, args.mask_row_97)
     batch = task.held_out(args.lists, args.seed, args.distinct_digits).to(model.W_U.device)
-    expected = score(model, batch, blocked=blocked).exact.tolist()
+    expected = score(model, batch, interventions=masks).exact.tolist()
     agree = exact = 0
     starts = range(0, len(batch), _DECODED_AT_ONCE)
     for start in tqdm(starts, desc="decoding", disable=not sys.stderr.isatty(), leave=False):
         part: SortBatch = batch[start : start + _DECODED_AT_ONCE]
         lists = [task.decode_list(tokens) for tokens in part.tokens]
-        answers = greedy_decode(model, lists, blocked=blocked).lists
+        answers = greedy_decode(model, lists, interventions=masks).lists
         for number, (values, answer) in enumerate(zip(lists, answers, strict=True), start):
             right = answer == tuple(sorted(values))
             exact += right

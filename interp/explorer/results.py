@@ -6,13 +6,14 @@ keeps it out of the key) is the model itself; everything that runs it holds its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from interp.explorer.models import OpenModel
 from interp.lazy import lazy_import
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
+    from interp.interventions import Intervention
     from interp.stats import Estimate
 else:
     go = lazy_import("plotly.graph_objects")
@@ -48,11 +50,11 @@ class Mask(StrEnum):
             Mask.LAST_TOO: "blanks masked for all outputs, the last blank's row too",
         }[self]
 
-    def blocked(self, task: SortTask) -> Bool[torch.Tensor, "query key"] | None:
-        """The queries and keys that this closes; None for nothing."""
-        from interp.decode import blank_mask
+    def interventions(self, task: SortTask) -> Sequence[Intervention]:
+        """What this does to a model."""
+        from interp.ablation import published_mask
 
-        return None if self is Mask.NONE else blank_mask(task, self is Mask.LAST_TOO)
+        return [] if self is Mask.NONE else published_mask(task, self is Mask.LAST_TOO)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _answer(hash_: str, digits: tuple[int, ...], mask: Mask, _opened: OpenModel)
     from interp.decode import greedy_decode
 
     with _opened.using() as model:
-        decoded = greedy_decode(model, [digits], blocked=mask.blocked(model.task))
+        decoded = greedy_decode(model, [digits], interventions=mask.interventions(model.task))
     best = decoded.probabilities[0].topk(2)  # values and indices are [step, 2]
     rows = zip(sorted(digits), best.values.tolist(), best.indices.tolist(), strict=True)
     return Answer(digits, tuple(Output(t[0], e, p[0], t[1], p[1]) for e, p, t in rows))
@@ -121,7 +123,7 @@ def _exact_match(hash_: str, mask: Mask, _opened: OpenModel) -> Estimate:
 
     with _opened.using() as model:
         batch = model.task.held_out(SAMPLE)
-        scores = score(model, batch, blocked=mask.blocked(model.task))
+        scores = score(model, batch, interventions=mask.interventions(model.task))
     return wilson(int(scores.exact.sum()), len(batch))
 
 
@@ -151,7 +153,7 @@ def attention(opened: OpenModel, said: Answer, mask: Mask) -> Attention:
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def _attention(hash_: str, said: Answer, mask: Mask, _opened: OpenModel) -> Attention:
-    from interp.decode import blocking_hooks
+    from interp.interventions import intervene
     from interp.sites import pattern_hook
 
     task, length = _opened.task, len(said.digits)
@@ -160,8 +162,7 @@ def _attention(hash_: str, said: Answer, mask: Mask, _opened: OpenModel) -> Atte
     tokens = torch.cat([prompt, outputs[:, :-1]], dim=1)  # the last output is never an input
     with _opened.using() as model:
         names = [pattern_hook(layer) for layer in range(model.cfg.n_layers)]
-        hooks = blocking_hooks(model, mask.blocked(task))
-        with torch.no_grad(), model.hooks(fwd_hooks=hooks):
+        with torch.no_grad(), intervene(model, mask.interventions(task)):
             _, cache = model.run_with_cache(tokens, names_filter=names)
     start = task.max_len - length  # left padding is not part of the sequence
     pattern = torch.cat([cache[name] for name in names])[..., start:, start:]
@@ -211,6 +212,6 @@ def _patching(
 
     pairs = make_pairs(_opened.task, [clean], [corrupt])
     with _opened.using() as model:
-        result = patch_blanks.compute(model, pairs)
+        result = patch_blanks.patch_pairs(model, pairs)
     drawn = patch_blanks.figure(result) if result.understood.any() else None
     return Patching(drawn, tuple(patch_blanks.summary(result)))

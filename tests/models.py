@@ -1,0 +1,40 @@
+"""Small models that several test files use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from interp.config import ModelConfig
+from interp.interventions import Mask
+from interp.model import SortTransformer
+from interp.task import SortTask
+
+TASK = SortTask(max_len=6, n_blanks=4)
+
+
+def small_model(
+    norm: str = "pre", n_layers: int = 2, task: SortTask = TASK, seed: int = 1
+) -> SortTransformer:
+    """Random weights, biases included: those matter too, and start at zero."""
+    config = ModelConfig(
+        task=task, n_layers=n_layers, d_model=16, n_heads=2, d_head=8, d_mlp=24, norm=norm
+    )
+    model = SortTransformer(config, seed=seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.rsplit(".", 1)[-1].startswith("b"):
+                parameter.normal_(generator=torch.Generator().manual_seed(len(name)))
+    return model
+
+
+def as_matrix(masks: Sequence[Mask], task: SortTask) -> Tensor:
+    """[n_ctx, n_ctx], True where a query may not attend to a key."""
+    matrix = torch.zeros(task.n_ctx, task.n_ctx, dtype=torch.bool)
+    for mask in masks:
+        assert mask.layers is None and mask.heads is None and mask.renormalise
+        for query in mask.queries:
+            matrix[query, list(mask.keys)] = True
+    return matrix
