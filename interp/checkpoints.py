@@ -1,6 +1,7 @@
 """Weights on disk: safetensors, with a ``config.json`` beside them that says what they are.
 
     load_model("blanks").model              # shipped with the package
+    load_model("compiled:slots").model      # a sorter compiled by hand
     load_model("runs/0003-stable-blanks-s0").model      # the newest checkpoint of a run
 
     python -m interp.checkpoints list
@@ -27,6 +28,7 @@ from interp.cli import run_command
 from interp.config import ModelConfig
 from interp.errors import UserError
 from interp.lazy import lazy_import
+from interp.truth import SORTERS, truth_of
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +41,7 @@ FORMAT = 1  # of config.json; raised when an older reader would misread it
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 PRETRAINED = Path(__file__).parent / "pretrained"
+COMPILED = "compiled:"  # before the name of a sorter compiled by hand
 _STEP_FOLDER = re.compile(r"step-(\d+)")
 
 
@@ -49,7 +52,8 @@ class LoadedModel:
     model: SortTransformer
     name: str
     """The shipped name, or the path that was asked for."""
-    folder: Path
+    folder: Path | None
+    """None for a sorter compiled by hand: it has no files."""
     hash: str
     """Of the weights and the architecture: equal hashes compute the same function."""
     info: dict[str, Any]
@@ -84,7 +88,8 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         raise UserError(f"{path} holds no {WEIGHTS}, and no checkpoints of a run")
     raise UserError(
         f"no model {str(name_or_path)!r}: "
-        f"give a shipped one ({names}), a run folder or a checkpoint"
+        f"give a shipped one ({names}), {COMPILED} and one of {', '.join(SORTERS)}, "
+        "a run folder or a checkpoint"
     )
 
 
@@ -110,6 +115,8 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     """
     from interp.model import SortTransformer
 
+    if str(name_or_path).startswith(COMPILED):
+        return _load_compiled(str(name_or_path), device)
     folder = find_checkpoint(name_or_path)
     info = read_info(folder)
     weights = read_weights(folder)
@@ -123,6 +130,25 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     model.eval()
     model.to(torch.device(device), print_details=False)
     return LoadedModel(model, str(name_or_path), folder, content_hash(folder), info)
+
+
+def compiled_names() -> list[str]:
+    """Names of the sorters compiled by hand, as :func:`load_model` takes them."""
+    return [f"{COMPILED}{name}" for name in SORTERS]
+
+
+def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:
+    from safetensors.torch import save
+
+    from interp.compiled import compile_sorter
+
+    model = compile_sorter(name.removeprefix(COMPILED)).model
+    config = model.config.to_dict()
+    info = {"format": FORMAT, "model": config, "compiled": True}
+    hash_ = _hash(config, save(_state(model)))
+    model.eval()
+    model.to(torch.device(device), print_details=False)
+    return LoadedModel(model, name, None, hash_, info)
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -175,8 +201,12 @@ def _check_weights(
 def content_hash(folder: Path) -> str:
     """16 hexadecimal digits of SHA-256 over the architecture and the weights' file."""
     model = ModelConfig.from_dict(read_info(folder)["model"]).to_dict()
+    return _hash(model, (folder / WEIGHTS).read_bytes())
+
+
+def _hash(model: dict[str, Any], weights: bytes) -> str:
     digest = hashlib.sha256(json.dumps(model, sort_keys=True).encode())
-    digest.update((folder / WEIGHTS).read_bytes())
+    digest.update(weights)
     return digest.hexdigest()[:16]
 
 
@@ -190,11 +220,12 @@ def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
     """
     from safetensors.torch import save
 
-    state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
-    }
-    files.write_bytes(folder / WEIGHTS, save(state))
+    files.write_bytes(folder / WEIGHTS, save(_state(model)))
     files.write_json(folder / CONFIG, {"format": FORMAT, "model": model.config.to_dict(), **about})
+
+
+def _state(model: SortTransformer) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
 
 
 def save_model(folder: Path, model: SortTransformer, **about: Any) -> None:
@@ -242,7 +273,9 @@ def main(argv: list[str] | None = None) -> None:
 def _command(args: ListModels | Info | ImportAlgoformer) -> None:
     if isinstance(args, ListModels):
         for name in shipped_models():
-            print(f"{name:16} {_summary(PRETRAINED / name)}")
+            print(f"{name:20} {_summary(PRETRAINED / name)}")
+        for name in compiled_names():
+            print(f"{name:20} compiled by hand: {truth_of(name.removeprefix(COMPILED)).words}")
     elif isinstance(args, Info):
         print(json.dumps(describe(args.name), indent=2))
     else:
@@ -251,6 +284,9 @@ def _command(args: ListModels | Info | ImportAlgoformer) -> None:
 
 def describe(name_or_path: str | Path) -> dict[str, Any]:
     """What ``info`` prints: the config, the hash, and the evaluation where there is one."""
+    if str(name_or_path).startswith(COMPILED):
+        loaded = load_model(name_or_path)
+        return {"name": loaded.name, "folder": None, "hash": loaded.hash, **loaded.info}
     folder = find_checkpoint(name_or_path)
     evaluation = folder / EVALUATION
     return {
