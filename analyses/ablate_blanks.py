@@ -1,0 +1,319 @@
+"""Ablating the blanks: how much goes wrong when they are taken away, and in which sense?
+
+    python -m analyses.ablate_blanks
+    python -m analyses.ablate_blanks --model compiled:sink
+    python -m analyses.ablate_blanks --lists 96 --lists-each 24
+
+"Taken away" can mean five things (see ``interp.ablation``): masking takes away what the blanks hold
+*and* the attention that rests on them; masking with the other weights kept, and putting in zeros,
+means or another list's keys and values take away what they hold. If masking destroys the answer and
+another list's blanks do not, the model needs its blanks to be there, and not what is in them.
+
+Measured: lists sorted without a mistake, for all blanks together (the last, which is also the first
+output row, apart), for each blank alone, and for growing random subsets (the dose curve). The
+matched control ablates as many positions that are no blanks: digits and outputs given back.
+
+What it does not show: what a component *does*. And one blank that can be spared may be spared only
+because another holds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from analyses.common import Analysis, CommonArgs, run_analysis
+from interp import figures
+from interp.errors import UserError
+from interp.lazy import lazy_import
+from interp.progress import SILENT, Progress
+from interp.task import Region
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from interp.ablation import Kind
+    from interp.interventions import Intervention
+    from interp.model import SortTransformer
+    from interp.stats import Estimate
+    from interp.task import SortBatch
+    from interp.trials import Chunk, Condition, Trials
+else:
+    go = lazy_import("plotly.graph_objects")
+
+AS_IT_IS = "as it is"
+PUBLISHED = "published mask"
+SETS = ("all but the last", "the last", "all")
+ALL = SETS[2]  # what is read as a verdict: any one blank left may hold what all of them hold
+
+
+@dataclass(frozen=True)
+class AblateConfig:
+    """How many lists."""
+
+    lists: int = 480  # for all blanks together: ten of every length up to 48
+    lists_each: int = 96  # for single blanks and the dose curve: eight of each of 12 lengths
+
+    def __post_init__(self) -> None:
+        for name in ("lists", "lists_each"):
+            if getattr(self, name) < 1:
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"{flag} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class AblateResult:
+    """Answers under every ablation, list by list."""
+
+    together: Trials
+    """``as it is``, ``published mask``, and ``KIND: SET`` or ``KIND: control``."""
+    each: Trials
+    """``as it is``, and ``KIND: blank 7`` for each blank alone."""
+    dose: Trials
+    """``KIND: blanks 8`` and ``KIND: control 8`` for growing subsets."""
+    kinds: tuple[str, ...]
+    n_blanks: int
+    doses: tuple[int, ...]
+
+    def exact(self, kind: str, which: str) -> Estimate:
+        """Lists exact when a set of ``SETS``, or the ``control``, is ablated."""
+        return self.together.exact_match(f"{kind}: {which}")
+
+
+def compute(
+    model: SortTransformer,
+    config: AblateConfig = AblateConfig(),
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> AblateResult:
+    """Run every ablation on held-out lists, as many of every length."""
+    from interp.ablation import Kind, doses, nested_subsets
+    from interp.trials import donors_for, nothing, run_trials, stratified
+
+    task = model.task
+    blanks = (*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK))
+    sets = {SETS[0]: blanks[:-1], SETS[1]: blanks[-1:], SETS[2]: blanks}
+    sizes = doses(max(1, len(blanks) - 1))
+    together: dict[str, Condition] = {AS_IT_IS: nothing, PUBLISHED: _published}
+    each: dict[str, Condition] = {AS_IT_IS: nothing}
+    dose: dict[str, Condition] = {AS_IT_IS: nothing}
+    for kind in Kind:
+        for name, positions in sets.items():
+            if positions:
+                together[f"{kind}: {name}"] = partial(_at, kind, positions)
+        together[f"{kind}: control"] = partial(_control, kind, len(blanks), seed)
+        for number, blank in enumerate(blanks):
+            each[f"{kind}: blank {number}"] = partial(_at, kind, (blank,))
+        subsets = nested_subsets(blanks[:-1] or blanks, sizes, seed)
+        for size, subset in zip(sizes, subsets, strict=True):
+            dose[f"{kind}: blanks {size}"] = partial(_at, kind, subset)
+            dose[f"{kind}: control {size}"] = partial(_control, kind, size, seed)
+
+    every_length = task.held_out(config.lists, seed).to(model.W_U.device)
+    few_lengths = stratified(model, config.lists_each, seed)
+
+    def run(conditions: dict[str, Condition], batch: SortBatch, words: str) -> Trials:
+        donors = donors_for(model, batch, seed)
+        return run_trials(
+            model, batch, conditions, donors=donors, seed=seed, progress=progress, words=words
+        )
+
+    return AblateResult(
+        run(together, every_length, "all blanks"),
+        run(each, few_lengths, "each blank"),
+        run(dose, few_lengths, "dose curve"),
+        tuple(kind.value for kind in Kind),
+        len(blanks),
+        tuple(sizes),
+    )
+
+
+def _at(kind: Kind, positions: tuple[int, ...], chunk: Chunk) -> Sequence[Intervention]:
+    from interp.ablation import ablate
+
+    return ablate(kind, chunk, positions)
+
+
+def _control(kind: Kind, wanted: int, seed: int, chunk: Chunk) -> Sequence[Intervention]:
+    from interp.ablation import ablate, control_positions
+
+    return ablate(kind, chunk, control_positions(chunk.model.task, chunk.length, wanted, seed))
+
+
+def _published(chunk: Chunk) -> Sequence[Intervention]:
+    from interp.ablation import published_mask
+
+    return published_mask(chunk.model.task)
+
+
+# -- words and JSON -----------------------------------------------------------------------------
+
+
+def verdicts(result: AblateResult) -> dict[str, bool]:
+    """Which ablations of all blanks destroy the answer: for certain, less than half survives."""
+    plain = result.together.exact_match(AS_IT_IS)
+    return {kind: result.exact(kind, ALL).high < plain.value / 2 for kind in result.kinds}
+
+
+def summary(result: AblateResult) -> list[str]:
+    """Exact match under every ablation, then what that means."""
+    plain, published = (result.together.exact_match(name) for name in (AS_IT_IS, PUBLISHED))
+    lines = [
+        f"{plain.n} held-out lists; sorted without a mistake: as they are {plain.percent()}, "
+        f"under the published mask {published.percent()}.",
+        "Exact match when blanks are ablated, beside as many digits and outputs:",
+    ]
+    for kind in result.kinds:
+        parts = [
+            f"{which} {result.exact(kind, which).percent()}"
+            for which in (*SETS, "control")
+            if f"{kind}: {which}" in result.together.names
+        ]
+        lines.append(f"  {kind}: " + "; ".join(parts))
+    return [*lines, _finding(result)]
+
+
+def _finding(result: AblateResult) -> str:
+    said = verdicts(result)
+    masked, kept, swapped = (
+        result.exact(kind, ALL).percent() for kind in ("mask", "mask, weights kept", "resample")
+    )
+    plain = result.together.exact_match(AS_IT_IS)
+    numbers = (
+        f"with the blanks masked {masked} of lists come out exact, masked with the other weights "
+        f"kept {kept}, with another list's blanks {swapped} (n = {plain.n})"
+    )
+    if plain.value < 0.05:
+        return f"The model hardly sorts at all, so nothing can be taken from it: {numbers}."
+    if said["resample"]:
+        return f"The answer needs what is in the blanks: {numbers}."
+    if said["mask"] and said["mask, weights kept"]:
+        return (
+            "The answer needs what the blanks of all lists have in common, and not what is special "
+            f"to a list: {numbers}."
+        )
+    if said["mask"]:
+        return (
+            "The answer needs the attention that rests on the blanks (a sink), and not what is in "
+            f"them: {numbers}."
+        )
+    return f"The answer does without the blanks: {numbers}."
+
+
+def to_json(result: AblateResult) -> dict[str, Any]:
+    """Every rate with its interval."""
+
+    def rates(trials: Trials) -> dict[str, dict[str, dict[str, float | int]]]:
+        return {
+            name: {
+                "exact_match": trials.exact_match(name).to_dict(),
+                "digit_accuracy": trials.digit_accuracy(name).to_dict(),
+            }
+            for name in trials.names
+        }
+
+    return {
+        "together": rates(result.together),
+        "each": rates(result.each),
+        "dose": rates(result.dose),
+        "destroys": verdicts(result),
+    }
+
+
+# -- figure -------------------------------------------------------------------------------------
+
+_COLOURS = {
+    "mask": figures.VERMILLION,
+    "mask, weights kept": figures.ORANGE,
+    "zero": figures.PURPLE,
+    "mean": figures.GREEN,
+    "resample": figures.BLUE,
+}
+_SYMBOLS = dict(zip(_COLOURS, ("circle", "square", "diamond", "cross", "triangle-up"), strict=True))
+
+
+def figure(result: AblateResult) -> go.Figure:
+    """All blanks with their controls; each blank alone; the dose curve."""
+    subplots = lazy_import("plotly.subplots")
+    fig = subplots.make_subplots(
+        rows=3,
+        cols=1,
+        vertical_spacing=0.13,
+        subplot_titles=[
+            "Blanks together, and as many other positions",
+            "Each blank alone",
+            "Growing random subsets: blanks (solid) and other positions (dashed)",
+        ],
+    )
+    for kind in result.kinds:
+        _draw_together(fig, result, kind)
+        _draw_each(fig, result, kind)
+        _draw_dose(fig, result, kind)
+    plain = 100 * result.together.exact_match(AS_IT_IS).value
+    fig.add_hline(y=plain, line_dash="dot", line_color=figures.GREY, row=1, col=1)
+    fig.update_yaxes(title="lists exact, %", range=[-4, 104])
+    fig.update_xaxes(title="blank", row=2, col=1)
+    fig.update_xaxes(title="positions ablated", type="category", row=3, col=1)
+    n, few = len(result.together.lengths), len(result.each.lengths)
+    figures.style(fig, f"Lists sorted without a mistake, by ablation · {n} lists, {few} below", 980)
+    fig.update_layout(legend={"y": -0.07})
+    return fig
+
+
+def _draw_together(fig: go.Figure, result: AblateResult, kind: str) -> None:
+    sets = [s for s in (*SETS, "control") if f"{kind}: {s}" in result.together.names]
+    names = {"control": "as many digits and outputs"}
+    rates = [result.exact(kind, which) for which in sets]
+    trace = figures.rate_points(
+        [names.get(s, f"blanks: {s}") for s in sets], rates, kind, _COLOURS[kind], _SYMBOLS[kind]
+    )
+    trace.showlegend = True
+    fig.add_trace(trace, row=1, col=1)
+    fig.update_layout(scattermode="group", scattergap=0.6)
+
+
+def _draw_each(fig: go.Figure, result: AblateResult, kind: str) -> None:
+    numbers = list(range(result.n_blanks))
+    rates = [result.each.exact_match(f"{kind}: blank {number}") for number in numbers]
+    trace = figures.rate_points(numbers, rates, kind, _COLOURS[kind], _SYMBOLS[kind])
+    trace.mode, trace.error_y.visible = "lines+markers", False
+    fig.add_trace(trace, row=2, col=1)
+
+
+def _draw_dose(fig: go.Figure, result: AblateResult, kind: str) -> None:
+    for what, dash in (("blanks", "solid"), ("control", "dash")):
+        rates = [result.dose.exact_match(f"{kind}: {what} {size}") for size in result.doses]
+        trace = figures.rate_points(list(result.doses), rates, kind, _COLOURS[kind], _SYMBOLS[kind])
+        trace.mode, trace.line.dash = "lines+markers", dash
+        trace.error_y.thickness = 0.7
+        fig.add_trace(trace, row=3, col=1)
+
+
+# -- command line -------------------------------------------------------------------------------
+
+ANALYSIS = Analysis(
+    name="ablate_blanks",
+    title="Ablating the blanks",
+    config=AblateConfig(),
+    compute=compute,
+    figure=figure,
+    summary=summary,
+    to_json=to_json,
+)
+
+
+@dataclass(frozen=True)
+class AblateArgs(CommonArgs):
+    """Take the blanks away in five ways, beside a matched control."""
+
+    config: AblateConfig = AblateConfig()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_analysis(ANALYSIS, AblateArgs, argv)
+
+
+if __name__ == "__main__":
+    main()

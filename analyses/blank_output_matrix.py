@@ -1,0 +1,297 @@
+"""Which blank feeds which output: replace one blank at a time, and look at every output.
+
+    python -m analyses.blank_output_matrix
+    python -m analyses.blank_output_matrix --model compiled:slots
+
+Lists A and B have the same length and different digits. While the model answers A, the keys and
+values of one blank, from layer 1 on, are taken from B's run. At every output where the answers
+differ, the logit difference of B's digit and A's then moves by some share of the way from A's run
+to B's: 0 is no effect, 1 all of it. Averaged over pairs that is a matrix, blanks by outputs.
+
+A model in which blank j holds the digit of output j has a diagonal of ones; one in which all blanks
+hold the same has an even, faint matrix. The number below it is the share of all effect within one
+step of the best diagonal (of an even matrix, about three diagonals' worth).
+
+What it does not show: blanks that matter only together. See transplant_blanks for all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+
+from analyses.common import Analysis, CommonArgs, run_analysis
+from interp import figures
+from interp.errors import UserError
+from interp.lazy import lazy_import
+from interp.progress import SILENT, Progress
+from interp.task import Region
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import torch
+
+    from interp.model import SortTransformer
+    from interp.stats import Estimate
+    from interp.trials import Chunk
+else:
+    go = lazy_import("plotly.graph_objects")
+    torch = lazy_import("torch")
+
+_NOTHING = 0.05  # a smaller total share, summed over all blanks, is called none
+_MOSTLY = 0.5  # a larger share near one diagonal is called a diagonal
+
+
+@dataclass(frozen=True)
+class MatrixConfig:
+    """How many pairs of lists, and how long."""
+
+    pairs: int = 96  # intervals of a few percent for a whole row or diagonal
+    length: int = 48  # digits; only the longest lists have every output
+
+    def __post_init__(self) -> None:
+        for name in ("pairs", "length"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class MatrixResult:
+    """The effect of every blank on every output, pair by pair."""
+
+    effects: Float[torch.Tensor, "pair blank row"]
+    """NaN where the answers do not differ, or the model does not tell them apart."""
+    seed: int
+
+    @cached_property
+    def mean(self) -> Float[torch.Tensor, "blank row"]:
+        """Over pairs; NaN for an output in which no two answers differ."""
+        return self.effects.nanmean(0)
+
+    @cached_property
+    def offset(self) -> int:
+        """Of the diagonal, blank minus output, that has the most effect within one step.
+
+        Among those that meet at least half of the outputs: a corner is no diagonal.
+        """
+        n_blanks, n_rows = self.mean.shape
+        long = range(-(n_rows // 2), max(1, n_blanks - n_rows // 2))
+        return max(
+            long,
+            key=lambda d: (
+                round(float(self._near(self._known, d)), 6),
+                float(self._near(self._known, d, steps=0)),  # of equals, the one in the middle
+            ),
+        )
+
+    @property
+    def _known(self) -> Float[torch.Tensor, "1 blank row"]:
+        return self.mean.nan_to_num(0.0)[None]
+
+    def _near(
+        self, means: Float[torch.Tensor, "draw blank row"], offset: int, steps: int = 1
+    ) -> Float[torch.Tensor, " draw"]:
+        """Absolute effect within some steps of a diagonal."""
+        blanks, rows = torch.arange(means.shape[1])[:, None], torch.arange(means.shape[2])
+        near = (blanks - rows - offset).abs() <= steps
+        return (means.abs() * near).sum((1, 2))
+
+    @cached_property
+    def total(self) -> Estimate | None:
+        """The effects of all blanks, one at a time, added up; mean over outputs and pairs.
+
+        None if the model tells no two answers apart.
+        """
+        from interp.stats import bootstrap_mean
+
+        per_pair = self.effects.sum(1).nanmean(1)
+        known = per_pair[~per_pair.isnan()]
+        return bootstrap_mean(known, self.seed) if len(known) else None
+
+    @cached_property
+    def near_diagonal(self) -> Estimate | None:
+        """The share of effect within one step of the best diagonal, bootstrapped over pairs.
+
+        None if there is hardly any effect: a diagonal through noise means nothing.
+        """
+        from interp.seeds import stream
+        from interp.stats import Estimate
+
+        if self.total is None or abs(self.total.value) < _NOTHING:
+            return None
+        n = len(self.effects)
+        generator = stream("matrix", self.seed)
+        shares = []
+        for _ in range(200):
+            index = torch.randint(n, (n,), generator=generator)
+            shares.append(self._share(self.effects[index].nanmean(0).nan_to_num(0.0)[None]))
+        low, high = torch.tensor(shares).nanquantile(torch.tensor([0.025, 0.975])).tolist()
+        return Estimate(self._share(self._known), low, high, n)
+
+    def _share(self, means: Float[torch.Tensor, "1 blank row"]) -> float:
+        return float(self._near(means, self.offset) / means.abs().sum((1, 2)))
+
+
+def compute(
+    model: SortTransformer,
+    config: MatrixConfig = MatrixConfig(),
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> MatrixResult:
+    """Replace every blank of every pair in turn (``length`` is cut to what the model takes)."""
+    from interp.seeds import stream
+    from interp.trials import chunks, donors_for
+
+    task = model.task
+    lengths = torch.full((config.pairs,), min(config.length, task.max_len))
+    batch = task.sample(config.pairs, stream("matrix pairs", seed), lengths).to(model.W_U.device)
+    blanks = [*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)]
+    progress.begin(config.pairs * len(blanks), "each blank")
+    effects = torch.full((config.pairs, len(blanks), int(lengths[0])), torch.nan)
+    with torch.no_grad():
+        for chunk in chunks(model, batch, donors_for(model, batch, seed), seed):
+            effects[chunk.index] = _effects(chunk, blanks, progress)
+    return MatrixResult(effects, seed)
+
+
+def _effects(
+    chunk: Chunk, blanks: list[int], progress: Progress
+) -> Float[torch.Tensor, "pair blank row"]:
+    from interp.interventions import Transplant
+    from interp.trials import sorted_digits
+
+    task, donor = chunk.model.task, chunk.own_donor()
+    later = tuple(range(1, chunk.model.cfg.n_layers))
+    ours, theirs = (
+        sorted_digits(task, lists)[:, : chunk.length] for lists in (chunk.batch, chunk.own_donors())
+    )
+
+    def difference(logits: torch.Tensor) -> torch.Tensor:
+        """B's digit above A's."""
+        picked = logits.gather(-1, torch.stack([ours, theirs], -1))
+        return picked[..., 1] - picked[..., 0]
+
+    before, goal = difference(chunk.base.logits), difference(donor.logits)
+    way = goal - before
+    told_apart = (ours != theirs) & (before < 0) & (goal > 0)
+    effects = []
+    for blank in blanks:
+        moved = difference(chunk.logits([Transplant(donor, (blank,), later)])) - before
+        effects.append((moved / way).masked_fill(~told_apart, torch.nan))
+        progress.step(len(chunk.batch))
+    return torch.stack(effects, 1).cpu()
+
+
+# -- words and JSON -----------------------------------------------------------------------------
+
+
+def verdicts(result: MatrixResult) -> dict[str, str]:
+    """``diagonal``, ``flat`` or ``none``."""
+    if result.near_diagonal is None:
+        return {"matrix": "none"}
+    return {"matrix": "diagonal" if result.near_diagonal.value > _MOSTLY else "flat"}
+
+
+def summary(result: MatrixResult) -> list[str]:
+    """The size of the effects, where they lie, and what that means."""
+    n_pairs, n_blanks, n_rows = result.effects.shape
+    about = (
+        f"{n_pairs} pairs of lists of {n_rows} digits; {n_blanks} blanks replaced one at a time."
+    )
+    if result.total is None:
+        return [about, "The model tells none of these pairs apart, so nothing can be moved."]
+    lines = [
+        about,
+        f"Effects of single blanks, added up: {result.total.percent()} of the way to the other "
+        "answer.",
+    ]
+    near = result.near_diagonal
+    if near is not None:
+        even = result._share(torch.ones(1, n_blanks, n_rows))
+        lines.append(
+            f"Within one step of the best diagonal (blank = output {result.offset:+d}): "
+            f"{near.percent()} of all effect; an even matrix has {100 * even:.1f} % there."
+        )
+    return [*lines, _finding(result, result.total)]
+
+
+def _finding(result: MatrixResult, total: Estimate) -> str:
+    found, size = verdicts(result)["matrix"], total.percent()
+    n, near = total.n, result.near_diagonal
+    if near is None:
+        return (
+            f"No single blank feeds any output: replaced one at a time they move the answers "
+            f"{size} of the way in all (n = {n} pairs)."
+        )
+    if found == "diagonal":
+        return (
+            f"Each output has a blank of its own: {near.percent()} of the effect lies on the "
+            f"diagonal blank = output {result.offset:+d} (n = {n} pairs)."
+        )
+    return (
+        f"The blanks share what they hold: their effects add up to {size}, but only "
+        f"{near.percent()} of it lies near a diagonal (n = {n} pairs)."
+    )
+
+
+def to_json(result: MatrixResult) -> dict[str, Any]:
+    """The mean matrix (null where no answers differ) and its summary."""
+    near = result.near_diagonal
+    return {
+        "mean_effect": [
+            [None if value != value else value for value in row] for row in result.mean.tolist()
+        ],
+        "total": None if result.total is None else result.total.to_dict(),
+        "near_diagonal": None if near is None else near.to_dict(),
+        "diagonal": result.offset,
+        **verdicts(result),
+    }
+
+
+def figure(result: MatrixResult) -> go.Figure:
+    """Blanks by outputs."""
+    n_pairs, n_blanks, n_rows = result.effects.shape
+    limit = max(0.05, float(result.mean.abs().nan_to_num(0.0).max()))
+    blanks = [f"blank {j}" for j in range(n_blanks)]
+    outputs = [f"out {i}" for i in range(n_rows)]
+    fig = go.Figure(
+        figures.heatmap(
+            result.mean.tolist(), outputs, blanks, name="effect", signed=True, limit=limit
+        )
+    )
+    fig.update_xaxes(title="output", tickangle=-90, **figures.label_axis(outputs, 24))
+    fig.update_yaxes(title="blank replaced", autorange="reversed", **figures.label_axis(blanks, 24))
+    title = f"Effect of replacing one blank on each output · mean of {n_pairs} pairs"
+    return figures.style(fig, title, 680)
+
+
+# -- command line -------------------------------------------------------------------------------
+
+ANALYSIS = Analysis(
+    name="blank_output_matrix",
+    title="Which blank feeds which output",
+    config=MatrixConfig(),
+    compute=compute,
+    figure=figure,
+    summary=summary,
+    to_json=to_json,
+)
+
+
+@dataclass(frozen=True)
+class MatrixArgs(CommonArgs):
+    """Replace one blank at a time, and look at every output."""
+
+    config: MatrixConfig = MatrixConfig()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_analysis(ANALYSIS, MatrixArgs, argv)
+
+
+if __name__ == "__main__":
+    main()
