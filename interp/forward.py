@@ -27,7 +27,7 @@ from interp.errors import UserError
 from interp.model import SortTransformer
 from interp.packed import (
     Window,
-    attention_mask,
+    allowed_attention,
     embed,
     mlp,
     norm_after,
@@ -128,6 +128,8 @@ def forward(
             layer: what comes before the first edit is taken from it, in layers and in positions.
             Positions are skipped only where nothing is to be kept.
     """
+    if base is not None and not edits and not keep:
+        return base
     wanted, n_layers = set(keep), model.cfg.n_layers
     values: dict[Place, Tensor] = {}
     cut = tokens[:, view.start : view.stop]
@@ -138,7 +140,7 @@ def forward(
         x = base.at(Component.RESID_PRE, first)[:, since - view.start :]
     else:
         x = embed(model, cut, view)
-    allowed = attention_mask(cut, view)
+    allowed = allowed_attention(model, cut, view)
     for layer in range(first, n_layers):
         x = _Layer(model, layer, view, since, base, edits, wanted, values).run(x, allowed)
     logits = unembed(model, x[:, x.shape[1] - (view.stop - max(since, view.first_row)) :])

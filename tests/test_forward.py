@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
 
+from interp.config import ModelConfig, Sight
 from interp.errors import UserError
 from interp.forward import EVERYTHING, Run, axis_of_positions, forward
 from interp.interventions import Intervention, Mask, Zero, edits_of
+from interp.model import SortTransformer
 from interp.packed import Window, window
 from interp.sites import ATTENTION, Component, Frame, Site
 from interp.task import PAD
@@ -80,6 +84,22 @@ def test_what_cannot_change_is_taken_from_the_base(norm: str, change: Interventi
         quick = forward(model, batch.tokens, view, edits, base=base)
         torch.testing.assert_close(quick.logits, whole.logits, atol=2e-5, rtol=1e-4)
         assert not torch.equal(quick.logits, base.logits)
+
+
+@pytest.mark.parametrize("sight", get_args(Sight))
+def test_a_model_that_may_not_see_everything(sight: Sight) -> None:
+    model = SortTransformer(ModelConfig(task=TASK, d_model=16, n_heads=2, d_head=8, sight=sight))
+    batch = TASK.encode([[5, 0, 5, 0, 5, 1], [1, 2, 3, 4, 5, 6]])
+    view = window(TASK, batch, digits_only=True)
+    ours = forward(model, batch.tokens, view).logits
+    torch.testing.assert_close(ours, model(batch.tokens)[:, view.rows], atol=2e-5, rtol=1e-4)
+
+
+def test_with_nothing_to_do_the_base_is_the_answer() -> None:
+    model = small_model("pre")
+    batch = TASK.encode(LISTS)
+    base = forward(model, batch.tokens, window(TASK, batch, digits_only=True), keep=ALL)
+    assert torch.equal(forward(model, batch.tokens, base.view, base=base).logits, base.logits)
 
 
 def test_what_was_not_kept_is_said() -> None:
