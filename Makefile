@@ -31,7 +31,7 @@ explore: setup
 	$(BIN)/python -m streamlit run app.py --server.headless true $(ARGS)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -203,11 +204,16 @@ def _section(args: ReportArgs, part: Part) -> str:
     command = f"{analysis(part.name).prog} --model {args.model} --seed {args.seed}"
     return (
         f"{heading}<p>{html.escape(part.finding)}</p>"
-        f'<p class="caveat">What it does not show: {html.escape(caveat(part.name))}</p>'
+        f'<p class="caveat">What it does not show: {_rich(caveat(part.name))}</p>'
         f"{_figure_html(part)}"
         f"<details><summary>In numbers</summary><pre>{html.escape(words)}</pre></details>"
         f'<p class="about">Alone: <code>{html.escape(command)}</code></p>'
     )
+
+
+def _rich(text: str) -> str:
+    """Text of a docstring as HTML: what stands between backticks is code."""
+    return re.sub(r"``(.+?)``", r"<code>\1</code>", html.escape(text))
 
 
 def _figure_html(part: Part) -> str:
