@@ -18,29 +18,34 @@ MISLEADING = {
     "attention_patterns: attention taken for use: blank i feeds output i": {"direct", "successor"},
     "head_finder: heads by pattern alone": set(SORTERS),
     "logit_lens: sorted[j] is at blank j": {"slots", "histogram", "direct"},
+    "probe_blanks: readable taken for use: blanks are read": {"direct"},
+}
+"""Which answers may be wrong; each question is explained, under its own words, in the document."""
+SMALL = {
+    **MISLEADING,
     "probe_blanks: sorted[j] is readable": {"histogram"},
     "probe_blanks: readable taken for use: blanks are read": {"histogram", "direct"},
 }
-"""Which answers may be wrong; each question is explained, under its own words, in the document."""
+"""With short lists the probe is wrong once more."""
 
 
-def check(result: known_answers.KnownAnswers) -> None:
+def check(result: known_answers.KnownAnswers, expected: dict[str, set[str]]) -> None:
     wrong: dict[str, set[str]] = {}
     for row in result.wrong:
         wrong.setdefault(row.method, set()).add(row.sorter)
-    assert wrong == MISLEADING
+    assert wrong == expected
     assert len(result.rows) == len(CASES) * len(SORTERS)
 
 
 @pytest.mark.slow
 def test_every_method_on_small_sorters(unchecked: None) -> None:
-    check(compute(KnownAnswersConfig(8)))
+    check(compute(KnownAnswersConfig(8)), SMALL)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_method_on_sorters_of_full_size(unchecked: None) -> None:
-    check(compute())
+    check(compute(), MISLEADING)
 
 
 def test_every_analysis_is_asked_something() -> None:
@@ -49,7 +54,7 @@ def test_every_analysis_is_asked_something() -> None:
 
 def test_what_is_wrong_is_explained() -> None:
     text = " ".join(METHODS.read_text().split())
-    for method in MISLEADING:
+    for method in SMALL:
         assert f"`{method}`" in text
     for name in NAMES:
         assert f"`{name}`" in text
