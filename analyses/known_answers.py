@@ -251,7 +251,7 @@ def figure(result: KnownAnswers) -> go.Figure:
             text=[[f"{'✓' if row.right else '✗'} {_short(row.said)}" for row in c] for c in cells],
             customdata=[[[str(row.said), str(row.true)] for row in line] for line in cells],
             texttemplate="%{text}",
-            textfont={"color": "black"},
+            textfont={"color": "black", "size": 12},
             hovertemplate="%{y}<br>%{x}: said %{customdata[0]}, true is %{customdata[1]}"
             "<extra></extra>",
             colorscale=[[0, "#F4A582"], [1, "#A6DBC8"]],
@@ -275,7 +275,8 @@ def _short(said: Any) -> str:
     if isinstance(said, bool):
         return "yes" if said else "no"
     if isinstance(said, list):
-        return ", ".join(".".join(map(str, s)) if isinstance(s, list) else s for s in said)[:22]
+        names = [".".join(map(str, s)) if isinstance(s, list) else s for s in said]
+        return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return str(said)
 
 
