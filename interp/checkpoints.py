@@ -88,7 +88,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         raise UserError(f"{path} holds no {WEIGHTS}, and no checkpoints of a run")
     raise UserError(
         f"no model {str(name_or_path)!r}: "
-        f"give a shipped one ({names}), {COMPILED} and one of {', '.join(SORTERS)}, "
+        f"give a shipped one ({names}), a compiled one ({', '.join(compiled_names())}), "
         "a run folder or a checkpoint"
     )
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from interp import checkpoints
 from interp.checkpoints import (
+    compiled_names,
     describe,
     find_checkpoint,
     load_model,
@@ -140,7 +141,9 @@ def test_an_unknown_name_lists_what_is_shipped(monkeypatch, tmp_path):
     assert shipped_models() == ["blanks", "no-blanks"]
     assert load_model("blanks").folder == tmp_path / "blanks"
     assert refusal("blnks") == (
-        "no model 'blnks': give a shipped one (blanks, no-blanks), a run folder or a checkpoint"
+        "no model 'blnks': give a shipped one (blanks, no-blanks), a compiled one "
+        "(compiled:slots, compiled:histogram, compiled:direct, compiled:sink, compiled:successor), "
+        "a run folder or a checkpoint"
     )
 
 
@@ -251,11 +254,21 @@ def test_info_is_json(folder, capsys):
 def test_list_shows_what_is_shipped(monkeypatch, folder, tmp_path, capsys):
     monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path)
     main(["list"])
-    assert capsys.readouterr().out == f"{'model':16} lists of 1 to 4, 5 blanks\n"
+    first, *compiled = capsys.readouterr().out.splitlines()
+    assert first == f"{'model':20} lists of 1 to 4, 5 blanks"
+    assert [line.split(" compiled by hand: ")[0].strip() for line in compiled] == compiled_names()
     measured = {"exact_match": {"value": 0.9975, "low": 0.9963, "high": 0.9983, "n": 10_000}}
     (folder / "evaluation.json").write_text(json.dumps(measured))
     main(["list"])
     assert "99.75 % of lists exact [99.63, 99.83], n = 10,000" in capsys.readouterr().out
+
+
+def test_a_sorter_compiled_by_hand_is_loaded_by_name():
+    loaded = load_model("compiled:direct")
+    assert loaded.folder is None and loaded.hash == load_model("compiled:direct").hash
+    assert loaded.hash != load_model("compiled:slots").hash
+    assert describe("compiled:direct")["model"] == loaded.model.config.to_dict()
+    assert refusal("compiled:bubble").startswith("no compiled sorter 'bubble': there are slots")
 
 
 @pytest.mark.parametrize(

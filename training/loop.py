@@ -36,11 +36,13 @@ class StepMetrics:
     """The training batch before the update: what the published experiment plots."""
 
     loss: float
-    """Negative log likelihood over all rows from SEP on; rows past the answer count as zeros."""
+    """Negative log likelihood over all rows from SEP on; rows past the answer count as zeros, and
+    so do BLANK predictions where they are left out of the loss (``blank_loss``)."""
     accuracy: float
-    """Share of lists whose every output is right, BLANK predictions included."""
+    """Share of lists whose every output in the loss is right: BLANK predictions included, or not.
+    """
     digit_accuracy: float
-    """Share of single outputs that are right, BLANK predictions included."""
+    """Share of single outputs in the loss that are right."""
 
 
 @dataclass
@@ -128,7 +130,7 @@ class Trainer:
 
     def _metrics(self, loss: float, batch: SortBatch, done: list[_Part]) -> StepMetrics:
         if self.config.dropout:  # the published accuracy is measured without dropout
-            scores = score(self.model, batch, digits_only=False)
+            scores = score(self.model, batch, digits_only=not self.config.blank_loss)
             exact, right, scored = scores.exact.sum(), scores.right.sum(), scores.scored.sum()
         else:
             exact, right, scored = (
@@ -145,12 +147,14 @@ class Trainer:
 
     @property
     def _divisor(self) -> int:
+        """The published mean is over all rows from SEP on. It stays so without the loss on blanks:
+        the gradient is then the published one less the part of the blanks."""
         return self.config.batch_size * self.model.task.n_target_rows
 
     def _part(self, number: int, batch: SortBatch) -> _Part:
         """Forward and backward of one micro-batch; run on several threads at once."""
         task = self.model.task
-        view = window(task, batch)
+        view = window(task, batch, digits_only=not self.config.blank_loss)
         dropout = None
         if self.config.dropout:
             key = ("dropout", self.config.seed, self.step, number)

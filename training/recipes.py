@@ -13,7 +13,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
-from interp.config import ModelConfig, Norm, Positions
+from interp.config import ModelConfig, Norm, Positions, Sight
 from interp.device import Device
 from interp.errors import UserError
 from interp.task import SortTask
@@ -49,6 +49,7 @@ class TrainConfig:
     positions: Positions = "sinusoidal"  # fixed sinusoids, as published, or a learned table
     embed_bias: bool = False  # a bias on the embedding, as published; it adds nothing
     init: Init = "normal"  # first weights
+    sight: Sight = "all"  # what blanks and outputs may attend to, in training and ever after
     # Optimisation
     optimizer: Optimizer = "adamw"  # decay keeps unused neurons small
     lr: float = 2e-3  # peak learning rate
@@ -59,6 +60,7 @@ class TrainConfig:
     clip_norm: float = 1.0  # gradient norm limit; 0 turns it off
     dropout: float = 0.0  # the published 0.1 costs accuracy on exact counting
     batch_size: int = 128  # lists per step; smaller learns more from as many lists than 342
+    blank_loss: bool = True  # whether predicting BLANK counts in loss and accuracy, as published
     steps: int = 2500  # updates
     seed: int = 0  # weights, lists and dropout all follow from it
     # The run
@@ -115,6 +117,7 @@ class TrainConfig:
             norm=self.norm,
             positions=self.positions,
             embed_bias=self.embed_bias,
+            sight=self.sight,
         )
 
     def lr_at(self, step: int) -> float:
@@ -130,11 +133,18 @@ class TrainConfig:
         arm = "pos-offset" if self.pos_offset else "blanks" if task.n_blanks else "no-blanks"
         if task.n_blanks not in (0, self.max_len + 1):
             arm = f"{task.n_blanks}-blanks"
+        arm += "" if self.sight == "all" else f"-{self.sight}"
+        arm += "" if self.blank_loss else "-no-blank-loss"
         length = "" if self.max_len == SortTask().max_len else f"-len{self.max_len}"
         return f"{self.recipe}-{arm}{length}-s{self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def learned(self) -> dict[str, Any]:
+        """What decides what is learned, up to rounding and the dropout masks: the fields but those
+        that say how a machine computes it."""
+        return {key: value for key, value in asdict(self).items() if key not in MACHINE_FIELDS}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
@@ -147,6 +157,9 @@ class TrainConfig:
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
+
+MACHINE_FIELDS = ("threads", "device", "precision", "micro_batch")
+"""Settings of ``TrainConfig`` that may differ between machines that share one study."""
 
 _AT_LEAST_ONE = [
     "max_len",

@@ -62,6 +62,12 @@ def create_run(out: Path, config: TrainConfig, trainer: Trainer) -> Path:
             break
         except FileExistsError:  # somebody else's run started at the same moment
             number += 1
+    start_run(folder, config, trainer)
+    return folder
+
+
+def start_run(folder: Path, config: TrainConfig, trainer: Trainer) -> None:
+    """Make ``folder``, which may exist but holds no run yet, the folder of a run."""
     # The config comes last: a folder that has one can be resumed, whenever this was killed.
     files.write_json(folder / MANIFEST, {**manifest(), "resumed": []})
     files.write_json(
@@ -74,7 +80,6 @@ def create_run(out: Path, config: TrainConfig, trainer: Trainer) -> Path:
             "precision": trainer.precision,
         },
     )
-    return folder
 
 
 _NUMBER = re.compile(r"(\d+)-")
@@ -133,6 +138,26 @@ def restore_newest(run: Path, trainer: Trainer) -> None:
         if trainer.step != checkpoint_step(folder):
             raise UserError(f"{path} is of step {trainer.step}, not of its folder's")
         return
+
+
+def resume_run(run: Path) -> Trainer:
+    """The trainer of ``run`` at its newest checkpoint, on its own device, precision and threads:
+    others would give other bits.
+
+    Raises:
+        UserError: if this is no run, or this machine lacks its device.
+    """
+    recorded = read_run(run)
+    its_own = {
+        "threads": recorded.threads,
+        "device": recorded.device.split(":")[0],
+        "precision": recorded.precision,
+    }
+    trainer = Trainer(TrainConfig.from_dict({**recorded.training.to_dict(), **its_own}))
+    trainer.config = recorded.training
+    restore_newest(run, trainer)
+    record_resume(run, trainer.step)
+    return trainer
 
 
 def record_resume(run: Path, step: int) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from training.runs import MetricsLog
 
 PROG = "python training/train.py"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C and a polite kill
 
 
 @dataclass(frozen=True)
@@ -66,62 +67,76 @@ def train_command(args: TrainArgs) -> None:
             "--resume continues a run with its own settings; drop the other flags (only --out goes)"
         )
     from training.loop import Trainer, TrainingDiverged
-    from training.runs import create_run, read_run, record_resume, restore_newest
+    from training.runs import create_run, resume_run
 
     if args.resume:
-        run = args.resume
-        recorded = read_run(run)
-        config = recorded.training
-        # The run's own device, precision and threads: another of them would give other bits.
-        its_own = {
-            "threads": recorded.threads,
-            "device": recorded.device.split(":")[0],
-            "precision": recorded.precision,
-        }
-        trainer = Trainer(TrainConfig.from_dict({**config.to_dict(), **its_own}))
-        trainer.config = config
-        restore_newest(run, trainer)
-        record_resume(run, trainer.step)
-        note(f"resuming {run} at step {trainer.step} of {config.steps}")
+        run, trainer = args.resume, resume_run(args.resume)
+        note(f"resuming {run} at step {trainer.step} of {trainer.config.steps}")
     else:
         trainer = Trainer(args.config)
         run = create_run(args.out, args.config, trainer)
         note(f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
     try:
-        train(trainer, run)
+        exact = train(trainer, run)
+    except Stopped as stop:
+        fail(PROG, f"stopped at step {stop.step}; go on with: {PROG} --resume {run}", 130)
     except TrainingDiverged as error:
         fail(PROG, f"{error}; try a lower --lr. The run is in {run}", 1)
+    else:
+        lists = trainer.config.eval_lists
+        print(f"{run}: {100 * exact:.2f} % of {lists} held-out lists sorted exactly")
 
 
-def train(trainer: Trainer, run: Path) -> None:
-    """Run to the last step; measure, log and checkpoint on the way."""
-    from training.runs import MetricsLog, write_checkpoint
+class Stopped(Exception):
+    """A run was asked to stop, and has written a checkpoint."""
 
-    config, log = trainer.config, MetricsLog(run, trainer.step)
-    progress = Progress(config, trainer.step)
-    with interrupts() as interrupted:
-        while trainer.step < config.steps:
-            if trainer.step and trainer.step % config.eval_every == 0:
-                measure_held_out(trainer, log, progress)
-            step = trainer.step
-            metrics = trainer.update(measure=step % config.log_every == 0)
-            if metrics:
-                values = asdict(metrics)
-                log.write(step, values, {"lr": config.lr_at(step), **progress.timing(step)})
-                progress.show(step, values)
-            last = trainer.step == config.steps
-            if interrupted or last or trainer.step % config.checkpoint_every == 0:
-                write_checkpoint(run, trainer)
-            if interrupted:
-                log.close()
-                progress.close()
-                fail(
-                    PROG, f"stopped at step {trainer.step}; go on with: {PROG} --resume {run}", 130
-                )
-    exact = measure_held_out(trainer, log, progress)
-    log.close()
-    progress.close()
-    print(f"{run}: {100 * exact:.2f} % of {config.eval_lists} held-out lists sorted exactly")
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped at step {step}")
+        self.step = step
+
+
+def train(trainer: Trainer, run: Path, signals: Sequence[int] = STOP_SIGNALS) -> float:
+    """Run to the last step; measure, log and checkpoint on the way.
+
+    Returns:
+        Exact match on the held-out set after the last step.
+
+    Raises:
+        Stopped: on one of ``signals``, after the step in hand.
+        TrainingDiverged: if the loss is no number any more.
+    """
+    from training.runs import MetricsLog
+
+    log, progress = MetricsLog(run, trainer.step), Progress(trainer.config, trainer.step)
+    try:
+        with interrupts(signals) as interrupted:
+            while trainer.step < trainer.config.steps:
+                train_step(trainer, run, log, progress, interrupted)
+        return measure_held_out(trainer, log, progress)
+    finally:
+        log.close()
+        progress.close()
+
+
+def train_step(
+    trainer: Trainer, run: Path, log: MetricsLog, progress: Progress, interrupted: list[int]
+) -> None:
+    """One update, with the measurements before it and the checkpoint after it that are due."""
+    from training.runs import write_checkpoint
+
+    config, step = trainer.config, trainer.step
+    if step and step % config.eval_every == 0:
+        measure_held_out(trainer, log, progress)
+    metrics = trainer.update(measure=step % config.log_every == 0)
+    if metrics:
+        values = asdict(metrics)
+        log.write(step, values, {"lr": config.lr_at(step), **progress.timing(step)})
+        progress.show(step, values)
+    last = trainer.step == config.steps
+    if interrupted or last or trainer.step % config.checkpoint_every == 0:
+        write_checkpoint(run, trainer)
+    if interrupted:
+        raise Stopped(trainer.step)
 
 
 def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> float:
@@ -188,10 +203,10 @@ _SHOWN = {"loss": "loss", "accuracy": "accuracy", "eval/exact_match": "held-out"
 
 
 @contextmanager
-def interrupts() -> Iterator[list[int]]:
-    """A list that becomes true when Ctrl-C or a polite kill asks to stop after this step.
+def interrupts(signals: Sequence[int]) -> Iterator[list[int]]:
+    """A list that becomes true when one of ``signals`` asks to stop after this step.
 
-    A second Ctrl-C stops at once.
+    A second one stops at once.
     """
     asked: list[int] = []
 
@@ -201,7 +216,7 @@ def interrupts() -> Iterator[list[int]]:
         asked.append(number)
 
     try:
-        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, ask) for s in signals}
     except ValueError:  # not in the main thread: leave signals to whoever is
         before = {}
     try:

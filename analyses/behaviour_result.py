@@ -1,0 +1,121 @@
+"""What ``analyses.behaviour`` finds, and the rates that its words, JSON and figure are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from interp.task import N_DIGITS
+
+if TYPE_CHECKING:
+    from interp.behaviour import Answers, Calibration, Mistake
+    from interp.stats import Estimate
+
+COPIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
+"""Upper ends of the groups of lists by how often their commonest digit occurs."""
+RANDOM, FEWER = "random digits", "fewer digits"
+"""Sources of mistakes."""
+
+
+@dataclass(frozen=True)
+class BehaviourResult:
+    """Answers to every list, and what is wrong with some of the wrong ones."""
+
+    answers: Answers
+    """To lists of random digits."""
+    by_distinct: dict[int, Answers]
+    """To lists drawn from 1 to 9 different digits, chosen anew for each; 10 is ``answers``."""
+    calibration: dict[str, Calibration]
+    """Of each of ``sources``."""
+    mistakes: dict[str, tuple[Mistake, ...]]
+    """Some of those in each of ``sources``, decoded greedily."""
+    listed: int
+    seed: int
+
+    @cached_property
+    def sources(self) -> dict[str, Answers]:
+        """Whose mistakes are told apart: lists like those of training, and lists unlike them."""
+        from interp.behaviour import Answers
+
+        return {RANDOM: self.answers, FEWER: Answers.join(list(self.by_distinct.values()))}
+
+    @property
+    def exact(self) -> Estimate:
+        return given(self.answers.exact_rate())
+
+    @cached_property
+    def digit_accuracy(self) -> Estimate:
+        from interp.stats import clustered_rate
+
+        return clustered_rate(self.answers.right, self.answers.there, self.seed)
+
+    @cached_property
+    def by_length(self) -> dict[int, Estimate]:
+        """Lists exact, by their length."""
+        lengths = self.answers.lengths
+        return {n: given(self.answers.exact_rate(lengths == n)) for n in lengths.unique().tolist()}
+
+    @cached_property
+    def distinct_rates(self) -> dict[int, Estimate]:
+        """Lists exact, by how many different digits they are drawn from."""
+        rates = {k: given(answers.exact_rate()) for k, answers in self.by_distinct.items()}
+        return {**rates, N_DIGITS: self.exact}
+
+    @cached_property
+    def by_copies(self) -> dict[tuple[int, int], Estimate]:
+        """Lists exact, by how often their commonest digit occurs: from and up to."""
+        copies, rates, low = self.answers.copies, {}, 1
+        for high in COPIES:
+            rate = self.answers.exact_rate((copies >= low) & (copies <= high))
+            if rate is not None:
+                rates[low, high] = rate
+            low = high + 1
+        return rates
+
+    @cached_property
+    def by_output(self) -> list[Estimate]:
+        """Outputs right, by their index: one output a list, so the intervals are Wilson's."""
+        from interp.stats import wilson
+
+        rights, totals = self.answers.right.sum(0).tolist(), self.answers.there.sum(0).tolist()
+        return [wilson(right, n) for right, n in zip(rights, totals, strict=True) if n]
+
+    @cached_property
+    def by_offset(self) -> dict[str, dict[int, Estimate]]:
+        """Wrong outputs: what share is too large or too small by so much, 10 for no digit."""
+        from interp.behaviour import offsets
+        from interp.stats import clustered_rate
+
+        shares: dict[str, dict[int, Estimate]] = {}
+        for name, found in self.sources.items():
+            off, wrong = offsets(found), found.there & ~found.right
+            some = wrong.any(1)
+            shares[name] = {
+                value: clustered_rate((off == value)[some], wrong[some], self.seed)
+                for value in off[wrong].unique().tolist()
+            }
+        return shares
+
+    def share(self, source: str, having: str) -> Estimate | None:
+        """Decoded mistakes that have a property of ``Mistake``; None if there are none."""
+        from interp.stats import wilson
+
+        made = self.mistakes[source]
+        return wilson(sum(getattr(one, having) for one in made), len(made)) if made else None
+
+    @property
+    def shown(self) -> list[Mistake]:
+        """Those that are listed: of lists like those of training first."""
+        spread: list[Mistake] = []
+        for made in self.mistakes.values():
+            n = min(self.listed - len(spread), len(made))
+            spread += [made[k * len(made) // n] for k in range(n)]
+        return spread
+
+
+def given(estimate: Estimate | None) -> Estimate:
+    """An estimate that is known to be there."""
+    if estimate is None:
+        raise ValueError("a rate of no lists")
+    return estimate

@@ -1,0 +1,63 @@
+"""What holds for every analysis alike: any model, same bits, the same numbers by either way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analyses.catalogue import NAMES, analysis, module_of
+from analyses.known_answers import _smaller
+from interp.checkpoints import save_model
+from interp.model import SortTransformer
+from interp.task import SortTask
+from tests.models import small_model
+
+MODELS = {
+    "ordinary": small_model(task=SortTask(6, 7)),
+    "no blanks": small_model("post", task=SortTask(5, 0)),
+    "one digit": small_model(task=SortTask(1, 2)),
+    "one layer": small_model("none", n_layers=1, task=SortTask(4, 3)),
+    "three layers": small_model("post", n_layers=3, task=SortTask(4, 3)),
+}
+
+
+def run(name: str, model: SortTransformer, seed: int = 0) -> dict[str, Any]:
+    """The whole of an analysis: its JSON, with words, and a figure that can be drawn."""
+    one = analysis(name)
+    result = one.compute(model, _smaller(one.config), seed)
+    data = {**one.to_json(result), "finding": one.summary(result)}
+    one.figure(result).to_json()
+    json.dumps(data, allow_nan=False)
+    return data
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("name", NAMES)
+def test_any_model(name: str, kind: str, unchecked: None) -> None:
+    model = MODELS[kind]
+    if analysis(name).needs_blanks and not model.task.n_blanks:
+        pytest.skip("about blanks, which this model has not")
+    data = run(name, model)
+    assert data["finding"][-1].rstrip().endswith((".", ":"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_same_bits(name: str, unchecked: None) -> None:
+    model = MODELS["ordinary"]
+    assert json.dumps(run(name, model, 3)) == json.dumps(run(name, model, 3))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if analysis(name).needs_blanks])
+def test_blanks_asked_of_a_model_that_has_none(
+    name: str, tmp_path: Path, status: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(tmp_path / "bare", MODELS["no blanks"])
+    assert status(module_of(name).main, ["--model", str(tmp_path / "bare")]) == 2
+    error = capsys.readouterr().err
+    assert "this model has no blanks" in error and error.count("\n") == 1
