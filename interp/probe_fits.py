@@ -103,7 +103,7 @@ class Cell:
 
     def errors(self, features: Array, twin: Array) -> Array:
         """[target, kind, test] of features [list, d_model] of the model and of its twin."""
-        own, random = (_scaled(x, self.train) for x in (features, twin))
+        own, random = (scaled(x, self.train) for x in (features, twin))
         by_kind = {
             Kind.TRAINED: self._fitted(own, 0),
             Kind.CONTROL: self._fitted(own, 1),
@@ -129,8 +129,8 @@ class Cell:
         return np.concatenate([wrong[:, None], np.square(values - true[self.test]) / spread], 1).T
 
 
-def _scaled(x: Array, train: Array) -> Array:
-    """Centred, along its principal axes, and of mean variance 1 by feature as a whole.
+def scaled(x: Array, train: Array) -> Array:
+    """Features [list, d_model] centred, along their principal axes, and of mean variance 1.
 
     Axes along which the lists to fit on hardly vary are left out: fitted to rounding errors there,
     a probe would tell nothing, or nonsense of the first list that does vary. Otherwise a rotation
