@@ -559,6 +559,7 @@ def test_events_of_a_resumed_run_are_there_once(at, tmp_path, monkeypatch):
         with pytest.raises(RuntimeError):
             main([*argv, "--out", str(tmp_path)])
     run = the_run(tmp_path)
+    time.sleep(1.1)  # event files are read in the order of the seconds in their names
     main(["--resume", str(run)])
     events = EventAccumulator(str(run)).Reload()
     assert [event.step for event in events.Scalars("loss")] == [0, 2, 4, 6, 8, 10, 12]
