@@ -393,7 +393,7 @@ def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> Non
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_killed_run_reaches_the_same_bits(recipe, tmp_path):
     """SIGKILL at a random moment after the first checkpoint, then resume."""
-    argv = [*TINY, *RECIPES[recipe], "--steps", "120"]
+    argv = [*TINY, *RECIPES[recipe], "--steps", "480"]
     process = started(*argv, "--out", str(tmp_path / "killed"))
     killed = tmp_path / "killed"
     wait_until(lambda: any(killed.glob("*/checkpoints/step-*")), process)
