@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError
+from interp.errors import at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.task import Region
@@ -57,10 +57,7 @@ class AblateConfig:
     lists_each: int = 96  # for single blanks and the dose curve: eight of each of 12 lengths
 
     def __post_init__(self) -> None:
-        for name in ("lists", "lists_each"):
-            if getattr(self, name) < 1:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} must be at least 1, not {getattr(self, name)}")
+        at_least(self, lists=1, lists_each=1)
 
 
 @dataclass(frozen=True)
@@ -89,28 +86,12 @@ def compute(
     progress: Progress = SILENT,
 ) -> AblateResult:
     """Run every ablation on held-out lists, as many of every length."""
-    from interp.ablation import Kind, doses, nested_subsets
-    from interp.trials import donors_for, nothing, run_trials, stratified
+    from interp.ablation import Kind, doses
+    from interp.trials import donors_for, run_trials, stratified
 
     task = model.task
     blanks = (*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK))
-    sets = {SETS[0]: blanks[:-1], SETS[1]: blanks[-1:], SETS[2]: blanks}
     sizes = doses(max(1, len(blanks) - 1))
-    together: dict[str, Condition] = {AS_IT_IS: nothing, PUBLISHED: _published}
-    each: dict[str, Condition] = {AS_IT_IS: nothing}
-    dose: dict[str, Condition] = {AS_IT_IS: nothing}
-    for kind in Kind:
-        for name, positions in sets.items():
-            if positions:
-                together[f"{kind}: {name}"] = partial(_at, kind, positions)
-        together[f"{kind}: control"] = partial(_control, kind, len(blanks), seed)
-        for number, blank in enumerate(blanks):
-            each[f"{kind}: blank {number}"] = partial(_at, kind, (blank,))
-        subsets = nested_subsets(blanks[:-1] or blanks, sizes, seed)
-        for size, subset in zip(sizes, subsets, strict=True):
-            dose[f"{kind}: blanks {size}"] = partial(_at, kind, subset)
-            dose[f"{kind}: control {size}"] = partial(_control, kind, size, seed)
-
     every_length = task.held_out(config.lists, seed).to(model.W_U.device)
     few_lengths = stratified(model, config.lists_each, seed)
 
@@ -121,13 +102,55 @@ def compute(
         )
 
     return AblateResult(
-        run(together, every_length, "all blanks"),
-        run(each, few_lengths, "each blank"),
-        run(dose, few_lengths, "dose curve"),
+        run(_together(blanks, seed), every_length, "all blanks"),
+        run(_each(blanks), few_lengths, "each blank"),
+        run(_dose(blanks, sizes, seed), few_lengths, "dose curve"),
         tuple(kind.value for kind in Kind),
         len(blanks),
         tuple(sizes),
     )
+
+
+def _together(blanks: tuple[int, ...], seed: int) -> dict[str, Condition]:
+    """Every set of blanks, in every way, and as many other positions."""
+    from interp.ablation import Kind
+    from interp.trials import nothing
+
+    sets = dict(zip(SETS, (blanks[:-1], blanks[-1:], blanks), strict=True))
+    conditions: dict[str, Condition] = {AS_IT_IS: nothing, PUBLISHED: _published}
+    for kind in Kind:
+        for name, positions in sets.items():
+            if positions:
+                conditions[f"{kind}: {name}"] = partial(_at, kind, positions)
+        conditions[f"{kind}: control"] = partial(_control, kind, len(blanks), seed)
+    return conditions
+
+
+def _each(blanks: tuple[int, ...]) -> dict[str, Condition]:
+    """Every blank alone, in every way."""
+    from interp.ablation import Kind
+    from interp.trials import nothing
+
+    alone: dict[str, Condition] = {
+        f"{kind}: blank {number}": partial(_at, kind, (blank,))
+        for kind in Kind
+        for number, blank in enumerate(blanks)
+    }
+    return {AS_IT_IS: nothing, **alone}
+
+
+def _dose(blanks: tuple[int, ...], sizes: list[int], seed: int) -> dict[str, Condition]:
+    """Growing subsets of the blanks but the last, in every way, and as many other positions."""
+    from interp.ablation import Kind, nested_subsets
+    from interp.trials import nothing
+
+    subsets = nested_subsets(blanks[:-1] or blanks, sizes, seed)
+    conditions: dict[str, Condition] = {AS_IT_IS: nothing}
+    for kind in Kind:
+        for size, subset in zip(sizes, subsets, strict=True):
+            conditions[f"{kind}: blanks {size}"] = partial(_at, kind, subset)
+            conditions[f"{kind}: control {size}"] = partial(_control, kind, size, seed)
+    return conditions
 
 
 def _at(kind: Kind, positions: tuple[int, ...], chunk: Chunk) -> Sequence[Intervention]:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError
+from interp.errors import UserError, at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.task import Region
@@ -58,9 +58,7 @@ class PatternConfig:
     looks: float = 0.25  # attention to a target above chance from which it is named
 
     def __post_init__(self) -> None:
-        for name, least in (("lists", 2), ("length", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name} must be at least {least}, not {getattr(self, name)}")
+        at_least(self, lists=2, length=1)
         if not 0 <= self.looks < 1:
             raise UserError(f"--looks must be from 0 to below 1, not {self.looks}")
 

@@ -36,7 +36,7 @@ from analyses.attribution_result import (
     as_json,
 )
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError
+from interp.errors import at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.sites import all_sites, head_sites
@@ -70,9 +70,7 @@ class AttributionConfig:
     steps: int = 16  # points of the line along which gradients are integrated
 
     def __post_init__(self) -> None:
-        for name in ("lists", "pairs", "length", "steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        at_least(self, lists=1, pairs=1, length=1, steps=1)
 
 
 # -- compute ------------------------------------------------------------------------------------

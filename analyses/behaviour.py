@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.behaviour_figure import figure, offset_text, text, what_is_wrong
 from analyses.behaviour_result import FEWER, RANDOM, BehaviourResult
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError
+from interp.errors import at_least
 from interp.progress import SILENT, Progress
 from interp.task import N_DIGITS
 
@@ -41,10 +41,7 @@ class BehaviourConfig:
     decoded: int = 96  # mistakes that are looked at more closely, by greedy decoding
 
     def __post_init__(self) -> None:
-        for name in ("lists", "lists_each", "listed", "decoded"):
-            if getattr(self, name) < 1:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} must be at least 1, not {getattr(self, name)}")
+        at_least(self, lists=1, lists_each=1, listed=1, decoded=1)
 
 
 def compute(

@@ -26,7 +26,7 @@ from jaxtyping import Float
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError
+from interp.errors import at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.task import Region
@@ -54,9 +54,7 @@ class MatrixConfig:
     length: int = 48  # digits; only the longest lists have every output
 
     def __post_init__(self) -> None:
-        for name in ("pairs", "length"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        at_least(self, pairs=1, length=1)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ def analysis_command(analysis: Analysis, args: Any) -> None:
     analysis.check(loaded.model)
     with progress_bar() as progress:
         result = analysis.compute(loaded.model, args.config, args.seed, progress)
-    folder = result_folder(args.out, analysis.name, loaded)
+    own = getattr(args.config, "own", ())  # a pair of lists that was asked for has its own folder
+    folder = result_folder(args.out, analysis.name, loaded, *own)
     deliver(analysis, args, loaded, result, folder, watch.seconds())
 
 

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from analyses.attention_patterns import label
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError
+from interp.errors import UserError, at_least
 from interp.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -65,10 +65,7 @@ class HeadConfig:
     threshold: float = 0.05  # nats per digit: a list of 24 digits is then 3.3 times less probable
 
     def __post_init__(self) -> None:
-        for name, least in (("lists", 1), ("reference", 1), ("length", 1), ("pattern_lists", 2)):
-            if getattr(self, name) < least:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} must be at least {least}, not {getattr(self, name)}")
+        at_least(self, lists=1, reference=1, length=1, pattern_lists=2)
         if self.ablation not in KINDS:
             raise UserError(f"--ablation must be one of {', '.join(KINDS)}, not {self.ablation!r}")
         if not self.threshold >= 0:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Bool, Float, Int
 
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError
+from interp.errors import at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 
@@ -56,8 +56,7 @@ class LensConfig:
     lists: int = 192  # four of every length up to 48
 
     def __post_init__(self) -> None:
-        if self.lists < 1:
-            raise UserError(f"--lists must be at least 1, not {self.lists}")
+        at_least(self, lists=1)
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Float, Int
 
-from analyses.common import (
-    Analysis,
-    Stopwatch,
-    deliver,
-    open_model,
-    progress_bar,
-    result_folder,
-)
-from interp.errors import UserError
+from interp.errors import UserError, at_least
 from interp.lazy import lazy_import
 from interp.seeds import stream
 from interp.task import N_DIGITS, Region, SortTask
@@ -66,10 +58,7 @@ class PairConfig:
     corrupt: str | None = None  # the corrupted list, of the same length
 
     def __post_init__(self) -> None:
-        if self.pairs < 1:
-            raise UserError(f"--pairs must be at least 1, not {self.pairs}")
-        if self.length < 2:
-            raise UserError(f"--length must be at least 2, not {self.length}")
+        at_least(self, pairs=1, length=2)
         if (self.list is None) != (self.corrupt is None):
             raise UserError("--list and --corrupt go together: a pair of lists of the same length")
 
@@ -198,16 +187,6 @@ class Swap:
         like = (-1, *[1] * (found.ndim - 1))
         base, donor = (self.differences[:, i].view(like) for i in (1 - direction, direction))
         return (found - base) / (donor - base)
-
-
-def run_pairs(analysis: Analysis, args: Any) -> None:
-    """As ``analyses.common`` does, but with a folder of its own for a pair that was asked for."""
-    watch, loaded = Stopwatch(), open_model(args)
-    analysis.check(loaded.model)
-    with progress_bar() as progress:
-        result = analysis.compute(loaded.model, args.config, args.seed, progress)
-    folder = result_folder(args.out, analysis.name, loaded, *args.config.own)
-    deliver(analysis, args, loaded, result, folder, watch.seconds())
 
 
 def pairs_words(pairs: Pairs, kept: int) -> str:

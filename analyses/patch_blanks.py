@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Float
 
 from analyses import patch_words
-from analyses.common import Analysis, CommonArgs
+from analyses.common import Analysis, CommonArgs, run_analysis
 from analyses.minimal_pairs import (
     DIRECTIONS,
     HEAD_PLACES,
@@ -41,10 +41,8 @@ from analyses.minimal_pairs import (
     Swap,
     choose_pairs,
     place_masks,
-    run_pairs,
     understood,
 )
-from interp.cli import run_command
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.sites import Component, Site, all_sites, head_sites
@@ -223,7 +221,7 @@ class PatchArgs(CommonArgs):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    run_command(PatchArgs, partial(run_pairs, ANALYSIS), ANALYSIS.prog, argv)
+    run_analysis(ANALYSIS, PatchArgs, argv)
 
 
 if __name__ == "__main__":

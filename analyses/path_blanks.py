@@ -33,13 +33,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Float
 
 from analyses import path_words
-from analyses.common import Analysis, CommonArgs
+from analyses.common import Analysis, CommonArgs, run_analysis
 from analyses.minimal_pairs import (
     DIRECTIONS,
     PLACES,
@@ -47,12 +46,10 @@ from analyses.minimal_pairs import (
     Swap,
     choose_pairs,
     place_masks,
-    run_pairs,
     understood,
 )
 from analyses.path_sites import impossible_sites, readers_of, writers_of
 from analyses.path_words import IMPOSSIBLE, ROUTES
-from interp.cli import run_command
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.sites import Component, Site
@@ -273,7 +270,7 @@ class PathArgs(CommonArgs):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    run_command(PathArgs, partial(run_pairs, ANALYSIS), ANALYSIS.prog, argv)
+    run_analysis(ANALYSIS, PathArgs, argv)
 
 
 if __name__ == "__main__":

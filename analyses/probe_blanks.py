@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError
+from interp.errors import UserError, at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 
@@ -57,10 +57,7 @@ class ProbeConfig:
     least: float = 0.9  # of the best guess's error that a probe removes of what is readable
 
     def __post_init__(self) -> None:
-        for name in ("lists_any_length", "lists_one_length", "length", "blanks"):
-            if getattr(self, name) < 1:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} must be at least 1, not {getattr(self, name)}")
+        at_least(self, lists_any_length=1, lists_one_length=1, length=1, blanks=1)
         if not 0 < self.least < 1:
             raise UserError(f"--least must be between 0 and 1, not {self.least}")
 

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Int
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError
+from interp.errors import at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.task import Region
@@ -54,9 +54,7 @@ class ShiftConfig:
     most: int = 4  # places, in both directions
 
     def __post_init__(self) -> None:
-        for name in ("lists", "most"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        at_least(self, lists=1, most=1)
 
 
 @dataclass(frozen=True)

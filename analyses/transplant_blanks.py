@@ -32,7 +32,7 @@ from jaxtyping import Bool, Int
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError
+from interp.errors import at_least
 from interp.lazy import lazy_import
 from interp.progress import SILENT, Progress
 from interp.task import Region
@@ -63,8 +63,7 @@ class TransplantConfig:
     pairs: int = 240  # five of every length up to 48: intervals of about a percent
 
     def __post_init__(self) -> None:
-        if self.pairs < 1:
-            raise UserError(f"--pairs must be at least 1, not {self.pairs}")
+        at_least(self, pairs=1)
 
 
 @dataclass(frozen=True)

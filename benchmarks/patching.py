@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 
 from interp.cli import note, run_command
-from interp.errors import UserError
+from interp.errors import UserError, at_least
 from interp.lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class BenchmarkArgs:
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
     def __post_init__(self) -> None:
-        for name, least in (("pairs", 1), ("length", 2), ("turns", 1), ("threads", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name} must be at least {least}, not {getattr(self, name)}")
+        at_least(self, pairs=1, length=2, turns=1, threads=1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

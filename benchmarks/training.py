@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from interp.cli import note, run_command
-from interp.errors import UserError
+from interp.errors import at_least
 from training.recipes import ORIGINAL, STABLE, TrainConfig
 
 if TYPE_CHECKING:
@@ -61,10 +61,7 @@ class BenchmarkArgs:
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} must be at least 1, not {getattr(self, name)}")
+        at_least(self, steps=1, batch_size=1)
         self.config(STABLE)  # its own checks of the others
 
     def config(self, recipe: TrainConfig) -> TrainConfig:

@@ -6,3 +6,15 @@ class UserError(ValueError):
 
     Command lines print it on stderr and exit with status 2; the page shows it beside the field.
     """
+
+
+def at_least(settings: object, **least: int) -> None:
+    """Check numbers that were given as flags: ``at_least(self, lists=1, length=2)``.
+
+    Raises:
+        UserError: naming the first flag that is too small.
+    """
+    for name, bound in least.items():
+        if (value := getattr(settings, name)) < bound:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} must be at least {bound}, not {value}")

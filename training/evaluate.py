@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from interp.checkpoints import load_model
 from interp.cli import note, run_command
 from interp.device import Device, pick_device
-from interp.errors import UserError
+from interp.errors import UserError, at_least
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class EvaluateArgs:
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
     def __post_init__(self) -> None:
-        if self.lists < 1:
-            raise UserError(f"--lists must be at least 1, not {self.lists}")
+        at_least(self, lists=1)
         if not 1 <= self.distinct_digits <= N_DIGITS:
             raise UserError(
                 f"--distinct-digits must be 1 to {N_DIGITS}, not {self.distinct_digits}"
