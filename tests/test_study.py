@@ -367,6 +367,11 @@ def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkey
     process.communicate()
     assert not (root / "blanks" / "seed-0000" / "summary.json").exists()  # it was in the middle
 
+    # A worker that outlives the study by a moment keeps its run; a person would see so and wait.
+    deadline = time.monotonic() + 60
+    while any(claims.holder(lock) for lock in root.glob("*/*.lock")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     main(command)
     with monkeypatch.context() as patched:
         engine = Inline()
