@@ -200,13 +200,15 @@ def summary(result: AblateResult) -> list[str]:
 
 def _finding(result: AblateResult) -> str:
     said = verdicts(result)
-    masked, kept, swapped = (
-        result.exact(kind, ALL).percent() for kind in ("mask", "mask, weights kept", "resample")
-    )
+    rates = [result.exact(kind, ALL) for kind in ("mask", "mask, weights kept", "resample")]
+    masked, kept, swapped = (rate.percent() for rate in rates)
     plain = result.together.exact_match(AS_IT_IS)
+    in_part = rates[2].high < plain.low  # other lists' blanks cost something, for certain
+    special = "only in part" if in_part else "not"
     numbers = (
-        f"with the blanks masked {masked} of lists come out exact, masked with the other weights "
-        f"kept {kept}, with another list's blanks {swapped} (n = {plain.n})"
+        f"as they are {plain.percent()} of lists come out exact, with the blanks masked {masked}, "
+        f"masked with the other weights kept {kept}, with another list's blanks {swapped} "
+        f"(n = {plain.n})"
     )
     if plain.value < 0.05:
         return f"The model hardly sorts at all, so nothing can be taken from it: {numbers}."
@@ -214,13 +216,13 @@ def _finding(result: AblateResult) -> str:
         return f"The answer needs what is in the blanks: {numbers}."
     if said["mask"] and said["mask, weights kept"]:
         return (
-            "The answer needs what the blanks of all lists have in common, and not what is special "
-            f"to a list: {numbers}."
+            f"The answer needs what the blanks of all lists have in common, and {special} what is "
+            f"special to a list: {numbers}."
         )
     if said["mask"]:
         return (
-            "The answer needs the attention that rests on the blanks (a sink), and not what is in "
-            f"them: {numbers}."
+            f"The answer needs the attention that rests on the blanks (a sink), and {special} what "
+            f"is in them: {numbers}."
         )
     return f"The answer does without the blanks: {numbers}."
 

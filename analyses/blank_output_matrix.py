@@ -43,6 +43,7 @@ else:
     torch = lazy_import("torch")
 
 _NOTHING = 0.05  # a smaller total share, summed over all blanks, is called none
+_ROUNDED = 0.0005  # shown as 0.0 %
 _MOSTLY = 0.5  # a larger share near one diagonal is called a diagonal
 
 
@@ -221,8 +222,9 @@ def _finding(result: MatrixResult, total: Estimate) -> str:
     found, size = verdicts(result)["matrix"], total.percent()
     n, near = total.n, result.near_diagonal
     if near is None:
+        words = "Single blanks hardly feed" if total.low > _ROUNDED else "No single blank feeds"
         return (
-            f"No single blank feeds any output: replaced one at a time they move the answers "
+            f"{words} any output: replaced one at a time they move the answers "
             f"{size} of the way in all (n = {n} pairs)."
         )
     if found == "diagonal":

@@ -19,6 +19,7 @@ from interp.checkpoints import save_model
 from interp.compiled import compile_sorter
 from interp.model import SortTransformer
 from interp.task import SortTask
+from interp.trials import Trials
 from interp.truth import SORTERS, truth_of
 from tests.models import small_model
 
@@ -52,6 +53,25 @@ def test_ablation_tells_presence_from_content(results: dict[Any, Any], name: str
     if not truth.blanks_needed:
         assert result.exact("mask", "all").value == 1
         assert result.exact("mask", "control").value < 0.5
+
+
+def test_the_finding_tells_no_use_of_contents_from_a_little() -> None:
+    """The same answers but for those under another list's blanks: 100, 66 and 10 of 100 lists."""
+    found = {}
+    for exact in (100, 66, 10):
+        answers = torch.zeros(100, 1, dtype=torch.long)
+        names = ("as it is", "mask: all", "mask, weights kept: all", "resample: all")
+        predicted = torch.ones(4, 100, 1, dtype=torch.long)
+        predicted[0], predicted[3, :exact] = 0, 0
+        trials = Trials(
+            names, torch.ones(100, dtype=torch.long), answers, predicted, torch.zeros(4, 100, 1), 0
+        )
+        kinds = ("mask", "mask, weights kept", "resample")
+        result = ablate_blanks.AblateResult(trials, trials, trials, kinds, 1, (1,))
+        found[exact] = ablate_blanks._finding(result)
+    assert "and not what is special to a list" in found[100]
+    assert "and only in part what is special to a list" in found[66]
+    assert found[10].startswith("The answer needs what is in the blanks")
 
 
 @pytest.mark.parametrize("name", SORTERS)
