@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,11 +30,13 @@ from torch import Tensor
 
 from interp.errors import UserError
 from interp.forward import forward
-from interp.model import SortTransformer
 from interp.packed import Window, allowed_attention
 from interp.sites import Component
 from interp.stats import Estimate, bootstrap_mean
 from interp.task import PAD, Region, SortBatch, SortTask
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 KEYS = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
 """Groups of keys; together they are all that can be attended to."""

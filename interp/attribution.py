@@ -29,7 +29,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import einsum
@@ -37,10 +37,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.forward import Place, Run, forward
-from interp.model import SortTransformer
 from interp.packed import Window
 from interp.sites import Component
 from interp.task import D_VOCAB_OUT, N_DIGITS, PAD
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 
 class Kind(StrEnum):

@@ -28,19 +28,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.forward import Edit, Edits, Place, Run, forward, frame
-from interp.model import SortTransformer
 from interp.packed import Window
 from interp.pairs import Pairs
 from interp.patching import logits_at, patched_logits, record
 from interp.progress import SILENT, Progress
 from interp.sites import PER_HEAD, Component, Frame, Site
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 Direction = Literal["denoising", "noising"]
 """``denoising``: clean activations into the corrupted run. ``noising``: the other way round."""

@@ -19,18 +19,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.decode import greedy_decode
-from interp.model import SortTransformer
 from interp.packed import length_sorted, packed_logits, window
 from interp.progress import SILENT, Progress
 from interp.seeds import stream
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.task import N_DIGITS, PAD, SortBatch, SortTask
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 BIN_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)

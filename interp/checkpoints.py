@@ -17,6 +17,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -118,18 +120,45 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     if str(name_or_path).startswith(COMPILED):
         return _load_compiled(str(name_or_path), device)
     folder = find_checkpoint(name_or_path)
-    info = read_info(folder)
-    weights = read_weights(folder)
-    try:
-        model = SortTransformer(ModelConfig.from_dict(info["model"]))
-    except (RuntimeError, MemoryError) as error:  # sizes that no memory holds
-        reason = str(error).split(chr(10), 1)[0]
-        raise UserError(f"{folder / CONFIG} asks for an impossible model: {reason}") from None
-    _check_weights(folder, weights, model.state_dict())
+    info, config, weights = _read(folder)
+    with _possible(folder):
+        model = SortTransformer(config)
     model.load_state_dict(weights)
     model.eval()
     model.to(torch.device(device), print_details=False)
     return LoadedModel(model, str(name_or_path), folder, content_hash(folder), info)
+
+
+def load_bare(name_or_path: str | Path) -> LoadedModel:
+    """As :func:`load_model`, but the parameters alone: a ``BareTransformer``, opened at once.
+
+    A sorter compiled by hand is a ``SortTransformer`` here, too. Raises what ``load_model`` raises.
+    """
+    from interp.bare import BareTransformer
+
+    if str(name_or_path).startswith(COMPILED):
+        return _load_compiled(str(name_or_path), "cpu")
+    folder = find_checkpoint(name_or_path)
+    info, config, weights = _read(folder)
+    with _possible(folder):
+        model: Any = BareTransformer(config, weights)
+    return LoadedModel(model, str(name_or_path), folder, content_hash(folder), info)
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], ModelConfig, dict[str, torch.Tensor]]:
+    info = read_info(folder)
+    config, weights = ModelConfig.from_dict(info["model"]), read_weights(folder)
+    _check_weights(folder, weights, config)
+    return info, config, {name: tensor.float() for name, tensor in weights.items()}
+
+
+@contextmanager
+def _possible(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # sizes that no memory holds
+        reason = str(error).split(chr(10), 1)[0]
+        raise UserError(f"{folder / CONFIG} asks for an impossible model: {reason}") from None
 
 
 def compiled_names() -> list[str]:
@@ -183,18 +212,18 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path} is truncated or corrupted: {error}") from None
 
 
-def _check_weights(
-    folder: Path, weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
-) -> None:
-    path = folder / WEIGHTS
+def _check_weights(folder: Path, weights: dict[str, torch.Tensor], config: ModelConfig) -> None:
+    from interp.bare import parameter_shapes
+
+    path, wanted = folder / WEIGHTS, parameter_shapes(config)
     for name in sorted(set(wanted) ^ set(weights)):
         verb = "lacks" if name in wanted else "has an unknown tensor"
         raise UserError(f"{path} {verb} {name}: it does not fit the {CONFIG} beside it")
     for name, tensor in weights.items():
-        if tensor.shape != wanted[name].shape:
+        if tensor.shape != wanted[name]:
             raise UserError(
                 f"{path}: {name} has shape {tuple(tensor.shape)}, but the {CONFIG} beside it asks "
-                f"for {tuple(wanted[name].shape)}"
+                f"for {wanted[name]}"
             )
 
 

@@ -27,15 +27,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from interp.errors import UserError
-from interp.model import SortTransformer
 from interp.task import D_VOCAB_OUT, N_DIGITS, TOKEN_LABELS
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 TOKENS = TOKEN_LABELS[:D_VOCAB_OUT]
 """The tokens that can be attended to, and predicted."""

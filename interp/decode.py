@@ -13,17 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformer_lens import TransformerLensKeyValueCache
 
 from interp.forward import forward
-from interp.interventions import Intervention, edits_of, intervene
-from interp.model import SortTransformer
+from interp.interventions import Intervention, edits_of
 from interp.packed import Window, length_sorted, packed_logits, window
 from interp.task import PAD, SortBatch
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 
@@ -92,23 +94,28 @@ def greedy_decode(
     *,
     interventions: Sequence[Intervention] = (),
 ) -> Decoded:
-    """Answer ``lists`` token by token with a KV cache, feeding each output back.
+    """Answer ``lists`` token by token, feeding each output back.
 
-    As many outputs are taken as each list has digits.
+    As many outputs are taken as each list has digits. A pass along a guess (the right answer at
+    first) settles every output up to the first that is not the guess, and that one, too: a list
+    that is sorted without a mistake takes one pass, not one per token.
     """
-    task, device = model.task, model.W_U.device
-    batch = task.encode(lists).to(device)
-    steps = int(batch.lengths.max())
-    cache = TransformerLensKeyValueCache.init_cache(model.cfg, device, len(batch))
-    feed = batch.tokens[:, : task.prompt_len]
-    outputs, probabilities = [], []
-    with intervene(model, interventions):
-        for step in range(steps):
-            logits = model(feed, past_kv_cache=cache)[:, -1]
-            probabilities.append(logits.softmax(-1))
-            chosen = logits.argmax(-1)
-            outputs.append(chosen)
-            feed = torch.where(step + 1 < batch.lengths, chosen, PAD)[:, None]
-    answers = torch.stack(outputs, 1).tolist()
-    cut = [tuple(row[:length]) for row, length in zip(answers, batch.lengths.tolist(), strict=True)]
-    return Decoded(cut, torch.stack(probabilities, 1))
+    task, edits = model.task, edits_of(model, interventions)
+    batch = task.encode(lists).to(model.W_U.device)
+    view, steps = window(task, batch, digits_only=True), int(batch.lengths.max())
+    fed = batch.tokens.clone()
+    given = fed[:, task.first_output_row + 1 : view.stop]  # a view: the outputs fed back
+    fed_back = torch.arange(steps - 1, device=fed.device) < batch.lengths[:, None] - 1
+    for _ in range(steps):  # each pass settles at least one output more
+        logits = forward(model, fed, view, edits).logits
+        chosen = logits.argmax(-1)
+        wrong = (chosen[:, :-1] != given) & fed_back
+        rows = wrong.any(1).nonzero()[:, 0]
+        if not len(rows):
+            break
+        first = wrong[rows].int().argmax(1)
+        given[rows, first] = chosen[rows, first]
+    answers = chosen.tolist()
+    lengths = batch.lengths.tolist()
+    cut = [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]
+    return Decoded(cut, logits.softmax(-1))

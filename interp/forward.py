@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,7 +24,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interp.errors import UserError
-from interp.model import SortTransformer
 from interp.packed import (
     Window,
     allowed_attention,
@@ -35,6 +34,9 @@ from interp.packed import (
     unembed,
 )
 from interp.sites import ATTENTION, Component, Frame, hook_name
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 Place = tuple[Component, int]
 """A component and its layer."""

@@ -16,6 +16,7 @@ mislead about stands in ``analyses.head_finder``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -25,13 +26,15 @@ from interp.attention import AttentionStats, head_scores
 from interp.errors import UserError
 from interp.forward import Run, forward
 from interp.interventions import Intervention, Mean, Patch, Zero
-from interp.model import SortTransformer
 from interp.packed import window
 from interp.seeds import stream
 from interp.sites import Component, Site
 from interp.stats import Estimate, bootstrap_mean
 from interp.task import SortBatch
 from interp.trials import Chunk, Trials
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 Head = tuple[int, int]
 """(layer, head)"""

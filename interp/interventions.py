@@ -25,16 +25,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from interp.errors import UserError
 from interp.forward import Edit, Edits, Run, axis_of_positions
-from interp.model import SortTransformer, first_position
 from interp.seeds import stream
-from interp.sites import ATTENTION, WHOLE, Component, Frame, Site, hook_name, spans
+from interp.sites import ATTENTION, WHOLE, Component, Frame, Site, first_position, hook_name, spans
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 Positions = tuple[int, ...] | range
 

@@ -21,16 +21,19 @@ lens sees nothing at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.forward import Place, forward
-from interp.model import SortTransformer
 from interp.packed import Window, unembed
 from interp.sites import Component
 from interp.task import BLANK, N_DIGITS, PAD, Region, SortBatch, SortTask
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 CANDIDATES = ("sorted", "emitted", "blank")
 """What a blank might say. For blank j: ``sorted``, the digit sorted[j]; ``emitted``, the token that

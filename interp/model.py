@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -27,9 +26,11 @@ from torch import Tensor, nn
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 from transformer_lens.components import Attention, Embed, PosEmbed, TransformerBlock
 
+from interp.bare import own_blocked, sinusoids
 from interp.config import ModelConfig
 from interp.errors import UserError
 from interp.seeds import stream
+from interp.sites import FIRST_POSITION
 from interp.task import D_VOCAB, D_VOCAB_OUT, PAD, TOKEN_LABELS, SortTask
 
 
@@ -108,7 +109,7 @@ class SortTransformer(HookedTransformer):
         if attention_mask is None and tokens is not None:
             attention_mask = (tokens != PAD).int()
         forward: Any = super().forward  # its overloads would have us repeat every argument
-        before = _FIRST_POSITION.set(_past(past_kv_cache))
+        before = FIRST_POSITION.set(_past(past_kv_cache))
         try:
             return forward(
                 input,
@@ -120,7 +121,7 @@ class SortTransformer(HookedTransformer):
                 **kwargs,
             )
         finally:
-            _FIRST_POSITION.reset(before)
+            FIRST_POSITION.reset(before)
 
     def _checked_tokens(self, tokens: Any, past_kv_cache: Any) -> Int[Tensor, "batch pos"]:
         if not isinstance(tokens, Tensor) or tokens.is_floating_point():
@@ -150,14 +151,6 @@ class SortTransformer(HookedTransformer):
                 "answer; model.task.encode lays lists out"
             )
         return tokens
-
-
-_FIRST_POSITION: ContextVar[int] = ContextVar("first position", default=0)
-
-
-def first_position() -> int:
-    """Inside a forward pass of this thread: the position of its first token (past the KV cache)."""
-    return _FIRST_POSITION.get()
 
 
 def _past(past_kv_cache: Any) -> int:
@@ -218,33 +211,6 @@ class _AbsolutePosEmbed(PosEmbed):
         n_lists, n_pos = tokens.shape
         rows = self.W_pos[past_kv_pos_offset : past_kv_pos_offset + n_pos]
         return rows.expand(n_lists, n_pos, -1).clone()
-
-
-def sinusoids(positions: Int[Tensor, " pos"], d_model: int) -> Float[Tensor, "pos d_model"]:
-    """Fixed position embeddings of Vaswani et al. 2017: sines and cosines interleaved."""
-    rates = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))
-    angles = positions[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # [pos, d_model]
-
-
-def own_blocked(config: ModelConfig) -> Bool[Tensor, "query key"] | None:
-    """Where a model may not attend by its ``sight``, on top of causality and padding.
-
-    [n_ctx, n_ctx], True where the query may not read the key; the same in every layer. None if
-    nothing is closed.
-    """
-    if config.sight == "all":
-        return None
-    task = config.task
-    start, first = task.sep_pos + 1, task.first_output_row  # blanks are start..first
-    queries, keys = {
-        "outputs-not-blanks": (slice(first, None), slice(start, first + 1)),
-        "blanks-not-digits": (slice(start, first), slice(task.sep_pos)),
-        "outputs-not-digits": (slice(first, None), slice(start)),
-    }[config.sight]
-    blocked = torch.zeros(task.n_ctx, task.n_ctx, dtype=torch.bool)
-    blocked[queries, keys] = True
-    return blocked.fill_diagonal_(False)
 
 
 class _RestrictedAttention(Attention):

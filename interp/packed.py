@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,8 +24,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interp.config import Norm
-from interp.model import SortTransformer
 from interp.task import PAD, SortBatch, SortTask
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 _BLOCK_ROWS = 256  # rows of the MLP at a time: 256 x 2048 floats are 2 MB, about a core's cache
 

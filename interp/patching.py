@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -32,7 +32,6 @@ from torch import Tensor
 
 from interp.errors import UserError
 from interp.forward import Run, forward, project
-from interp.model import SortTransformer
 from interp.packed import (
     Window,
     allowed_attention,
@@ -44,6 +43,9 @@ from interp.packed import (
 )
 from interp.progress import SILENT, Progress
 from interp.sites import PER_HEAD, STREAM, Component, Site
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 PATCHABLE = (*STREAM, *PER_HEAD)
 """What :func:`patched_logits` sweeps."""

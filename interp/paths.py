@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -39,9 +40,11 @@ from torch import Tensor
 from interp.errors import UserError
 from interp.forward import Edit, Run, axis_of_positions, forward
 from interp.interventions import Intervention, Patch, edits_of
-from interp.model import SortTransformer
 from interp.packed import Window
 from interp.sites import ATTENTION, PER_HEAD, STREAM, Component, Frame, Site
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 SENDERS = (Component.Z, Component.ATTN_OUT, Component.MLP_OUT)
 """What one part of the model writes. The embeddings, ``RESID_PRE`` of layer 0, can send too."""

@@ -33,6 +33,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -41,7 +42,6 @@ from torch import Tensor
 
 from interp.errors import UserError
 from interp.forward import forward
-from interp.model import SortTransformer
 from interp.packed import Window
 from interp.probe_fits import COUNTS, TARGETS, Cell, Kind, held_out
 from interp.progress import SILENT, Progress
@@ -49,6 +49,9 @@ from interp.seeds import stream
 from interp.sites import Component, Site
 from interp.stats import Estimate, bootstrap_mean, clustered_rate, wilson
 from interp.task import SortBatch, SortTask
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 GROUPS = ("sorted", "counts", "length")
 """What is asked, the counts together."""

@@ -12,6 +12,7 @@ in :mod:`interp.task`; None means all of them. Patterns and scores have two axes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -228,3 +229,12 @@ def pattern_hook(layer: int) -> str:
 def scores_hook(layer: int) -> str:
     """Attention scores before the softmax, masked ones -inf; [batch, head, query, key]."""
     return hook_name(Component.SCORES, layer)
+
+
+FIRST_POSITION: ContextVar[int] = ContextVar("first position", default=0)
+"""Set by the model around each of its passes."""
+
+
+def first_position() -> int:
+    """Inside a forward pass of this thread: the position of its first token (past the KV cache)."""
+    return FIRST_POSITION.get()

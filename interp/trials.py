@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,13 +26,15 @@ from torch import Tensor
 
 from interp.forward import Place, Run, forward
 from interp.interventions import Intervention, edits_of
-from interp.model import SortTransformer
 from interp.packed import window
 from interp.progress import SILENT, Progress
 from interp.seeds import stream
 from interp.sites import Component
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.task import PAD, SortBatch, SortTask
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
 
 _LISTS_AT_ONCE = 48  # of one length; activations of more would leave the processor's cache
 _REFERENCE_LISTS = 64  # for means, of every length

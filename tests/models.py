@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from transformer_lens import TransformerLensKeyValueCache
 
 from interp.config import ModelConfig
 from interp.interventions import Mask
@@ -38,3 +39,15 @@ def as_matrix(masks: Sequence[Mask], task: SortTask) -> Tensor:
         for query in mask.queries:
             matrix[query, list(mask.keys)] = True
     return matrix
+
+
+def cached_decode(model: SortTransformer, values: Sequence[int]) -> torch.Tensor:
+    """Greedy decoding as ``HookedTransformer`` does it, hooks and KV cache: [step, d_vocab_out]."""
+    cache = TransformerLensKeyValueCache.init_cache(model.cfg, "cpu", 1)
+    feed = model.task.encode([values]).tokens[:, : model.task.prompt_len]
+    probabilities = []
+    with torch.no_grad():
+        for _ in values:
+            probabilities.append(model(feed, past_kv_cache=cache)[0, -1].softmax(-1))
+            feed = probabilities[-1].argmax()[None, None]
+    return torch.stack(probabilities)

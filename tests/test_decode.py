@@ -8,10 +8,11 @@ import torch
 from interp.ablation import published_mask
 from interp.config import ModelConfig
 from interp.decode import greedy_decode, score
+from interp.interventions import intervene
 from interp.model import SortTransformer
 from interp.seeds import stream
 from interp.task import PAD, SortTask
-from tests.models import as_matrix
+from tests.models import as_matrix, cached_decode
 from training.loop import Trainer
 from training.recipes import TrainConfig
 
@@ -142,6 +143,18 @@ def test_decoding_against_slow_code(trained):
             assert decoded.lists[i][step] == int(probabilities.argmax())
             sequence = torch.cat([sequence, probabilities.argmax()[None, None]], 1)
         assert len(decoded.lists[i]) == len(values)
+
+
+def test_decoding_under_a_mask_against_the_hooked_model_with_its_cache(with_blanks):
+    """As ``HookedTransformer`` does it: a KV cache, one new token at a time, hooks on."""
+    task, lists = with_blanks.task, lists_of(with_blanks, 20)
+    decoded = greedy_decode(with_blanks, lists, interventions=published_mask(task))
+    with intervene(with_blanks, published_mask(task)):
+        for i, values in enumerate(lists):
+            expected = cached_decode(with_blanks, values)
+            found = decoded.probabilities[i, : len(values)]
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+            assert decoded.lists[i] == tuple(expected.argmax(-1).tolist())
 
 
 def test_probabilities_sum_to_one(with_blanks):
