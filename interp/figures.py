@@ -124,9 +124,14 @@ def attention_heatmap(pattern: Any, queries: list[str], keys: list[str], title: 
 
 def write_html(figure: go.Figure, path: Path) -> None:
     """A page with everything inside: it opens offline, anywhere."""
-    html = figure.to_html(
+    files.write_text(path, html_page(figure))
+
+
+def html_page(figure: go.Figure) -> str:
+    """What :func:`write_html` writes."""
+    html: str = figure.to_html(
         include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
     )
     # Transparent figures take the page's colours, so the page says what they are in dark mode.
     style_tag = "<style>:root{color-scheme:light}body{background:#fff;margin:16px}</style>"
-    files.write_text(path, html.replace("<head>", f"<head>{style_tag}", 1))
+    return html.replace("<head>", f"<head>{style_tag}", 1)

@@ -1,4 +1,4 @@
-"""The sidebar, the same on every page: the model, the list, and what is masked."""
+"""The sidebar, the same on every page: the model, the list, and what is intervened on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from interp.explorer import session
 from interp.explorer.models import OpenModel, open_model
 from interp.explorer.parts import plain, refuse
 from interp.explorer.places import Places
-from interp.explorer.results import Mask
 from interp.task import N_DIGITS, SortTask
+from interp.treatment import Act, Treatment
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -33,7 +33,13 @@ class View:
     opened: OpenModel
     digits: tuple[int, ...] | None
     """None while what is typed is no list."""
-    mask: Mask
+    treatment: Treatment
+    """What is done to the model; nothing, where what was asked for cannot be done."""
+
+    @property
+    def words(self) -> str:
+        """What is done, in plain words."""
+        return self.treatment.words(self.opened.task)
 
 
 def sidebar(places: Places) -> View | None:
@@ -43,11 +49,13 @@ def sidebar(places: Places) -> View | None:
     if opened is None:
         return None
     digits = _list(opened.task)
-    mask = _mask(opened.task)
+    treatment = _treatment(opened, digits)
     session.write_link(
-        model=_wanted(), list=st.session_state[session.LIST], masked=_unless_none(mask)
+        model=_wanted(),
+        list=st.session_state[session.LIST],
+        do=treatment.text or st.session_state[session.DO],
     )
-    return View(opened, digits, mask)
+    return View(opened, digits, treatment)
 
 
 # -- the model ----------------------------------------------------------------------------------
@@ -159,14 +167,44 @@ PRESETS: dict[str, Callable[[SortTask], list[int]]] = {
 """Lists at the press of a button, each made for the model that is open."""
 
 
-# -- the mask -----------------------------------------------------------------------------------
+# -- the intervention ---------------------------------------------------------------------------
 
 
-def _mask(task: SortTask) -> Mask:
+def _treatment(opened: OpenModel, digits: tuple[int, ...] | None) -> Treatment:
+    masked = _mask(opened.task)
+    st.sidebar.text_input(
+        "Other intervention",
+        key=session.DO,
+        placeholder="zero:3-10",
+        max_chars=session.LONGEST_TEXT,
+        on_change=_unmask,
+        help="Set by the pages Patch and Blanks, or typed: mask, mask-kept, zero, mean or resample "
+        "and blanks counted from 0 (zero:3-10); transplant:0-47:31415 for the blanks of the list "
+        "3 1 4 1 5; patch:v.1.2:53:31419 for one place (values of layer 1, head 2, position 53).",
+    )
+    message = st.sidebar.container()
+    try:
+        treatment = masked or Treatment.parse(st.session_state[session.DO])
+        treatment.check(opened.model.config, None if digits is None else len(digits))
+    except UserError as error:
+        refuse(message, error)
+        treatment = Treatment()
+    st.sidebar.caption(f"**Intervened on:** {plain(treatment.words(opened.task))}.")
+    if treatment:
+        st.sidebar.button("Stop intervening", on_click=session.choose, args=(Treatment(),))
+    return treatment
+
+
+def _unmask() -> None:
+    if st.session_state[session.DO].strip():
+        st.session_state[session.MASKED] = False
+
+
+def _mask(task: SortTask) -> Treatment:
     if task.n_blanks == 0:
         st.sidebar.toggle("Mask the blanks", key="no blanks to mask", disabled=True)
         st.sidebar.caption("This model was trained without blanks: there is nothing to mask.")
-        return Mask.NONE
+        return Treatment()
     masked = st.sidebar.toggle(
         "Mask the blanks",
         key=session.MASKED,
@@ -180,9 +218,5 @@ def _mask(task: SortTask) -> Mask:
         "but to no other blank.",
     )
     if not masked:
-        return Mask.NONE
-    return Mask.LAST_TOO if last_too else Mask.OUTPUTS
-
-
-def _unless_none(mask: Mask) -> str:
-    return "" if mask is Mask.NONE else mask.value
+        return Treatment()
+    return Treatment(Act.PUBLISHED_LAST if last_too else Act.PUBLISHED)

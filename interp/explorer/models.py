@@ -1,47 +1,43 @@
-"""Models in the server's memory: opened once, shared by all visitors, used by one at a time.
+"""Models in the server's memory: opened once, shared by all visitors.
 
     opened = open_model(places, "blanks")
-    with opened.using() as model:
-        greedy_decode(model, [[3, 1, 1]])
+    greedy_decode(opened.model, [[3, 1, 1]])
 
-Hooks are set on the model itself, and visitors are threads of one process: without the lock one
-visitor's mask could act in another's forward pass.
+They are opened bare (:mod:`interp.bare`), without hooks: an intervention is then part of one pass,
+and nothing that one visitor does can reach another's. Only sorters compiled by hand bring their
+hooks along, and the page never uses them.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interp.checkpoints import CONFIG, WEIGHTS, LoadedModel, load_model
+from interp.checkpoints import COMPILED, CONFIG, WEIGHTS, LoadedModel, compiled_names, load_bare
 from interp.errors import UserError
 from interp.explorer.places import Places
 from interp.task import SortTask
+from interp.truth import truth_of
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
+    from interp.truth import Truth
 
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model, and the lock that whoever runs it must hold."""
+    """A model that has been opened."""
 
     loaded: LoadedModel
     name: str
     """What the visitor chose or typed."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    @contextmanager
-    def using(self) -> Iterator[SortTransformer]:
-        """The model, for this thread alone."""
-        with self._lock:
-            yield self.loaded.model
+    @property
+    def model(self) -> SortTransformer:
+        return self.loaded.model
 
     @property
     def hash(self) -> str:
@@ -52,13 +48,21 @@ class OpenModel:
         return self.loaded.model.task
 
     @property
+    def truth(self) -> Truth | None:
+        """What is known of a sorter compiled by hand; None of a trained model."""
+        if self.name not in compiled_names():
+            return None
+        return truth_of(self.name.removeprefix(COMPILED))
+
+    @property
     def words(self) -> str:
         """``lists of 1 to 48 digits, 49 blanks, after 2500 updates``"""
         n = self.task.n_blanks
         blanks = {0: "no blanks", 1: "1 blank"}.get(n, f"{n} blanks")
         step = self.loaded.info.get("step")
         trained = f", after {step} updates" if isinstance(step, int) else ""
-        return f"lists of 1 to {self.task.max_len} digits, {blanks}{trained}"
+        by_hand = ", compiled by hand" if self.truth else ""
+        return f"lists of 1 to {self.task.max_len} digits, {blanks}{trained}{by_hand}"
 
 
 def open_model(places: Places, name: str) -> OpenModel:
@@ -67,6 +71,8 @@ def open_model(places: Places, name: str) -> OpenModel:
     Raises:
         UserError: saying why it cannot be opened.
     """
+    if name in compiled_names():
+        return _open(name, (), name)
     folder = places.find(name)
     try:
         stamps = tuple((folder / file).stat().st_mtime_ns for file in (WEIGHTS, CONFIG))
@@ -75,7 +81,7 @@ def open_model(places: Places, name: str) -> OpenModel:
         raise UserError(f"{name[:80]!r} cannot be opened: {error}") from None
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _open(folder: str, stamps: tuple[int, ...], name: str) -> OpenModel:
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _open(source: str, stamps: tuple[int, ...], name: str) -> OpenModel:
     del stamps  # part of the key alone
-    return OpenModel(load_model(Path(folder)), name)
+    return OpenModel(load_bare(source if name in compiled_names() else Path(source)), name)

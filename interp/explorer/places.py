@@ -17,7 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from interp.checkpoints import PRETRAINED, WEIGHTS, find_checkpoint, run_checkpoints, shipped_models
+from interp.checkpoints import (
+    PRETRAINED,
+    WEIGHTS,
+    compiled_names,
+    find_checkpoint,
+    run_checkpoints,
+    shipped_models,
+)
 from interp.errors import UserError
 
 VARIABLE = "SORTSCOPE_MODELS"
@@ -33,9 +40,10 @@ class Places:
     folders: tuple[Path, ...]
 
     def choices(self) -> list[str]:
-        """What can be chosen without typing: shipped models first, then what the folders hold."""
+        """What can be chosen without typing: shipped, compiled, then what the folders hold."""
         shipped = sorted(shipped_models(), key=lambda name: (name != _FAVOURITE, name))
-        return [*shipped, *(str(path) for path in self._models())][:_MOST_CHOICES]
+        own = [str(path) for path in self._models()]
+        return [*shipped, *compiled_names(), *own][:_MOST_CHOICES]
 
     def _models(self) -> Iterator[Path]:
         for folder in self.folders:

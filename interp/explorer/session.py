@@ -1,6 +1,6 @@
 """What a visitor has chosen: kept in the session, read from the page's address, written back to it.
 
-    ?model=blanks&list=3,1,4,1,5&masked=yes&layer=1&head=3&corrupt=3,1,4,1,9
+    ?model=blanks&list=3,1,4,1,5&do=zero:3-10&layer=1&head=3&corrupt=3,1,4,1,9
 
 Widgets are keyed by the constants below, so their values live in ``st.session_state`` and a link
 needs only to put them there before the first widget is drawn.
@@ -8,15 +8,18 @@ needs only to put them there before the first widget is drawn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from interp.explorer.places import Places
-from interp.explorer.results import Mask
+from interp.treatment import Act, Treatment
 
 MODEL, FOLDER, LIST, CORRUPT = "model", "folder", "list", "corrupt"
-MASKED, LAST_TOO, LAYER, HEAD, EVERY_ROW = "masked", "last_too", "layer", "head", "every_row"
-_WIDGETS = (MODEL, FOLDER, LIST, CORRUPT, MASKED, LAST_TOO, LAYER, HEAD, EVERY_ROW)
-_STARTED = "started"
+MASKED, LAST_TOO, DO = "masked", "last_too", "do"
+LAYER, HEAD, EVERY_ROW = "layer", "head", "every_row"
+_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, LAST_TOO, DO, LAYER, HEAD, EVERY_ROW)
+_STARTED, _KEPT = "started", "kept"
 
 OTHER = "another folder…"  # the choice that opens a field for a path
 FIRST_LIST = "3,1,4,1,5,9,2,6,5,3"
@@ -26,22 +29,50 @@ LONGEST_TEXT, LONGEST_PATH = 300, 1000  # characters; 48 digits with commas and 
 def begin(places: Places) -> None:
     """Before any widget: read the link once, and keep what is not drawn this time."""
     if _STARTED in st.session_state:
-        for key in _WIDGETS:
+        for key in (*_SHARED, *st.session_state[_KEPT]):
             if key in st.session_state:  # Streamlit forgets a widget that one run leaves out
                 st.session_state[key] = st.session_state[key]
         return
-    st.session_state[_STARTED] = True
+    st.session_state[_STARTED], st.session_state[_KEPT] = True, {}
     link = st.query_params
     choices = places.choices()
     choose_model(link.get("model") or (choices[0] if choices else ""), choices)
     st.session_state[LIST] = link.get("list", FIRST_LIST)[:LONGEST_TEXT]
     st.session_state[CORRUPT] = link.get("corrupt", "")[:LONGEST_TEXT]
-    mask = link.get("masked", Mask.NONE.value)
-    st.session_state[MASKED] = mask in (Mask.OUTPUTS.value, Mask.LAST_TOO.value)
-    st.session_state[LAST_TOO] = mask == Mask.LAST_TOO.value
+    choose_text(link.get("do", "")[:LONGEST_TEXT])
     for key in (LAYER, HEAD):
         if (text := link.get(key, "")).isascii() and text.isdigit():
             st.session_state[key] = int(text[:6])
+
+
+def from_link(key: str, name: str, default: str) -> None:
+    """Before a page's own widget ``key`` is drawn the first time: its text, from the address.
+
+    For text, radio and select boxes with text choices (see :func:`allow` for those). The value
+    lives on while other pages are shown.
+    """
+    if key not in st.session_state:
+        st.session_state[key] = st.query_params.get(name, default)[:LONGEST_TEXT]
+    st.session_state[_KEPT][key] = True
+
+
+def allow(key: str, choices: Sequence[object], default: object) -> None:
+    """Make a choice one of ``choices``, as when a link or another model brought one that is not."""
+    if st.session_state.get(key) not in choices:
+        st.session_state[key] = default
+
+
+def choose(treatment: Treatment) -> None:
+    """Intervene so from now on; for callbacks, before any widget is drawn."""
+    choose_text(treatment.text)
+
+
+def choose_text(text: str) -> None:
+    """As :func:`choose`; a text that is no treatment shows its mistake beside the field."""
+    masks = {Act.PUBLISHED.value: False, Act.PUBLISHED_LAST.value: True}
+    st.session_state[MASKED] = text in masks
+    st.session_state[LAST_TOO] = masks.get(text, False)
+    st.session_state[DO] = "" if text in masks else text
 
 
 def choose_model(name: str, choices: list[str]) -> None:

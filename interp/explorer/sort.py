@@ -1,4 +1,4 @@
-"""The page "Sort": the model's answer, with and without blanks, its attention, and patching."""
+"""The page "Sort": the model's answer, with and without an intervention, and where it looks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from interp.errors import UserError
 from interp.explorer import results, session
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
-from interp.explorer.parts import chart, refuse, sentences, strip
-from interp.explorer.results import Answer, Attention, Mask
+from interp.explorer.parts import chart, plain, sentences, strip
+from interp.explorer.places import Places
+from interp.explorer.results import Answer, Attention
 from interp.figures import GREY, attention_heatmap
-from interp.task import N_DIGITS
+from interp.treatment import PUBLISHED_ACTS, Treatment
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,20 +27,17 @@ _MOST_GAPPED = 80  # columns; in a larger heatmap the lines between cells would 
 _FAINTEST_SCALE = 0.05  # the colours reach to the largest weight, but never blow up mere noise
 
 
-def draw(view: View | None) -> None:
+def draw(view: View, places: Places) -> None:
     """The whole page."""
-    if view is None:
-        st.info("No model can be opened. Train one with `python training/train.py`.")
-        return
+    del places
+    st.title("A transformer that taught itself to sort")
     if view.digits is None:
         st.info("Waiting for a list that can be read; the message is beside its field.")
         return
     st.markdown(_WELCOME)
     said = _answers(view, view.digits)
     st.header("Where it looks", divider="gray")
-    _attention(view.opened, said, view.mask)
-    st.header("What passes through where", divider="gray")
-    _patching(view.opened, view.digits, view.mask)
+    _attention(view, said)
 
 
 # -- the answer ---------------------------------------------------------------------------------
@@ -50,21 +47,22 @@ def _answers(view: View, digits: tuple[int, ...]) -> Answer:
     """The answer, beside the masked one where the mask is on; returns the one under the mask."""
     st.header("What it answers", divider="gray")
     with st.spinner("Sorting"):
-        plain = results.answer(view.opened, digits, Mask.NONE)
-    if view.mask is Mask.NONE:
-        _answer(plain, "As it is", "answer")
+        whole = results.answer(view.opened, digits, Treatment())
+    if not view.treatment:
+        _answer(whole, "As it is", "answer")
         _answer_sentences()
-        return plain
-    with st.spinner("Sorting with the blanks masked"):
-        masked = results.answer(view.opened, digits, view.mask)
+        return whole
+    with st.spinner("Sorting under the intervention"):
+        changed = results.answer(view.opened, digits, view.treatment)
     left, right = st.columns(2, gap="medium")
     with left:
-        _answer(plain, "As it is", "answer")
+        _answer(whole, "As it is", "answer")
     with right:
-        _answer(masked, "Under the mask", "masked_answer")
-    _answer_sentences(f" Under the mask: {view.mask.words}.")
-    _sample(view.opened, view.mask)
-    return masked
+        _answer(changed, "Under the intervention", "changed_answer")
+    _answer_sentences(f" Under the intervention: {plain(view.words)}.")
+    if view.treatment.act in PUBLISHED_ACTS:
+        _sample(view.opened, view.treatment)
+    return changed
 
 
 def _answer(said: Answer, name: str, key: str) -> None:
@@ -93,11 +91,11 @@ def _answer_sentences(more: str = "") -> None:
     )
 
 
-def _sample(opened: OpenModel, mask: Mask) -> None:
+def _sample(opened: OpenModel, mask: Treatment) -> None:
     """Exact match on held-out lists, with and without the mask."""
     st.subheader("On other lists")
     with st.spinner(f"Scoring {results.SAMPLE} held-out lists, twice"):
-        rates = [results.exact_match(opened, m) for m in (Mask.NONE, mask)]
+        rates = [results.exact_match(opened, m) for m in (Treatment(), mask)]
     for column, name, rate in zip(
         st.columns(2, gap="medium"), ("As it is", "Under the mask"), rates, strict=True
     ):
@@ -116,9 +114,9 @@ def _sample(opened: OpenModel, mask: Mask) -> None:
 
 
 @st.fragment
-def _attention(opened: OpenModel, said: Answer, mask: Mask) -> None:
+def _attention(view: View, said: Answer) -> None:
     with st.spinner("Looking at the attention"):
-        seen = results.attention(opened, said, mask)
+        seen = results.attention(view.opened, said, view.treatment)
     n_layers, n_heads = seen.pattern.shape[:2]
     session.clamp(session.LAYER, n_layers, n_layers - 1)
     session.clamp(session.HEAD, n_heads, 0)
@@ -127,68 +125,27 @@ def _attention(opened: OpenModel, said: Answer, mask: Mask) -> None:
     head = columns[1].radio("Head", range(n_heads), key=session.HEAD, horizontal=True)
     every = columns[2].toggle("Every row, not only those that emit", key=session.EVERY_ROW)
     session.write_link(layer=str(layer), head=str(head))
-    chart(_attention_figure(seen, layer, head, mask, every), "attention")
+    figure = _attention_figure(seen, layer, head, every)
+    chart(figure, "attention")
     sentences(
         "how this head spreads its attention. A row is the position that looks, and adds up to 1; "
         "a column is what it looks at. Positions after the prompt hold the model's own outputs. "
         "The colours reach to the largest weight in view."
-        + ("" if mask is Mask.NONE else f" All of it under the mask: {mask.words}."),
+        + (f" All of it under the intervention: {plain(view.words)}." if view.treatment else ""),
         "that what is looked at is used: a head may copy nothing, and attention may rest where it "
         "does no harm.",
     )
 
 
-def _attention_figure(seen: Attention, layer: int, head: int, mask: Mask, every: bool) -> go.Figure:
+def _attention_figure(seen: Attention, layer: int, head: int, every: bool) -> go.Figure:
     pattern, queries = seen.pattern[layer, head], list(seen.labels)
     if not every:
         queries = seen.row_labels
         pattern = pattern[-len(queries) :]
-    title = f"Layer {layer}, head {head}" + ("" if mask is Mask.NONE else ", under the mask")
-    figure = attention_heatmap(pattern, queries, list(seen.labels), title)
+    figure = attention_heatmap(pattern, queries, list(seen.labels), f"Layer {layer}, head {head}")
     figure.update_traces(zmax=max(_FAINTEST_SCALE, float(pattern.max())))
     if len(seen.labels) > _MOST_GAPPED:
         figure.update_traces(xgap=0, ygap=0)
     for edge in seen.edges:
         figure.add_vline(edge - 0.5, line_width=1, line_color=GREY)
     return figure
-
-
-# -- patching -----------------------------------------------------------------------------------
-
-
-@st.fragment
-def _patching(opened: OpenModel, clean: tuple[int, ...], mask: Mask) -> None:
-    automatic = ",".join(str(digit) for digit in one_digit_changed(clean))
-    text = st.text_input(
-        "Corrupted list, of the same length",
-        key=session.CORRUPT,
-        placeholder=f"{automatic}  (left empty: one digit changed)",
-        max_chars=session.LONGEST_TEXT,
-    )
-    session.write_link(corrupt=text)
-    message = st.container()
-    try:
-        corrupt = opened.task.parse(text.strip() or automatic)
-        with st.spinner("Patching every place, in both directions"):
-            found = results.patching(opened, clean, corrupt)
-    except UserError as error:
-        refuse(message, error)
-        return
-    if found.figure is None:
-        st.info("\n\n".join(found.words))
-        return
-    chart(found.figure, "patching")
-    with st.expander("In words"):
-        st.text("\n".join(found.words))
-    sentences(
-        "what happens to the answer when one place of one run is replaced by that of the other: 1 "
-        "is the whole difference between the two answers, 0 none of it."
-        + ("" if mask is Mask.NONE else " The mask is not applied here."),
-        "that a place without effect does not matter: it may matter together with others. One pair "
-        "says nothing about other lists; `python -m analyses.patch_blanks` averages over many.",
-    )
-
-
-def one_digit_changed(digits: tuple[int, ...]) -> tuple[int, ...]:
-    """The list with another last digit: a pair to compare it with."""
-    return (*digits[:-1], (digits[-1] + N_DIGITS // 2) % N_DIGITS)
