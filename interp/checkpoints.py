@@ -1,6 +1,7 @@
 """Weights on disk: safetensors, with a ``config.json`` beside them that says what they are.
 
     load_model("blanks").model              # shipped with the package
+    load_model("stable@500").model          # a checkpoint of the shipped run "stable"
     load_model("compiled:slots").model      # a sorter compiled by hand
     load_model("runs/0003-stable-blanks-s0").model      # the newest checkpoint of a run
 
@@ -43,6 +44,8 @@ FORMAT = 1  # of config.json; raised when an older reader would misread it
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 PRETRAINED = Path(__file__).parent / "pretrained"
+SHIPPED_RUNS = PRETRAINED / "runs"  # run folders with their checkpoints
+SHIPPED_RUNS = PRETRAINED / "runs"  # run folders with some of their checkpoints, for their course
 COMPILED = "compiled:"  # before the name of a sorter compiled by hand
 _STEP_FOLDER = re.compile(r"step-(\d+)")
 
@@ -70,6 +73,21 @@ def shipped_models() -> list[str]:
     return sorted(p.parent.name for p in PRETRAINED.glob(f"*/{CONFIG}"))
 
 
+def shipped_runs() -> list[str]:
+    """Names of the runs that are shipped with their checkpoints."""
+    return sorted(p.name for p in SHIPPED_RUNS.glob("*") if run_checkpoints(p))
+
+
+def shipped_checkpoints() -> dict[str, Path]:
+    """The checkpoints of the shipped runs, by the names that :func:`load_model` knows:
+    ``NAME@500``."""
+    return {
+        f"{run}@{checkpoint_step(folder)}": folder
+        for run in shipped_runs()
+        for folder in run_checkpoints(SHIPPED_RUNS / run)
+    }
+
+
 def find_checkpoint(name_or_path: str | Path) -> Path:
     """The folder that holds the weights: of a shipped name, a checkpoint, or a run's newest one.
 
@@ -78,6 +96,8 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     """
     if str(name_or_path) in shipped_models():
         return PRETRAINED / str(name_or_path)
+    if str(name_or_path) in (shipped := shipped_checkpoints()):
+        return shipped[str(name_or_path)]
     path = Path(name_or_path)
     if path.name in (WEIGHTS, CONFIG):
         path = path.parent

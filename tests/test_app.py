@@ -6,6 +6,7 @@ import json
 import random
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from interp.ablation import published_mask
-from interp.checkpoints import CONFIG, WEIGHTS, save_model, shipped_models
-from interp.config import ModelConfig
+from interp.checkpoints import (
+    CONFIG,
+    WEIGHTS,
+    compiled_names,
+    load_model,
+    shipped_models,
+)
 from interp.decode import greedy_decode, score
 from interp.errors import UserError
 from interp.explorer import results
@@ -23,16 +29,14 @@ from interp.explorer.controls import PRESETS
 from interp.explorer.models import open_model
 from interp.explorer.parts import plain, share, strip
 from interp.explorer.places import Places, places_from
-from interp.explorer.results import Answer, Mask, Output
+from interp.explorer.results import Answer, Output
 from interp.explorer.session import OTHER
-from interp.explorer.sort import one_digit_changed
-from interp.model import SortTransformer
 from interp.stats import wilson
 from interp.task import BLANK, SEP, SortTask
+from interp.treatment import Act, Treatment
+from tests.explorer import APP, address, button, captions, errors, open_page, small_models
 
-APP = Path(__file__).parent.parent / "app.py"
 TASK = SortTask(max_len=6, n_blanks=4)
-SIZES = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 24}
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
 
 
@@ -40,13 +44,7 @@ shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small untrained models: they answer wrongly, and quickly."""
     folder = tmp_path_factory.mktemp("models")
-    for name, n_blanks in (("with", 4), ("without", 0)):
-        task = SortTask(max_len=6, n_blanks=n_blanks)
-        model = SortTransformer(ModelConfig(task=task, **SIZES), seed=3)
-        with torch.no_grad():  # sharp attention, so that a mask changes the numbers
-            for block in model.blocks:
-                block.attn.W_Q.mul_(6)
-        save_model(folder / name, model, step=7)
+    small_models(folder)
     return folder
 
 
@@ -54,44 +52,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Open the page with a link, on a server that may open ``folder``."""
     monkeypatch.setenv("SORTSCOPE_MODELS", str(folder))
-
-    def _start(**link: str) -> AppTest:
-        page = AppTest.from_file(str(APP), default_timeout=120)
-        for key, value in link.items():
-            page.query_params[key] = value
-        page.run()
-        assert not page.exception
-        return page
-
-    return _start
+    return partial(open_page, None)
 
 
 @pytest.fixture
 def page(start: Any, folder: Path) -> AppTest:
     """The page on the small model with blanks."""
     return start(model=str(folder / "with"), list="3,1,4,1,5")
-
-
-def errors(page: AppTest) -> list[str]:
-    """Messages, as a reader sees them."""
-    return [re.sub(r"\\(.)", r"\1", error.value) for error in page.error]
-
-
-def captions(page: AppTest) -> str:
-    return "\n".join(caption.value for caption in page.caption)
-
-
-def link(page: AppTest) -> dict[str, str]:
-    """The page's address."""
-    last = {
-        key: value if isinstance(value, str) else value[-1]
-        for key, value in page.query_params.items()
-    }
-    return {str(key): value for key, value in last.items()}
-
-
-def button(page: AppTest, words: str) -> Any:
-    return next(b for b in page.button if b.label == words)
 
 
 # -- answers ------------------------------------------------------------------------------------
@@ -114,8 +81,7 @@ def test_the_answer_is_the_models_own_and_its_mistakes_are_marked(
     page: AppTest, folder: Path
 ) -> None:
     opened = open_model(Places((folder,)), str(folder / "with"))
-    with opened.using() as model:
-        said = greedy_decode(model, [(3, 1, 4, 1, 5)])
+    said = greedy_decode(opened.model, [(3, 1, 4, 1, 5)])
     names = {SEP: "SEP", BLANK: "BLANK"}
     assert page.code[0].value == " ".join(names.get(t, str(t)) for t in said.lists[0])
     wrong = sum(a != b for a, b in zip(said.lists[0], (1, 1, 3, 4, 5), strict=True))
@@ -151,7 +117,7 @@ def test_a_button_gives_a_list_that_the_model_can_sort(page: AppTest, words: str
     assert not page.error
     digits = TASK.parse(page.text_input("list").value)
     assert page.text_input("list").value != before
-    assert link(page)["list"] == page.text_input("list").value
+    assert address(page)["list"] == page.text_input("list").value
     if words == "One digit":
         assert len(digits) == 1
     if words == "Longest":
@@ -238,33 +204,33 @@ def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
     assert len(page.code) == 2
     assert page.html[0].value != page.html[1].value
     assert "attention sink" in captions(page)
-    assert link(page)["masked"] == "yes"
+    assert address(page)["do"] == "published"
     under_mask = page.html[1].value
     page.toggle("last_too").set_value(True).run()
-    assert link(page)["masked"] == "last-too"
+    assert address(page)["do"] == "published+last"
     assert page.html[1].value != under_mask
     page.toggle("masked").set_value(False).run()
-    assert "masked" not in link(page)
+    assert "do" not in address(page)
     assert len(page.code) == 1
 
 
 @shipped
 def test_masking_the_blanks_of_the_shipped_model_breaks_it(start: Any) -> None:
-    page = start(masked="yes")
+    page = start(do="published")
     plain_rate, masked_rate = (float(metric.value.split()[0]) for metric in page.metric)
     assert plain_rate > 97
     assert masked_rate < plain_rate - 20
 
 
 def test_a_model_without_blanks_has_nothing_to_mask(start: Any, folder: Path) -> None:
-    page = start(model=str(folder / "without"), masked="yes")
+    page = start(model=str(folder / "without"), do="published")
     assert [toggle.disabled for toggle in page.sidebar.toggle] == [True]
     assert not page.sidebar.toggle[0].value
     assert "trained without blanks" in captions(page)
     assert not page.metric
-    assert "masked" not in link(page)
+    assert "do" not in address(page)
     assert page.code
-    assert link(page)["list"] == "3,1,4,1,5,9"  # the first list, cut to what this model takes
+    assert address(page)["list"] == "3,1,4,1,5,9"  # the first list, cut to what this model takes
 
 
 # -- models -------------------------------------------------------------------------------------
@@ -272,10 +238,12 @@ def test_a_model_without_blanks_has_nothing_to_mask(start: Any, folder: Path) ->
 
 def test_the_folders_of_the_server_are_offered(page: AppTest, folder: Path) -> None:
     values = page.selectbox("model").options
-    assert len(values) == len(shipped_models()) + 3  # two in the folder, and a path of one's own
+    assert (
+        len(values) == len(shipped_models()) + len(compiled_names()) + 3
+    )  # two in the folder, and a path of one's own
     page.selectbox("model").set_value(str(folder / "without")).run()
     assert not page.exception
-    assert link(page)["model"] == str(folder / "without")
+    assert address(page)["model"] == str(folder / "without")
     assert "no blanks, after 7 updates" in captions(page).replace("\\", "")
 
 
@@ -351,7 +319,7 @@ def test_a_damaged_model_says_why_and_the_page_goes_on(
     assert page.code
 
 
-def test_with_no_model_at_all_the_page_says_how_to_make_one(
+def test_with_no_trained_model_a_compiled_sorter_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("interp.explorer.places.RUNS", tmp_path)
@@ -359,7 +327,8 @@ def test_with_no_model_at_all_the_page_says_how_to_make_one(
     monkeypatch.delenv("SORTSCOPE_MODELS", raising=False)
     page = AppTest.from_file(str(APP), default_timeout=120).run()
     assert not page.exception
-    assert "training/train.py" in page.info[0].value
+    assert page.selectbox("model").value == compiled_names()[0]
+    assert page.code[0].value == "1 1 2 3 3 4 5 5 6 9"[: len(page.code[0].value)]
 
 
 def test_what_the_server_is_started_with(tmp_path: Path) -> None:
@@ -386,52 +355,94 @@ def test_a_wrong_start_is_a_message_on_the_page(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_link_opens_the_same_view(start: Any, folder: Path) -> None:
-    wanted = {
-        "model": str(folder / "with"),
-        "list": "5,0,2",
-        "masked": "last-too",
-        "layer": "0",
-        "head": "1",
-        "corrupt": "5,0,9",
-    }
+    wanted = {"model": str(folder / "with"), "list": "5,0,2", "do": "published+last"}
     page = start(**wanted)
-    assert link(page) == wanted
+    assert wanted.items() <= address(page).items()
     assert page.text_input("list").value == "5,0,2"
-    assert page.text_input("corrupt").value == "5,0,9"
-    assert (page.radio("layer").value, page.radio("head").value) == (0, 1)
     assert page.toggle("masked").value
     assert page.toggle("last_too").value
-    page.radio("layer").set_value(1).run()
-    assert link(page)["layer"] == "1"
-    page.text_input("corrupt").set_value("").run()
-    assert "corrupt" not in link(page)
-    again = start(**link(page))
-    assert again.radio("layer").value == 1
+    again = start(**address(page))
     assert [html.value for html in again.html] == [html.value for html in page.html]
+
+
+def test_a_link_opens_the_same_head(start: Any, folder: Path) -> None:
+    wanted = {"model": str(folder / "with"), "list": "5,0,2", "layer": "0", "head": "1"}
+    page = open_page("attention", **wanted)
+    assert (page.radio("layer").value, page.radio("head").value) == (0, 1)
+    page.radio("layer").set_value(1).run()
+    assert address(page)["layer"] == "1"
+    again = open_page("attention", **address(page))
+    assert again.radio("layer").value == 1
 
 
 @pytest.mark.parametrize("number", ["99999999999999999999", "-1", "x", "٣", ""])
 def test_a_link_to_a_head_that_is_not_there_shows_one_that_is(
     start: Any, folder: Path, number: str
 ) -> None:
-    page = start(model=str(folder / "with"), list="2,1", layer=number, head=number, masked=number)
+    link = {"model": str(folder / "with"), "list": "2,1", "layer": number, "head": number}
+    page = open_page("attention", **link)
     assert (page.radio("layer").value, page.radio("head").value) == (1, 0)
-    assert not page.toggle("masked").value
-    assert link(page)["head"] == "0"
+    assert address(page)["head"] == "0"
 
 
-def test_a_bad_list_does_not_lose_what_else_was_chosen(page: AppTest) -> None:
+def test_a_bad_list_does_not_lose_what_else_was_chosen(start: Any, folder: Path) -> None:
+    page = open_page("attention", model=str(folder / "with"), list="2,1")
     page.radio("head").set_value(1).run()
     page.text_input("list").set_value("x").run()
     page.text_input("list").set_value("2,1").run()
     assert page.radio("head").value == 1
 
 
-# -- attention and patching ---------------------------------------------------------------------
+# -- other interventions ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mask", list(Mask))
-def test_attention_is_the_models_own_under_the_mask(folder: Path, mask: Mask) -> None:
+def test_an_intervention_in_the_link_is_done_and_said(start: Any, folder: Path) -> None:
+    page = start(model=str(folder / "with"), list="3,1,2", do="transplant:0-2:504")
+    assert "blanks 0-2: keys and values of the list 5 0 4" in captions(page).replace("\\", "")
+    assert len(page.code) >= 2
+    model = open_model(Places((folder,)), str(folder / "with")).model
+    done = Treatment.parse("transplant:0-2:504").on_list(model, (3, 1, 2))
+    said = greedy_decode(model, [(3, 1, 2)], interventions=done).lists[0]
+    names = {SEP: "SEP", BLANK: "BLANK"}
+    assert page.code[1].value == " ".join(names.get(t, str(t)) for t in said)
+    button(page, "Stop intervening").click().run()
+    assert "do" not in address(page)
+    assert "nothing is changed" in captions(page)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("zero:9", "blank 9 is not in this model: its blanks are 0 to 3"),
+        ("transplant:0:12", "has 2 digits, the list to sort 3"),
+        ("![](//e.co/x)", "is nothing that can be done"),
+    ],
+)
+def test_an_intervention_that_cannot_be_done_is_a_message_beside_its_field(
+    start: Any, folder: Path, typed: str, message: str
+) -> None:
+    page = start(model=str(folder / "with"), list="3,1,2", do=typed)
+    assert message in errors(page)[0]
+    assert len(page.sidebar.error) == 1
+    assert "nothing is changed" in captions(page)
+    assert page.code
+    page.text_input("do").set_value("").run()
+    assert not page.error
+
+
+def test_a_typed_intervention_takes_the_place_of_the_mask(page: AppTest) -> None:
+    page.toggle("masked").set_value(True).run()
+    page.text_input("do").set_value("zero:0-3").run()
+    assert not page.toggle("masked").value
+    assert address(page)["do"] == "zero:0-3"
+
+
+# -- attention ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("act", [Act.NOTHING, Act.PUBLISHED, Act.PUBLISHED_LAST])
+def test_attention_is_the_models_own_under_the_mask(folder: Path, act: Act) -> None:
+    mask = Treatment(act)
     opened = open_model(Places((folder,)), str(folder / "with"))
     said = results.answer(opened, (3, 1, 4), mask)
     seen = results.attention(opened, said, mask)
@@ -443,58 +454,29 @@ def test_attention_is_the_models_own_under_the_mask(folder: Path, mask: Mask) ->
     assert seen.labels[-1].startswith("out 1: ")
     assert seen.row_labels[0] == f"blank 3 → {seen.emitted[0]}"
     to_blanks = seen.pattern[..., 8:, 4:8].sum(-1)
-    assert (to_blanks.max() == 0) == (mask is not Mask.NONE)
-    assert (seen.pattern[..., 7, 4:7].max() == 0) == (mask is Mask.LAST_TOO)
+    assert (to_blanks.max() == 0) == bool(mask)
+    assert (seen.pattern[..., 7, 4:7].max() == 0) == (act is Act.PUBLISHED_LAST)
     # Slow and literal: the model itself, on the sequence that it wrote.
     tokens = torch.cat([opened.task.encode([(3, 1, 4)]).tokens[0, :11], torch.tensor(answer[:-1])])
-    if mask is Mask.NONE:
-        _, cache = opened.loaded.model.run_with_cache(tokens[None])
+    if not mask:
+        hooked = load_model(folder / "with").model
+        _, cache = hooked.run_with_cache(tokens[None])
         for layer in range(2):
             whole = cache[f"blocks.{layer}.attn.hook_pattern"][0, :, 3:, 3:]
             torch.testing.assert_close(torch.from_numpy(seen.pattern[layer]), whole)
 
 
-def test_every_row_can_be_shown(page: AppTest) -> None:
-    page.toggle("every_row").set_value(True).run()
-    assert not page.exception
-
-
-@pytest.mark.parametrize(
-    ("typed", "message"),
-    [
-        ("3,1,4", "the two lists must have the same length, not 5 and 3"),
-        ("5,4,3,1,1", "the two lists have the same sorted answer"),
-        ("3,1,4,1,x", "'x' is not a digit from 0 to 9"),
-    ],
-)
-def test_a_pair_that_cannot_be_compared_is_a_message_beside_its_field(
-    page: AppTest, typed: str, message: str
-) -> None:
-    page.text_input("corrupt").set_value(typed).run()
-    assert not page.exception
-    assert message in errors(page)[0]
-    assert not page.sidebar.error
-    assert page.code
-
-
-def test_the_pair_is_made_of_the_list_if_none_is_typed() -> None:
-    for digits in ((0,), (9, 9), (3, 1, 4, 1, 5)):
-        other = one_digit_changed(digits)
-        assert len(other) == len(digits)
-        assert sum(a != b for a, b in zip(digits, other, strict=True)) == 1
-        assert all(0 <= digit <= 9 for digit in other)
-
-
 # -- visitors -----------------------------------------------------------------------------------
 
 
-def test_visitors_with_different_masks_do_not_see_each_others(folder: Path) -> None:
+def test_visitors_with_different_interventions_do_not_see_each_others(folder: Path) -> None:
     """Threads on one model, all missing the cache: each must get what it gets alone."""
     opened = open_model(Places((folder,)), str(folder / "with"))
     rng = random.Random(0)
-    jobs = [(tuple(rng.choices(range(10), k=6)), mask) for _ in range(8) for mask in Mask]
+    treatments = [Treatment.parse(text) for text in ("", "published", "zero:0-3", "resample:1")]
+    jobs = [(tuple(rng.choices(range(10), k=6)), done) for _ in range(8) for done in treatments]
 
-    def visit(job: tuple[tuple[int, ...], Mask]) -> tuple[Answer, torch.Tensor]:
+    def visit(job: tuple[tuple[int, ...], Treatment]) -> tuple[Answer, torch.Tensor]:
         said = results._answer.__wrapped__("", *job, opened)
         seen = results._attention.__wrapped__("", said, job[1], opened)
         return said, torch.from_numpy(seen.pattern)
@@ -505,4 +487,3 @@ def test_visitors_with_different_masks_do_not_see_each_others(folder: Path) -> N
     for (said, seen), (said_too, seen_too) in zip(alone, together, strict=True):
         assert said == said_too
         assert torch.equal(seen, seen_too)
-    assert not any(point.fwd_hooks for point in opened.loaded.model.hook_dict.values())

@@ -694,6 +694,7 @@ def test_a_worker_is_told_how_to_compute(plan_file, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # Ray starts some processes, and waits for them on a busy machine
 @pytest.mark.usefixtures("unchecked")
 def test_on_ray_the_same_runs_come_out(plan_file, tmp_path, monkeypatch):
     """A Ray of one core, started here."""

@@ -1,0 +1,201 @@
+"""Make what is shipped with the package out of a run folder.
+
+    python -m training.ship model RUN blanks-original           # its best checkpoint
+    python -m training.ship model RUN bottleneck --step 2500    # or that one
+    python -m training.ship run RUN original-blanks --steps 500,1000,2000
+
+``model`` writes ``interp/pretrained/NAME``: weights, evaluation on 10,000 held-out lists, and the
+run's curves and manifest. The best checkpoint is the one that sorts most of 2,000 held-out lists of
+another seed, so that choosing does not flatter the evaluation; the choice is written down.
+
+``run`` writes ``interp/pretrained/runs/NAME``, a run folder whose checkpoints are half as large:
+in bfloat16 where that makes no output of 2,000 held-out lists right or wrong that was not, else in
+float16, else whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, subcommand
+
+from interp import files
+from interp.checkpoints import (
+    CONFIG,
+    EVALUATION,
+    METRICS,
+    PRETRAINED,
+    SHIPPED_RUNS,
+    WEIGHTS,
+    checkpoint_step,
+    load_bare,
+    read_weights,
+    run_checkpoints,
+)
+from interp.cli import note, run_command
+from interp.errors import UserError
+from interp.lazy import lazy_import
+
+if TYPE_CHECKING:
+    import torch
+
+    from interp.bare import BareTransformer
+else:
+    torch = lazy_import("torch")
+
+PROG = "python -m training.ship"
+MANIFEST = "manifest.json"
+CHECKED_LISTS, CHOICE_SEED = 2000, 1
+"""The held-out lists by which a checkpoint is chosen, and on which half precision is checked."""
+EVALUATED_LISTS = 10_000
+SMALLER = ("bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class ShipModel:
+    """One checkpoint of a run, as a model of the package."""
+
+    run: Positional[Path]  # a run folder
+    name: Positional[str]  # what it will be called
+    step: int | None = None  # its checkpoint (default: the one that sorts most lists)
+    out: Path = PRETRAINED  # where shipped models are
+
+
+@dataclass(frozen=True)
+class ShipRun:
+    """Some checkpoints of a run and its curves, as a run of the package."""
+
+    run: Positional[Path]  # a run folder
+    name: Positional[str]  # what it will be called
+    steps: str = ""  # checkpoints, as 500,1000 (default: all)
+    out: Path = SHIPPED_RUNS  # where shipped runs are
+
+
+Command = Annotated[ShipModel, subcommand("model")] | Annotated[ShipRun, subcommand("run")]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(Command, _command, PROG, argv)
+
+
+def _command(args: ShipModel | ShipRun) -> None:
+    checkpoints = {checkpoint_step(path): path for path in run_checkpoints(args.run)}
+    if not checkpoints:
+        raise UserError(f"{args.run} holds no checkpoints of a run")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", args.name):
+        raise UserError(f"{args.name!r} is no name for a model: small letters, digits and hyphens")
+    if isinstance(args, ShipModel):
+        ship_model(args, checkpoints)
+    else:
+        ship_run(args, checkpoints)
+
+
+def ship_model(args: ShipModel, checkpoints: dict[int, Path]) -> None:
+    """Write the folder of a shipped model, whole or not at all."""
+    from training.evaluate import evaluate
+
+    chosen = choose(args.step, checkpoints)
+    source = checkpoints[chosen["step"]]
+    loaded = load_bare(source)
+    config = {**loaded.info, "chosen": chosen}
+    evaluation = {
+        "model": {"name": args.name, "hash": loaded.hash},
+        **evaluate(loaded.model, EVALUATED_LISTS),
+    }
+    with files.new_folder(args.out / args.name) as staging:
+        shutil.copyfile(source / WEIGHTS, staging / WEIGHTS)
+        files.write_json(staging / CONFIG, config)
+        files.write_json(staging / EVALUATION, evaluation)
+        _copy_records(args.run, staging)
+    exact = evaluation["exact_match"]
+    print(f"{args.out / args.name}: step {chosen['step']}, {100 * exact['value']:.2f} % exact")
+
+
+def choose(step: int | None, checkpoints: dict[int, Path]) -> dict[str, Any]:
+    """Which checkpoint, and why: ``step``, and how many lists of the choice each one sorts."""
+    if step is not None:
+        return {"step": _there(step, checkpoints), "why": "the step that was asked for"}
+    sorted_lists = {}
+    for number, folder in checkpoints.items():
+        exact = predictions(load_bare(folder).model)[1]
+        sorted_lists[number] = int(exact.sum())
+        note(f"step {number}: {sorted_lists[number]} of {len(exact)} lists")
+    best = max(sorted_lists, key=lambda number: (sorted_lists[number], number))
+    why = f"it sorts most of {CHECKED_LISTS} held-out lists of seed {CHOICE_SEED}"
+    return {"step": best, "why": why, "sorted": {str(k): n for k, n in sorted_lists.items()}}
+
+
+def ship_run(args: ShipRun, checkpoints: dict[int, Path]) -> None:
+    """Write the folder of a shipped run, whole or not at all."""
+    wanted = args.steps.split(",") if args.steps else list(map(str, checkpoints))
+    if bad := [text for text in wanted if not text.strip().isdigit()]:
+        raise UserError(f"--steps takes numbers like 500,1000, not {bad[0]!r}")
+    steps = sorted({_there(int(text), checkpoints) for text in wanted})
+    with files.new_folder(args.out / args.name) as staging:
+        shutil.copyfile(args.run / CONFIG, staging / CONFIG)
+        _copy_records(args.run, staging)
+        for step in steps:
+            target = staging / "checkpoints" / f"step-{step:06d}"
+            target.mkdir(parents=True)
+            kept_in = write_smaller(checkpoints[step], target)
+            note(f"step {step}: {kept_in}")
+    print(f"{args.out / args.name}: {len(steps)} checkpoints")
+
+
+def write_smaller(source: Path, target: Path) -> str:
+    """A checkpoint in the smallest type that changes no prediction that is checked; its name."""
+    from safetensors.torch import save
+
+    weights, loaded = read_weights(source), load_bare(source)
+    whole = predictions(loaded.model)[0]
+    for name in (*SMALLER, "float32"):
+        dtype = getattr(torch, name)
+        smaller = {k: t.to(dtype) if t.is_floating_point() else t for k, t in weights.items()}
+        model: Any = _bare(loaded.model.config, smaller)
+        if name == "float32" or torch.equal(predictions(model)[0], whole):
+            break
+    files.write_bytes(target / WEIGHTS, save(smaller))
+    about = {"weights": name, "checked_on": f"{CHECKED_LISTS} held-out lists, seed {CHOICE_SEED}"}
+    files.write_json(target / CONFIG, {**loaded.info, **about})
+    return name
+
+
+def _bare(config: Any, weights: dict[str, torch.Tensor]) -> BareTransformer:
+    from interp.bare import BareTransformer
+
+    return BareTransformer(config, {name: tensor.float() for name, tensor in weights.items()})
+
+
+def predictions(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """[list, row] which rows of the held-out lists are right, and [list] which lists are."""
+    from interp.decode import score
+
+    scores = score(model, model.task.held_out(CHECKED_LISTS, CHOICE_SEED))
+    return scores.right, scores.exact
+
+
+def _there(step: int, checkpoints: dict[int, Path]) -> int:
+    if step not in checkpoints:
+        raise UserError(
+            f"no checkpoint of step {step}; there are {', '.join(map(str, checkpoints))}"
+        )
+    return step
+
+
+def _copy_records(run: Path, target: Path) -> None:
+    """Curves and manifest; without the names of this machine's folders."""
+    shutil.copyfile(run / METRICS, target / METRICS)
+    about = json.loads((run / MANIFEST).read_text())
+    for record in (about, *about.get("resumed", [])):
+        record.pop("arguments", None)
+    files.write_json(target / MANIFEST, about)
+
+
+if __name__ == "__main__":
+    main()
