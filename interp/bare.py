@@ -63,6 +63,10 @@ class BareTransformer:
     def W_U(self) -> Float[Tensor, "d_model d_vocab_out"]:
         return self.unembed.W_U
 
+    @property
+    def b_U(self) -> Float[Tensor, " d_vocab_out"]:
+        return self.unembed.b_U
+
 
 class _Embed(SimpleNamespace):
     """A table of embeddings, optionally with a bias."""

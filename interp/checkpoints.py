@@ -73,9 +73,9 @@ def shipped_models() -> list[str]:
     return sorted(p.parent.name for p in PRETRAINED.glob(f"*/{CONFIG}"))
 
 
-def shipped_runs() -> list[str]:
-    """Names of the runs that are shipped with their checkpoints."""
-    return sorted(p.name for p in SHIPPED_RUNS.glob("*") if run_checkpoints(p))
+def shipped_runs() -> dict[str, Path]:
+    """The folders of the runs that are shipped with their checkpoints, by name."""
+    return {p.name: p for p in sorted(SHIPPED_RUNS.glob("*")) if run_checkpoints(p)}
 
 
 def shipped_checkpoints() -> dict[str, Path]:
@@ -83,8 +83,8 @@ def shipped_checkpoints() -> dict[str, Path]:
     ``NAME@500``."""
     return {
         f"{run}@{checkpoint_step(folder)}": folder
-        for run in shipped_runs()
-        for folder in run_checkpoints(SHIPPED_RUNS / run)
+        for run, path in shipped_runs().items()
+        for folder in run_checkpoints(path)
     }
 
 

@@ -108,7 +108,7 @@ def frame(view: Window, n_layers: int, component: Component, layer: int, since: 
     if component in (Component.K, Component.V):
         return Frame(view.start, view.start)
     last = layer == n_layers - 1 and component is not Component.RESID_PRE
-    return Frame(max(since, view.first_row if last else view.start), view.start)
+    return Frame(max(since, view.start, view.first_row if last else 0), view.start)
 
 
 def forward(

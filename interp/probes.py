@@ -237,6 +237,8 @@ def probe(
     """
     from threadpoolctl import threadpool_limits
 
+    from interp.model import SortTransformer
+
     held = held_out(batch, seed)
     cells = [Cell.of(model.task, batch, held, j, seed) for j in blanks]
     cells = [cell for cell in cells if len(cell.train) >= _FEWEST and len(cell.test) > 1]

@@ -149,6 +149,12 @@ class Treatment:
                 )
         if self.site is not None:
             self.site.check(config)
+            here = range(task.max_len - len(self.other), task.first_output_row + len(self.other))
+            if absent := [p for p in self.site.positions or () if p not in here]:
+                raise UserError(
+                    f"position {absent[0]} is padding for a list of {len(self.other)} digits: it "
+                    f"has positions {here.start} to {here.stop - 1}"
+                )
 
     def on(self, chunk: Chunk) -> Sequence[Intervention]:
         """The interventions for lists of one length, of anything but a patch.
@@ -197,7 +203,7 @@ class Treatment:
         """
         from interp.forward import forward
         from interp.interventions import Patch
-        from interp.packed import window
+        from interp.packed import Window
         from interp.trials import chunks, donors_for
 
         self.check(model.config, len(digits))
@@ -208,7 +214,9 @@ class Treatment:
             donors = donors_for(model, batch, seed)
         if self.site is None:
             return self.on(next(chunks(model, batch, donors, seed)))
-        view, place = window(model.task, batch), (self.site.component, self.site.layer)
+        # Of the last layer, too, every row: who reads which is for the run to say.
+        view = Window(model.task, len(digits), 0)
+        place = (self.site.component, self.site.layer)
         return [Patch(self.site, forward(model, donors.tokens, view, keep=[place]))]
 
 

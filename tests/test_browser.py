@@ -6,51 +6,23 @@ without them these tests are skipped and say so.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
-from urllib.request import urlopen
 
 import pytest
 
-from interp.checkpoints import save_model, shipped_models
-from interp.config import ModelConfig
-from interp.model import SortTransformer
-from interp.task import SortTask
+from benchmarks.browser import WAIT_MS, Server, chromium_path, serve, settle
+from benchmarks.browser import chromium as a_browser
+from interp.checkpoints import shipped_models
+from tests.explorer import small_models
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-ROOT = Path(__file__).parent.parent
-START_SECONDS, WAIT_MS = 60, 120_000  # generous: a slow machine is no failure
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(chromium_path() is None, reason="no chromium on this machine")
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
-
-
-@dataclass
-class Server:
-    """A running page, and what its process has printed."""
-
-    address: str
-    folder: Path
-    log: Path
 
 
 @dataclass
@@ -83,62 +55,29 @@ class Visitor:
 
     def settle(self) -> None:
         """Until the server has nothing more to draw."""
-        self.page.wait_for_function(
-            """() => document.querySelector('[data-testid="stApp"]')
-            ?.getAttribute('data-test-script-state') === 'notRunning'""",
-            timeout=WAIT_MS,
-        )
+        settle(self.page)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """``streamlit run app.py`` on a free port, with one small untrained model to open by path."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small untrained models, to open by path."""
     folder = tmp_path_factory.mktemp("models")
-    task = SortTask(max_len=6, n_blanks=4)
-    sizes = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 24}
-    save_model(folder / "small", SortTransformer(ModelConfig(task=task, **sizes), seed=3))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / "server.log"
-    options = ["--server.headless", "true", "--server.port", str(port)]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [*command, "--", "--models", str(folder)],
-            cwd=ROOT,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            # One thread: on a busy machine two wait for each other longer than they work.
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        )
-    try:
-        address = f"http://localhost:{port}"
-        _wait_until_healthy(process, address, log)
-        yield Server(address, folder, log)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    small_models(folder)
+    return folder
 
 
-def _wait_until_healthy(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    for _ in range(10 * START_SECONDS):
-        if process.poll() is not None:
-            pytest.fail(f"the server ended: {log.read_text()}")
-        try:
-            with urlopen(f"{address}/_stcore/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"the server did not start in {START_SECONDS} s: {log.read_text()}")
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """The page, with leave to open ``folder``."""
+    # One thread: on a busy machine two wait for each other longer than they work.
+    with serve(["--models", str(folder)], threads=1) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with a_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -161,8 +100,8 @@ def visitor(chromium: Any, server: Server) -> Iterator[Visitor]:
     assert "Traceback" not in server.log.read_text()
 
 
-def small(server: Server) -> str:
-    return quote(str(server.folder / "small"), safe="")
+def small(folder: Path) -> str:
+    return quote(str(folder / "with"), safe="")
 
 
 @shipped
@@ -185,9 +124,9 @@ def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
     visitor.settle()
 
 
-def test_a_link_a_mistake_and_a_mask(visitor: Visitor, server: Server) -> None:
+def test_a_link_a_mistake_and_a_mask(visitor: Visitor, server: Server, folder: Path) -> None:
     """On a small untrained model: what does not need a model that sorts."""
-    link = f"{server.address}/?model={small(server)}&list=3,1,2&head=1"
+    link = f"{server.address}/?model={small(folder)}&list=3,1,2&head=1"
     visitor.page.goto(link)
     before = visitor.text(".st-key-answer code")
     assert "✗ Not sorted." in visitor.text(".st-key-answer")
@@ -223,7 +162,7 @@ def test_odd_text_in_a_link_is_shown_and_nothing_else(
 
 def test_two_visitors_see_their_own_masks(chromium: Any, visitor: Visitor, server: Server) -> None:
     other = chromium.new_context().new_page()
-    link = f"{server.address}/?model={small(server)}&list=3,1,2"
+    link = f"{server.address}/?model={small(folder)}&list=3,1,2"
     visitor.page.goto(link)
     other.goto(f"{link}&masked=last-too")
     visitor.text(".st-key-answer code")

@@ -19,10 +19,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from interp import files
 from interp.checkpoints import (
@@ -35,8 +34,10 @@ from interp.checkpoints import (
 )
 from interp.errors import UserError
 from interp.manifest import manifest
-from training.loop import Trainer
 from training.recipes import TrainConfig
+
+if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
+    from training.loop import Trainer
 
 RUN_CONFIG, MANIFEST, STATE = "config.json", "manifest.json", "state.pt"
 
@@ -147,6 +148,8 @@ def resume_run(run: Path) -> Trainer:
     Raises:
         UserError: if this is no run, or this machine lacks its device.
     """
+    from training.loop import Trainer
+
     recorded = read_run(run)
     its_own = {
         "threads": recorded.threads,
@@ -172,6 +175,8 @@ class MetricsLog:
     earlier process wrote are dropped: they will be made again."""
 
     def __init__(self, run: Path, start: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
         path = run / METRICS
         kept = [row for row in read_metrics(path) if row["step"] < start]
         files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import shlex
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 else:
     go = lazy_import("plotly.graph_objects")
 
+# The bar covers the end of a title: only the camera and the way back are worth that.
+_NO_BUTTONS = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
+
 Rows = Sequence[Mapping[str, Any]]
 """A table: every row names its columns."""
 
@@ -37,7 +41,7 @@ class About:
 
     model: str
     model_hash: str
-    list: str
+    digits: str
     """As ``3,1,4``; empty where the figure is not of one list."""
     intervention: str
     """In plain words."""
@@ -51,17 +55,20 @@ class About:
         return {
             "model": self.model,
             "model_hash": self.model_hash,
-            "list": self.list,
+            "list": self.digits,
             "intervention": self.intervention,
             "seed": self.seed,
             "command": self.command,
         }
 
     @property
-    def line(self) -> str:
-        """At the foot of a figure, so that a picture says it, too."""
-        of = f" · list {self.list}" if self.list else ""
-        return f"{self.model} ({self.model_hash}){of} · {self.intervention} · seed {self.seed}"
+    def lines(self) -> Sequence[str]:
+        """Below the title of a figure, so that a picture says it, too."""
+        of = f" · list {self.digits}" if self.digits else ""
+        return [
+            f"{self.model} ({self.model_hash}) · seed {self.seed}{of}",
+            *textwrap.wrap(self.intervention, 110),
+        ]
 
 
 def about(view: View, command: str, *, of_list: bool = True, seed: int = 0) -> About:
@@ -101,7 +108,7 @@ def panel(
         key: of the figure on the page, and the name of its files.
         rows: the numbers behind the figure, or how to make them when they are asked for.
     """
-    figure = footed(figure, of)
+    figure = named(figure, of)
     image = {"format": "png", "filename": f"sortscope-{key}", "scale": 2}
     st.plotly_chart(
         figure,
@@ -113,7 +120,7 @@ def panel(
             "displaylogo": False,
             "responsive": True,
             "displayModeBar": True,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+            "modeBarButtonsToRemove": _NO_BUTTONS,
             "toImageButtonOptions": image,
         },
     )
@@ -146,30 +153,30 @@ def downloads(figure: go.Figure, key: str, of: About, rows: Rows | Callable[[], 
         st.code(of.command, language="sh", wrap_lines=True)
 
 
-def footed(figure: go.Figure, of: About) -> go.Figure:
-    """A copy of the figure that says at its foot what it is of."""
+def named(figure: go.Figure, of: About) -> go.Figure:
+    """A copy of the figure that says below its title what it is of."""
     figure = go.Figure(figure)
-    bottom = (figure.layout.margin.b or 60) + 24
-    figure.update_layout(margin={"b": bottom}, height=(figure.layout.height or 420) + 24)
-    figure.add_annotation(
-        text=of.line,
-        showarrow=False,
-        font={"size": 10, "color": GREY},
-        x=0,
-        xref="container",
-        xanchor="left",
-        y=0,
-        yref="container",
-        yanchor="bottom",
+    lines = of.lines
+    more = _LINE * len(lines) + 8
+    height, margin = figure.layout.height or 420, figure.layout.margin.t
+    top = (60 if margin is None else margin) + more
+    small = {"text": "<br>".join(lines), "font": {"size": 10, "color": GREY}}
+    figure.update_layout(
+        title={"subtitle": small, "y": 1 - 26 / (height + more), "yref": "container"},
+        margin={"t": top},
+        height=height + more,
     )
     return figure
+
+
+_LINE = 14  # pixels
 
 
 def as_csv(of: About, rows: Rows) -> str:
     """A table below lines that start with ``#`` and say what it is of."""
     out = io.StringIO()
     for name, value in of.fields.items():
-        out.write(f"# {name}: {value}\n")
+        out.write(f"# {name}: {' '.join(str(value).splitlines())}\n")  # a folder may be named so
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = csv.DictWriter(out, names, lineterminator="\n")
     table.writeheader()

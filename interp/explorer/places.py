@@ -6,29 +6,38 @@ Whoever starts the server decides: the shipped models, ``./runs``, and more fold
     SORTSCOPE_MODELS=~/experiments:/data/imported streamlit run app.py
 
 A visitor chooses among the models in these folders, or types a path inside one of them. Any other
-path is refused with one and the same message, whether or not there is something.
+path is refused with one and the same message, whether or not there is something. The same folders
+hold the runs whose learning curves are shown; to them come the shipped runs (their checkpoints are
+named ``NAME@500``) and, in a checkout, the results of the studies under ``docs/studies``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from interp.checkpoints import (
+    METRICS,
     PRETRAINED,
     WEIGHTS,
+    checkpoint_step,
     compiled_names,
     find_checkpoint,
     run_checkpoints,
+    shipped_checkpoints,
     shipped_models,
+    shipped_runs,
 )
 from interp.errors import UserError
 
 VARIABLE = "SORTSCOPE_MODELS"
 RUNS = Path("runs")
+STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
+"""Results of studies, without weights; there in a checkout only."""
+_PLAN = "plan.toml"  # a study's folder has one
 _MOST_CHOICES = 200  # of the list that a visitor scrolls through
 _FAVOURITE = "blanks"  # the shipped model that opens first
 
@@ -57,6 +66,8 @@ class Places:
         """
         if name in shipped_models():
             return PRETRAINED / name
+        if name in (shipped := shipped_checkpoints()):
+            return shipped[name]
         try:
             if not self._allowed(Path(name)):
                 raise UserError(self._refusal(name))
@@ -69,9 +80,84 @@ class Places:
             raise UserError(self._refusal(name))
         return found
 
-    def _allowed(self, path: Path) -> bool:
+    def _allowed(self, path: Path, more: Sequence[Path] = ()) -> bool:
         # Resolved, so that neither ".." nor a symbolic link leads out.
-        return any(path.resolve().is_relative_to(folder.resolve()) for folder in self.folders)
+        resolved = path.resolve()
+        return any(resolved.is_relative_to(f.resolve()) for f in (*self.folders, *more))
+
+    # -- runs and studies -----------------------------------------------------------------------
+
+    def runs(self) -> list[str]:
+        """Runs that can be chosen: shipped runs, shipped models with their curves, then what the
+        folders hold, the runs of their studies too."""
+        models = [name for name in shipped_models() if (PRETRAINED / name / METRICS).is_file()]
+        own = [str(path) for path in self._runs()]
+        return list(dict.fromkeys([*shipped_runs(), *models, *own]))[:_MOST_CHOICES]
+
+    def _runs(self) -> Iterator[Path]:
+        for folder in self.folders:
+            yield from (path for path in (folder, *_subfolders(folder)) if _is_run(path))
+        for study in self._studies():
+            for arm in _subfolders(study):
+                yield from (path for path in _subfolders(arm) if _is_run(path))
+
+    def find_run(self, name: str) -> Path:
+        """The folder of a run: with a learning curve, checkpoints, or both.
+
+        Raises:
+            UserError: if there is none, or it lies elsewhere.
+        """
+        if name in (shipped := shipped_runs()):
+            return shipped[name]
+        if name in shipped_models():
+            return PRETRAINED / name
+        return self._inside(name, "run", _is_run)
+
+    def checkpoints(self, run: str) -> dict[int, str]:
+        """The names of a run's checkpoints, as :meth:`find` takes them, by step.
+
+        Raises:
+            UserError: as :meth:`find_run` does.
+        """
+        folders = run_checkpoints(self.find_run(run))
+        steps = [checkpoint_step(folder) for folder in folders]
+        if run in shipped_runs():
+            return {step: f"{run}@{step}" for step in steps}
+        return {
+            step: str(Path(run) / folder.parent.name / folder.name)
+            for step, folder in zip(steps, folders, strict=True)
+        }
+
+    def studies(self) -> list[str]:
+        """Studies that can be chosen: those of the checkout, then what the folders hold."""
+        shipped = [_from_here(path) for path in _subfolders(STUDIES) if _is_study(path)]
+        return [*shipped, *(str(path) for path in self._studies())][:_MOST_CHOICES]
+
+    def _studies(self) -> Iterator[Path]:
+        for folder in self.folders:
+            near = (folder, *_subfolders(folder), *_subfolders(folder / "studies"))
+            yield from (path for path in near if _is_study(path))
+
+    def find_study(self, name: str) -> Path:
+        """The folder of a study, or of its results.
+
+        Raises:
+            UserError: if there is none, or it lies elsewhere.
+        """
+        return self._inside(name, "study", _is_study, (STUDIES,))
+
+    def _inside(
+        self, name: str, what: str, is_one: Callable[[Path], bool], more: Sequence[Path] = ()
+    ) -> Path:
+        try:
+            if name and self._allowed(Path(name), more) and is_one(Path(name)):
+                found = Path(name).resolve()
+                if all(self._allowed(file, more) for file in files_of(found)):
+                    return found
+        except (OSError, ValueError):  # too long a name, a zero byte
+            pass
+        shown = name if len(name) <= 80 else name[:80] + "…"
+        raise UserError(f"{shown!r} is no {what} that this page may open")
 
     def _refusal(self, name: str) -> str:
         shown = name if len(name) <= 80 else name[:80] + "…"
@@ -118,3 +204,23 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _holds_model(path: Path) -> bool:
     return (path / WEIGHTS).is_file() or bool(run_checkpoints(path))
+
+
+def _is_run(path: Path) -> bool:
+    return (path / METRICS).is_file() or bool(run_checkpoints(path))
+
+
+def _is_study(path: Path) -> bool:
+    return (path / _PLAN).is_file()
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """The files that may be read of a run or a study, besides weights: each may be a link."""
+    yield from (folder / METRICS, folder / _PLAN)
+    for pattern in ("*.jsonl", "*/seed-*/*.json*"):
+        yield from folder.glob(pattern)
+
+
+def _from_here(path: Path) -> str:
+    """As one types it: a path below the current folder without what is above."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,30 +1,31 @@
-"""The page "Sort": the model's answer, with and without an intervention, and where it looks."""
+"""The page "Sort": what the model reads, what it answers, and its answer step by step."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import streamlit as st
 
-from interp.explorer import results, session
+from analyses.one_list_answer import whole_answer
+from interp.explorer import results, session, sort_steps
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
-from interp.explorer.parts import chart, plain, sentences, strip
+from interp.explorer.panel import about, downloads, panel
+from interp.explorer.parts import plain, sentences, sequence, strip
 from interp.explorer.places import Places
-from interp.explorer.results import Answer, Attention
-from interp.figures import GREY, attention_heatmap
+from interp.explorer.results import Answer, token_name
 from interp.treatment import PUBLISHED_ACTS, Treatment
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+COMMAND = "-m analyses.one_list_answer"
+SHOWN_AS = "answer_as"  # the choice between these, in the session and in the address
+TOKENS, FIGURE = "tokens", "figure"
+_MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
 
 _WELCOME = (
     "Nobody programmed it: it saw random lists and their sorted answers. Between the two it may be "
     "given meaningless BLANK tokens to compute in. Change the list, close off the blanks, and see "
     "where the answer comes from."
 )
-_MOST_GAPPED = 80  # columns; in a larger heatmap the lines between cells would hide the cells
-_FAINTEST_SCALE = 0.05  # the colours reach to the largest weight, but never blow up mere noise
 
 
 def draw(view: View, places: Places) -> None:
@@ -35,42 +36,93 @@ def draw(view: View, places: Places) -> None:
         st.info("Waiting for a list that can be read; the message is beside its field.")
         return
     st.markdown(_WELCOME)
-    said = _answers(view, view.digits)
-    st.header("Where it looks", divider="gray")
-    _attention(view, said)
+    with st.spinner("Sorting"):
+        whole = results.answer(view.opened, view.digits, Treatment())
+        said = results.answer(view.opened, view.digits, view.treatment)
+    _reads(view, said)
+    _answers(view, whole, said)
+    sort_steps.steps(view, whole, said)
+    if view.treatment.act in PUBLISHED_ACTS:
+        _sample(view.opened, view.treatment)
+
+
+# -- the sequence -------------------------------------------------------------------------------
+
+
+def _reads(view: View, said: Answer) -> None:
+    st.header("What it reads", divider="gray")
+    task, touched = view.opened.task, sort_steps.touched(view)
+    st.html(sequence(task, said.digits, said.outputs, touched=touched))
+    note = " Hatched: intervened on." if touched else ""
+    speaks = "last blank" if task.n_blanks else "SEP"
+    sentences(
+        "all tokens in order, each region counted from 0. The list comes first; then SEP"
+        + (f" and {task.n_blanks} BLANK tokens (_)" if task.n_blanks else "")
+        + f". The {speaks} says the first output, each output the next one; the dashed one is the "
+        f"last, which need not be read.{note}",
+        "that every position is used: a model may leave what it is given alone.",
+    )
 
 
 # -- the answer ---------------------------------------------------------------------------------
 
 
-def _answers(view: View, digits: tuple[int, ...]) -> Answer:
-    """The answer, beside the masked one where the mask is on; returns the one under the mask."""
+@st.fragment
+def _answers(view: View, whole: Answer, said: Answer) -> None:
+    """The answer, beside the one under the intervention where there is one."""
     st.header("What it answers", divider="gray")
-    with st.spinner("Sorting"):
-        whole = results.answer(view.opened, digits, Treatment())
+    session.from_link(SHOWN_AS, SHOWN_AS, TOKENS)
+    session.allow(SHOWN_AS, (TOKENS, FIGURE), TOKENS)
+    st.radio("Show outputs as", (TOKENS, FIGURE), key=SHOWN_AS, horizontal=True)
+    session.write_link(**{SHOWN_AS: st.session_state[SHOWN_AS].replace(TOKENS, "")})
+    untouched = replace(view, treatment=Treatment())
     if not view.treatment:
-        _answer(whole, "As it is", "answer")
-        _answer_sentences()
-        return whole
-    with st.spinner("Sorting under the intervention"):
-        changed = results.answer(view.opened, digits, view.treatment)
+        _answer(untouched, whole, "As it is", "answer")
+        return
+    _changes(view, whole, said)
     left, right = st.columns(2, gap="medium")
     with left:
-        _answer(whole, "As it is", "answer")
+        _answer(untouched, whole, "As it is", "answer")
     with right:
-        _answer(changed, "Under the intervention", "changed_answer")
-    _answer_sentences(f" Under the intervention: {plain(view.words)}.")
-    if view.treatment.act in PUBLISHED_ACTS:
-        _sample(view.opened, view.treatment)
-    return changed
+        _answer(view, said, "Under the intervention", "changed_answer", whole)
 
 
-def _answer(said: Answer, name: str, key: str) -> None:
+def _changes(view: View, whole: Answer, said: Answer) -> None:
+    """Which outputs are others under the intervention."""
+    changed, n = said.changed_from(whole), len(said.outputs)
+    if not changed:
+        words = f"**⇄ No output changes** (of {n})"
+    else:
+        pairs = [
+            f"out {i}: {token_name(whole.outputs[i].token)} → {token_name(said.outputs[i].token)}"
+            for i in changed[:_MOST_CHANGES]
+        ]
+        more = len(changed) - len(pairs)
+        words = f"**⇄ {len(changed)} of {n} outputs change**: {'; '.join(pairs)}"
+        words += f"; and {more} more, marked ⇄" if more else ""
+    st.markdown(f"{words}. Intervened on: {plain(view.words)}.")
+
+
+def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None = None) -> None:
     with st.container(key=key):
         st.markdown(f"**{name}**")
         st.code(said.text, language=None, wrap_lines=True)
         _verdict(said)
-        st.html(strip(said, f"Outputs: {name}"))
+        seen = whole_answer(results.probabilities(view.opened, said.digits, view.treatment))
+        of, file = about(view, COMMAND), key.replace("answer", "probabilities")
+        proves_not = "that it sorts other lists too, or how it does it."
+        given = "each given the outputs that it said before"
+        if st.session_state[SHOWN_AS] == FIGURE:
+            shows = f"the probability of each of the twelve tokens at every output, {given}."
+            panel(seen.figure, file, of, seen.rows, shows, proves_not)
+            return
+        st.html(strip(said, f"Outputs: {name}", before))
+        sentences(
+            f"the model's own answer, {given}; below each its probability, and what it would have "
+            f"said instead.{' ⇄ marks what the intervention changed.' if before else ''}",
+            proves_not,
+        )
+        downloads(seen.figure, file, of, seen.rows)
 
 
 def _verdict(said: Answer) -> None:
@@ -83,17 +135,12 @@ def _verdict(said: Answer) -> None:
         )
 
 
-def _answer_sentences(more: str = "") -> None:
-    sentences(
-        "the model's own answer, digit by digit, each given the digits that it said before; below "
-        f"each its probability, and what it would have said instead.{more}",
-        "that it sorts other lists too, or how it does it.",
-    )
+# -- other lists --------------------------------------------------------------------------------
 
 
 def _sample(opened: OpenModel, mask: Treatment) -> None:
     """Exact match on held-out lists, with and without the mask."""
-    st.subheader("On other lists")
+    st.header("On other lists", divider="gray")
     with st.spinner(f"Scoring {results.SAMPLE} held-out lists, twice"):
         rates = [results.exact_match(opened, m) for m in (Treatment(), mask)]
     for column, name, rate in zip(
@@ -108,44 +155,3 @@ def _sample(opened: OpenModel, mask: Treatment) -> None:
         "that the content of the blanks is used: the mask also takes away the place where attention"
         " goes when there is nothing to look for (the attention sink), and spreads it elsewhere.",
     )
-
-
-# -- attention ----------------------------------------------------------------------------------
-
-
-@st.fragment
-def _attention(view: View, said: Answer) -> None:
-    with st.spinner("Looking at the attention"):
-        seen = results.attention(view.opened, said, view.treatment)
-    n_layers, n_heads = seen.pattern.shape[:2]
-    session.clamp(session.LAYER, n_layers, n_layers - 1)
-    session.clamp(session.HEAD, n_heads, 0)
-    columns = st.columns([1, 2, 2], vertical_alignment="bottom")
-    layer = columns[0].radio("Layer", range(n_layers), key=session.LAYER, horizontal=True)
-    head = columns[1].radio("Head", range(n_heads), key=session.HEAD, horizontal=True)
-    every = columns[2].toggle("Every row, not only those that emit", key=session.EVERY_ROW)
-    session.write_link(layer=str(layer), head=str(head))
-    figure = _attention_figure(seen, layer, head, every)
-    chart(figure, "attention")
-    sentences(
-        "how this head spreads its attention. A row is the position that looks, and adds up to 1; "
-        "a column is what it looks at. Positions after the prompt hold the model's own outputs. "
-        "The colours reach to the largest weight in view."
-        + (f" All of it under the intervention: {plain(view.words)}." if view.treatment else ""),
-        "that what is looked at is used: a head may copy nothing, and attention may rest where it "
-        "does no harm.",
-    )
-
-
-def _attention_figure(seen: Attention, layer: int, head: int, every: bool) -> go.Figure:
-    pattern, queries = seen.pattern[layer, head], list(seen.labels)
-    if not every:
-        queries = seen.row_labels
-        pattern = pattern[-len(queries) :]
-    figure = attention_heatmap(pattern, queries, list(seen.labels), f"Layer {layer}, head {head}")
-    figure.update_traces(zmax=max(_FAINTEST_SCALE, float(pattern.max())))
-    if len(seen.labels) > _MOST_GAPPED:
-        figure.update_traces(xgap=0, ygap=0)
-    for edge in seen.edges:
-        figure.add_vline(edge - 0.5, line_width=1, line_color=GREY)
-    return figure

@@ -23,32 +23,50 @@ _MOST_RESULTS = 64  # each some tens of kilobytes, at most a few megabytes
 
 
 @dataclass
+class _Turn:
+    """Who computes one result: whoever holds the lock, while others wait for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    askers: int = 0
+
+
+@dataclass
 class Store:
     """A bounded memory of results, by key."""
 
     most: int = _MOST_RESULTS
     _results: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
-    _under_way: dict[Hashable, threading.Lock] = field(default_factory=dict)
+    _under_way: dict[Hashable, _Turn] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The result of that key, computed by the first who asks."""
+        """The result of that key, computed by the first who asks; if that fails, by the next."""
         with self._lock:
             if key in self._results:
                 self._results.move_to_end(key)
                 return self._results[key]
-            turn = self._under_way.setdefault(key, threading.Lock())
-        with turn:
+            turn = self._under_way.setdefault(key, _Turn())
+            turn.askers += 1
+        try:
+            with turn.lock:
+                return self._computed(key, compute)
+        finally:  # also when a visitor leaves and Streamlit ends the run
             with self._lock:
-                if key in self._results:
-                    return self._results[key]
-            result = compute()
-            with self._lock:
-                self._results[key] = result
-                self._under_way.pop(key, None)
-                while len(self._results) > self.most:
-                    self._results.popitem(last=False)
-            return result
+                turn.askers -= 1
+                if not turn.askers:
+                    del self._under_way[key]
+
+    def _computed(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """In one's turn: what another has computed meanwhile, or one's own result."""
+        with self._lock:
+            if key in self._results:
+                return self._results[key]
+        result = compute()
+        with self._lock:
+            self._results[key] = result
+            while len(self._results) > self.most:
+                self._results.popitem(last=False)
+        return result
 
     def has(self, key: Hashable) -> bool:
         """Whether the result is there already."""
@@ -93,6 +111,6 @@ class PageProgress(Progress):
     def step(self, done: int = 1) -> None:
         self._done += done
         share = min(1.0, self._done / self._total)
-        if share - self._shown >= 0.01:
+        if share - self._shown >= 0.01 - 1e-9:  # rounding must not skip the last hundredth
             self._shown = share
             self._bar.progress(share, text=f"{self._words} … {100 * share:.0f} %")

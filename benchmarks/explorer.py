@@ -1,0 +1,226 @@
+"""How long a visitor of the explorer waits, in a real browser on this machine.
+
+    python -m benchmarks.explorer                   # starts, lists, the sweep: some minutes
+    python -m benchmarks.explorer --soak 10         # and ten minutes of random clicking: memory
+    python -m benchmarks.explorer --json
+
+- **start**: from `streamlit run app.py` as a new process, its imports included, to an answer that
+  can be read in the browser (which is open already).
+- **list**: from Enter in the field for the list to the page at rest with all figures of that list
+  redrawn, on Sort, Attention and Blanks. Random lists of all lengths; the first two do not count.
+- **sweep**: on Patch, from Enter to the exact map of a new pair of lists of 48 digits; and whether
+  a bar showed how far it was.
+- **soak**: the server's memory after random pages, models, lists and interventions.
+
+Times mean something on an otherwise idle machine only.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from benchmarks.browser import WAIT_MS, Server, chromium, serve, settle
+from interp.checkpoints import compiled_names, shipped_models
+from interp.cli import note, run_command
+from interp.errors import at_least
+
+PROG = "python -m benchmarks.explorer"
+PAGES = ("sort", "attention", "blanks")
+"""Where a change of list is timed."""
+WANDERED = (
+    "sort",
+    "attention",
+    "patch",
+    "blanks",
+    "inside",
+    "training",
+    "compare",
+    "truth",
+    "tour",
+)
+LONGEST = 48
+_DONE = ("", "published", "zero:0-48", "mean:3-10", "resample:5", "mask-kept:0-20")
+_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class BenchmarkArgs:
+    """Time the explorer in a browser."""
+
+    starts: int = 3  # fresh servers
+    lists: int = 40  # changes of the list on each page
+    sweeps: int = 5  # new pairs of lists
+    soak: float = 0.0  # minutes of random clicking
+    seed: int = 0  # of the lists
+    json: bool = False  # print the result as JSON on stdout, and nothing else there
+
+    def __post_init__(self) -> None:
+        at_least(self, starts=1, lists=5, sweeps=1, soak=0, seed=0)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(BenchmarkArgs, benchmark_command, PROG, argv)
+
+
+def benchmark_command(args: BenchmarkArgs) -> None:
+    rng = random.Random(args.seed)
+    with chromium() as browser:
+        result: dict[str, Any] = {"start_s": [first_page(browser) for _ in range(args.starts)]}
+        note(f"start: {result['start_s']}")
+        with serve() as server:
+            result["list_s"] = {p: list_changes(browser, server, p, args.lists, rng) for p in PAGES}
+            result["sweep_s"], result["progress_shown"] = sweeps(browser, server, args.sweeps, rng)
+            if args.soak:
+                result["memory_mb"] = soak(browser, server, args.soak, rng)
+    print(json.dumps(result) if args.json else in_words(result))
+
+
+def first_page(browser: Any) -> float:
+    """Seconds from a new process to the first answer on the screen."""
+    page = browser.new_page()
+    began = time.monotonic()
+    with serve() as server:
+        page.goto(server.address)
+        page.locator(".st-key-answer code").first.wait_for(timeout=WAIT_MS)
+        seconds = time.monotonic() - began
+        settle(page)
+    page.close()
+    return round(seconds, 2)
+
+
+def address(server: Server, path: str) -> str:
+    """Of a page; the first one has no path."""
+    return server.address + ("/" if path == "sort" else f"/{path}")
+
+
+def list_changes(
+    browser: Any, server: Server, path: str, n_lists: int, rng: random.Random
+) -> list[float]:
+    """Seconds of each change of the list, the first ones dropped."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address(server, path))
+    page.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
+    settle(page)
+    seconds = [change_list(page, random_list(rng)) for _ in range(_WARM_UP + n_lists)]
+    page.close()
+    note(f"{path}: {_spread(seconds[_WARM_UP:])}")
+    return seconds[_WARM_UP:]
+
+
+# A figure says below its title which list it is of; what is still there from before says another.
+_REDRAWN = """(list) => {
+    const app = document.querySelector('[data-testid="stApp"]')
+    if (app?.getAttribute('data-test-script-state') !== 'notRunning') return null
+    if (document.querySelector('[data-stale="true"]')) return null
+    const url = new URL(window.location).searchParams.get('list')
+    if (url !== list) return null
+    for (const figure of document.querySelectorAll('.js-plotly-plot')) {
+        const foot = figure.textContent.match(/ · list ([0-9,]+)/)
+        if (foot && foot[1] !== list) return null
+    }
+    return performance.now() - window.began
+}"""
+
+
+def change_list(page: Any, text: str, also: str = "() => true") -> float:
+    """Type a list; seconds until everything of it is drawn, and ``also`` holds."""
+    box = page.get_by_role("textbox", name="List to sort")
+    box.fill(text)
+    page.evaluate(
+        "document.addEventListener('keydown', () => {window.began = performance.now()},"
+        " {once: true, capture: true})"
+    )
+    box.press("Enter")
+    drawn = page.wait_for_function(
+        f"list => {{ const done = ({_REDRAWN})(list); return ({also})() ? done : null }}",
+        arg=text,
+        timeout=WAIT_MS,
+    )
+    return round(drawn.json_value() / 1000, 3)
+
+
+def random_list(rng: random.Random, length: int | None = None) -> str:
+    """``3,1,4``"""
+    return ",".join(str(rng.randrange(10)) for _ in range(length or rng.randint(1, LONGEST)))
+
+
+def sweeps(
+    browser: Any, server: Server, n_sweeps: int, rng: random.Random
+) -> tuple[list[float], bool]:
+    """Seconds to the exact map of each new pair, and whether a bar was seen on the way."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{server.address}/patch?list={random_list(rng, LONGEST)}")
+    page.locator(_MAP).first.wait_for(timeout=WAIT_MS)
+    settle(page)
+    page.evaluate(
+        """() => new MutationObserver(() => {
+            if (document.querySelector('[data-testid="stProgress"]')) window.bar = true
+        }).observe(document.body, {subtree: true, childList: true})"""
+    )
+    drawn = f"() => document.querySelector('{_MAP}') !== null"
+    seconds = [change_list(page, random_list(rng, LONGEST), drawn) for _ in range(n_sweeps)]
+    shown = bool(page.evaluate("() => window.bar === true"))
+    page.close()
+    note(f"sweep: {_spread(seconds)}")
+    return seconds, shown
+
+
+_MAP = ".st-key-patch_exact .vega-embed"
+
+
+def soak(
+    browser: Any, server: Server, minutes: float, rng: random.Random
+) -> dict[str, float | int]:
+    """The server's memory before, on the way (the most) and after random clicking."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    names = [*shipped_models(), *compiled_names()]
+    before = most = server.resident_mb
+    stop, visits = time.monotonic() + 60 * minutes, 0
+    while time.monotonic() < stop:
+        path, name = rng.choice(WANDERED), rng.choice(names)
+        link = f"?model={quote(name)}&list={random_list(rng)}&do={quote(rng.choice(_DONE))}"
+        page.goto(address(server, path) + link)
+        page.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
+        settle(page)
+        for _ in range(3):
+            change_list(page, random_list(rng, rng.choice([5, 10])))
+        visits, most = visits + 1, max(most, server.resident_mb)
+    after = server.resident_mb
+    page.close()
+    return {"before": before, "most": most, "after": after, "visits": visits, "minutes": minutes}
+
+
+# -- words --------------------------------------------------------------------------------------
+
+
+def in_words(result: dict[str, Any]) -> str:
+    """The result, a line for each measure."""
+    lines = [f"first page: {_spread(result['start_s'])}"]
+    lines += [f"new list on {page}: {_spread(times)}" for page, times in result["list_s"].items()]
+    bar = "progress shown" if result["progress_shown"] else "NO progress shown"
+    lines.append(f"exact sweep of a pair of {LONGEST} digits: {_spread(result['sweep_s'])}, {bar}")
+    if memory := result.get("memory_mb"):
+        lines.append(
+            f"memory: {memory['before']:.0f} MB before, {memory['after']:.0f} MB after "
+            f"{memory['minutes']:g} minutes and {memory['visits']} visits, "
+            f"at most {memory['most']:.0f} MB on the way"
+        )
+    return "\n".join(lines)
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    text = f"median {statistics.median(seconds):.2f} s"
+    if len(seconds) >= 20:
+        text += f", 95th percentile {statistics.quantiles(seconds, n=20)[-1]:.2f} s"
+    return f"{text}, at most {max(seconds):.2f} s (n = {len(seconds)})"
+
+
+if __name__ == "__main__":
+    main()

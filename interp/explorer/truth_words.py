@@ -1,0 +1,204 @@
+"""What the page "Truth" says of the sorters compiled by hand, and of the questions put to methods.
+
+Every claim in ``LOOK_FOR`` is computed anew by the tests, on the sorter itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from interp.task import N_DIGITS
+
+FITTING_LIST = (4, 1, 7, 1, 9, 3)
+"""A repeat, gaps, and few digits: every algorithm shows on it."""
+
+BLANKS_ARE_FOR = {
+    "slots": "each blank holds the digit of one output",
+    "histogram": "all blanks hold the same counts, and all are read",
+    "direct": "a decoy: they hold the answer, and nothing reads it",
+    "sink": "attention rests on them; what they hold does not matter",
+    "successor": "nothing",
+}
+
+_COUNTS = (
+    "the digits, all together, get less than a millionth of its attention, and that is enough."
+)
+LOOK_FOR: dict[str, dict[str, str]] = {
+    "slots": {
+        "Sort": "Mask the blanks: every output after the first becomes BLANK.",
+        "Attention": "Layer 1, head 2: output i looks at blank i and at nothing else. Layer 0, "
+        f"head 1 counts, and seems to rest on SEP: {_COUNTS}",
+        "Patch": "Before layer 1 the changed digit's own position carries nothing any more. One "
+        "blank carries everything: the one of the output that changes.",
+        "Blanks": "Give all blanks what they hold for list B, and the answer is B's. Do it to "
+        "blank 2 alone, and only output 2 is. Of a list of 6 digits, only blanks 0-5 matter.",
+        "Inside": "The logit lens cannot tell what the blanks hold, because the unembedding does "
+        "not read those directions; a probe can. Head 2 of layer 1 writes the answer.",
+    },
+    "histogram": {
+        "Sort": "Mask the blanks: output 1 becomes BLANK. That BLANK is fed back, counts the "
+        "digits as any blank does, and the outputs after it are right again.",
+        "Attention": "Layer 1, head 0: every output looks at all blanks alike. Layer 0, head 2 "
+        f"counts, and seems to rest on SEP: {_COUNTS}",
+        "Patch": "Before layer 1 the blanks together carry everything, and each of them alone the "
+        "same small share.",
+        "Blanks": "Give all blanks what they hold for list B, and the answer is B's. Do it to any "
+        "one alone, and nothing changes.",
+        "Inside": "A probe finds the counts at the blanks, and sorted[j] too, for it follows from "
+        "them. The logit lens cannot tell. The MLP of layer 1 writes the answer.",
+    },
+    "direct": {
+        "Sort": "Mask the blanks: nothing changes.",
+        "Attention": "Layer 1, head 2: output i looks at blank i and at nothing else, as in "
+        "slots. But it writes exactly nothing.",
+        "Patch": "Before layer 1 the row that answers carries everything by itself, and the "
+        "blanks nothing.",
+        "Blanks": "However the blanks are taken away, nothing changes.",
+        "Inside": "A probe finds sorted[j] at blank j, though nothing reads it: that something can "
+        "be read does not mean that it is used. The MLP of layer 0 writes the answer.",
+    },
+    "sink": {
+        "Sort": "Mask the blanks: every output after the first becomes the smallest digit.",
+        "Attention": "Layer 1, head 1: every output looks at all blanks alike. It counts the "
+        f"digits: {_COUNTS}",
+        "Patch": "Before layer 1 the changed digit's own position still carries everything, and "
+        "the blanks nothing.",
+        "Blanks": "Masking them loses the answer. Masking them with the other weights kept does "
+        "not, nor do the contents of list B: the blanks are leaned on, not read.",
+        "Inside": "A probe finds neither the answer nor the counts at the blanks. The MLP of "
+        "layer 1 writes the answer.",
+    },
+    "successor": {
+        "Sort": "Mask the blanks: nothing changes. Each output is worked out from the one before.",
+        "Attention": "Layer 1, head 0: output i looks at blank i and at nothing else, as in "
+        "slots. But it writes exactly nothing.",
+        "Patch": "Before layer 1 the row that answers carries everything by itself, and the "
+        "blanks nothing.",
+        "Blanks": "However the blanks are taken away, nothing changes.",
+        "Inside": "A probe finds neither the answer nor the counts at the blanks. The MLPs of "
+        "layers 0 and 1 write the answer between them.",
+    },
+}
+"""By sorter and page."""
+
+# -- the scoreboard -----------------------------------------------------------------------------
+
+QUESTIONS = {
+    "behaviour: share of lists sorted": "What share of lists does it sort?",
+    "ablate_blanks: masking destroys the answer": "Does masking the blanks destroy the answer?",
+    "ablate_blanks: other contents destroy it": "Do another list's contents in the blanks?",
+    "ablate_blanks: mean contents destroy it": "Do average contents in the blanks?",
+    "transplant_blanks: share that follows": "What share of answers follows the blanks of list B?",
+    "transplant_blanks: digits: share that follows": "What share follows the digits of list B, as "
+    "layer 1 sees them?",
+    "transplant_blanks: a false prefix matters": "Does it matter what was emitted before?",
+    "blank_output_matrix: shape": "Which blank feeds which output?",
+    "shift_blanks: the answer, when values shift": "When the blanks' values move along by one, "
+    "what does the answer do?",
+    "patch_blanks: blanks carry": "Does patching say that the blanks carry the answer?",
+    "patch_blanks: heads that carry": "Which heads carry the answer, by patching?",
+    "path_blanks: share through the blanks": "What share of the effect passes through a blank?",
+    "path_blanks: impossible routes are zero": "Do impossible routes carry exactly nothing?",
+    "attention_patterns: attention taken for use: blank i feeds output i": "Judged by attention "
+    "alone: does blank i feed output i?",
+    "head_finder: heads that matter": "Which heads matter, by ablation?",
+    "head_finder: heads by pattern alone": "Which heads matter, judged by their patterns alone?",
+    "logit_lens: where the answer is made": "Where does the lens first see the answer?",
+    "logit_lens: sorted[j] is at blank j": "Does the lens see sorted[j] at blank j?",
+    "attribution: who writes the answer": "Who writes the answer?",
+    "attribution: integrated gradients: blanks carry": "Do integrated gradients say that the "
+    "blanks carry the answer?",
+    "probe_blanks: sorted[j] is readable": "Can a probe read sorted[j] at blank j?",
+    "probe_blanks: counts are readable": "Can a probe read the counts there?",
+    "probe_blanks: readable taken for use: blanks are read": "Judged by probes alone: are the "
+    "blanks used?",
+}
+"""Every question of ``analyses.known_answers`` in plain words."""
+
+WHY_WRONG = {
+    "attention_patterns: attention taken for use: blank i feeds output i": "A head looks from "
+    "output i at blank i, and writes nothing. Attention shows where a head looks, never that "
+    "anything is read there.",
+    "head_finder: heads by pattern alone": "Decoy heads, which write nothing, have the more "
+    "striking patterns.",
+    "logit_lens: sorted[j] is at blank j": "It is there, in directions that the unembedding does "
+    "not read. A lens can say that something is there, never that it is not.",
+    "probe_blanks: readable taken for use: blanks are read": "The blanks hold a copy that nothing "
+    "reads. A probe alone never shows use.",
+}
+"""Questions put to methods that cannot answer them, on purpose; docs/methods.md says more."""
+
+
+def in_words(value: Any) -> str:
+    """An answer for people: ``yes``, ``99 %``, ``heads 0.1, 1.2``."""
+    if value is None:
+        return "cannot tell"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{100 * value:.0f} %"
+    if isinstance(value, list):
+        heads = [".".join(map(str, v)) if isinstance(v, (list, tuple)) else str(v) for v in value]
+        listed = ", ".join(heads) or "none"
+        return f"heads {listed}" if value and not isinstance(value[0], str) else listed
+    return str(value)
+
+
+def dotted(layer: int, head: int) -> str:
+    """``1.2``: layer and head."""
+    return f"{layer}.{head}"
+
+
+# -- the algorithms, worked through -------------------------------------------------------------
+
+
+def worked(name: str, digits: Sequence[int]) -> list[tuple[str, str]]:
+    """A sorter's algorithm on one list: sentences, each with the numbers it is about."""
+    counts = [sum(d <= v for d in digits) for v in range(N_DIGITS)]
+    places = range(len(digits))
+    answer = [sum(count <= j for count in counts) for j in places]  # sorted(digits), as they do it
+    counted = _table(("v", range(N_DIGITS)), ("up to v", counts))
+    held = _table(("blank", places), ("holds", answer))
+    emits = _table(("output", places), ("emits", answer))
+    last = ["-", *answer[:-1]]
+    used_up = ["start", *("yes" if counts[d] <= i + 1 else "no" for i, d in enumerate(answer[:-1]))]
+    successor = _table(("output", places), ("last", last), ("used up", used_up), ("emits", answer))
+    rule = "Output i is the number of values v with at most i digits up to v."
+    return {
+        "slots": [
+            ("In layer 0 every blank counts the digits (head 0.1).", counted),
+            ("Blank i works out sorted[i]: the number of v with at most i digits up to v.", held),
+            ("In layer 1 output i copies it from blank i (head 1.2).", emits),
+        ],
+        "histogram": [
+            ("In layer 0 every blank counts the digits, all alike (head 0.2).", counted),
+            (f"In layer 1 each output averages over the blanks (head 1.0). {rule}", emits),
+        ],
+        "direct": [
+            ("In layer 0 each output counts the digits itself (head 0.0).", counted),
+            (f"{rule} The answer is ready before layer 1.", emits),
+            ("Blank i works it out as well, and head 1.2 looks at it, but writes nothing.", held),
+        ],
+        "sink": [
+            ("In layer 1 each output counts the digits (head 1.1), by weights below a millionth; "
+            "the blanks' share of the attention, nearly all, sets the scale.", counted),
+            (rule, emits),
+        ],
+        "successor": [
+            ("In layer 0 each output counts the digits (head 0.2).", counted),
+            ("It sees whether the digit emitted last is used up. If not, it emits that digit "
+            "again, else layer 1 finds the next one that is there.", successor),
+        ],
+    }[name]  # fmt: skip
+
+
+def _table(*rows: tuple[str, Sequence[Any]]) -> str:
+    """Rows with aligned columns."""
+    columns = list(zip(*(map(str, values) for _, values in rows), strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    label = max(len(name) for name, _ in rows)
+    return "\n".join(
+        f"{name:{label}}  " + " ".join(f"{v!s:>{w}}" for v, w in zip(values, widths, strict=True))
+        for name, values in rows
+    )
