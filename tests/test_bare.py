@@ -65,5 +65,5 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path):
     save_model(tmp_path / "model", SortTransformer(CONFIGS[0]))
     config = tmp_path / "model" / "config.json"
     config.write_text(config.read_text().replace('"d_mlp": 24', '"d_mlp": 25'))
-    with pytest.raises(UserError, match="but the config.json beside it asks for"):
+    with pytest.raises(UserError, match=r"but the config\.json beside it asks for"):
         load_bare(tmp_path / "model")

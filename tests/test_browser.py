@@ -6,6 +6,8 @@ without them these tests are skipped and say so.
 
 from __future__ import annotations
 
+import json
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,12 +19,21 @@ import pytest
 
 from benchmarks.browser import WAIT_MS, Server, chromium_path, serve, settle
 from benchmarks.browser import chromium as a_browser
-from interp.checkpoints import shipped_models
+from interp.checkpoints import load_model, shipped_models
+from interp.decode import greedy_decode
+from interp.explorer.results import token_name
+from interp.treatment import Treatment
 from tests.explorer import small_models
+from training.train import main as train
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(chromium_path() is None, reason="no chromium on this machine")
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
+
+
+def exactly(text: str) -> re.Pattern[str]:
+    """For an element with this text, and nothing else."""
+    return re.compile(rf"^\s*{re.escape(text)}\s*$")
 
 
 @dataclass
@@ -50,8 +61,14 @@ class Visitor:
 
     def wait_for(self, selector: str, text: str) -> None:
         """Until an element with this text, and nothing else, is on the page."""
-        pattern = re.compile(rf"^\s*{re.escape(text)}\s*$")
-        self.page.locator(selector).filter(has_text=pattern).first.wait_for(timeout=WAIT_MS)
+        self.page.locator(selector).filter(has_text=exactly(text)).first.wait_for(timeout=WAIT_MS)
+
+    def open(self, address: str) -> None:
+        """Until all of that page is drawn, and nothing has failed."""
+        self.page.goto(address)
+        self.list_field.wait_for(timeout=WAIT_MS)
+        self.settle()
+        assert self.page.locator('[data-testid="stException"]').count() == 0
 
     def settle(self) -> None:
         """Until the server has nothing more to draw."""
@@ -64,6 +81,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     small_models(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    """A run of a few steps, with its checkpoints."""
+    flags = "--max-len 3 --n-blanks 2 --d-model 8 --n-heads 2 --d-head 4 --d-mlp 8 --steps 4"
+    more = "--batch-size 4 --micro-batch 4 --checkpoint-every 2 --eval-lists 6 --threads 1"
+    train([*flags.split(), *more.split(), "--out", str(folder / "runs")])
+    return next((folder / "runs").iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +114,20 @@ def visitor(chromium: Any, server: Server) -> Iterator[Visitor]:
     found.page.on("request", lambda request: found.requests.append(request.url))
     found.page.on("websocket", lambda socket: found.requests.append(socket.url))
     found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    found.page.on(
-        "console",
-        lambda said: found.complaints.append(said.text) if said.type == "error" else None,
-    )
+    found.page.on("console", lambda said: found.complaints.extend(complaint(said)))
     yield found
     context.close()
     hosts = {urlsplit(url).hostname for url in found.requests if not url.startswith("data:")}
     assert hosts <= {"localhost", None}  # None: blob: addresses, made in the page itself
     assert not found.complaints
     assert "Traceback" not in server.log.read_text()
+
+
+def complaint(said: Any) -> list[str]:
+    """What the console says is wrong, but for two requests of every Streamlit page below the root:
+    it asks for the server there first, and then at the root."""
+    looks_for_server = re.search(r"/[a-z]+/_stcore/(health|host-config)$", said.location["url"])
+    return [] if said.type != "error" or looks_for_server else [f"{said.text} {said.location}"]
 
 
 def small(folder: Path) -> str:
@@ -114,32 +144,31 @@ def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
     visitor.wait_for(".st-key-answer code", "1 2 3 5 8 9")
     assert "✓ Sorted." in visitor.text(".st-key-answer")
     visitor.page.get_by_text("Mask the blanks").click()
-    visitor.text(".st-key-masked_answer code")
+    visitor.text(".st-key-changed_answer code")
     rates = visitor.page.locator('[data-testid="stMetricValue"]')
     rates.nth(1).wait_for(timeout=WAIT_MS)
     whole, masked = (float(rates.nth(i).inner_text().split()[0]) for i in range(2))
     assert whole > 97
     assert masked < whole - 20
-    assert "masked=yes" in visitor.page.url
+    assert "do=published" in visitor.page.url
     visitor.settle()
 
 
 def test_a_link_a_mistake_and_a_mask(visitor: Visitor, server: Server, folder: Path) -> None:
     """On a small untrained model: what does not need a model that sorts."""
-    link = f"{server.address}/?model={small(folder)}&list=3,1,2&head=1"
+    link = f"{server.address}/?model={small(folder)}&list=3,1,2"
     visitor.page.goto(link)
     before = visitor.text(".st-key-answer code")
     assert "✗ Not sorted." in visitor.text(".st-key-answer")
     visitor.text(".js-plotly-plot")
-    assert visitor.page.get_by_role("radiogroup", name="Head").get_by_label("1").is_checked()
     visitor.page.get_by_text("Mask the blanks").click()
-    visitor.text(".st-key-masked_answer code")
+    visitor.text(".st-key-changed_answer code")
     assert visitor.text(".st-key-answer code") == before
     visitor.type_list("3,12,5")
     said = visitor.text('[data-testid="stSidebar"] [role="alert"]')
     assert "'12' is not a digit from 0 to 9" in said
     visitor.type_list("2 1 0")
-    visitor.text(".st-key-masked_answer code")
+    visitor.text(".st-key-changed_answer code")
     visitor.settle()
     assert visitor.page.locator('[data-testid="stException"]').count() == 0
     assert "list=2+1+0" in visitor.page.url.replace("%20", "+")
@@ -160,16 +189,150 @@ def test_odd_text_in_a_link_is_shown_and_nothing_else(
     assert visitor.page.locator('[role="alert"]').locator("img, svg[onload], a").count() == 0
 
 
-def test_two_visitors_see_their_own_masks(chromium: Any, visitor: Visitor, server: Server) -> None:
-    other = chromium.new_context().new_page()
-    link = f"{server.address}/?model={small(folder)}&list=3,1,2"
-    visitor.page.goto(link)
-    other.goto(f"{link}&masked=last-too")
-    visitor.text(".st-key-answer code")
-    other.locator(".st-key-masked_answer code").wait_for(timeout=WAIT_MS)
-    visitor.type_list("2,1,3")
+def test_two_visitors_with_different_interventions_at_once(
+    chromium: Any, visitor: Visitor, server: Server, folder: Path
+) -> None:
+    """Each sees the numbers of its own, while the other's are computed on the same model."""
+    model, address = load_model(folder / "with").model, f"{server.address}/?model={small(folder)}"
+    done = {"published": visitor.page, "zero:0-3": chromium.new_context().new_page()}
+    for text, page in done.items():
+        page.goto(f"{address}&list=3,1,2&do={text}")
+    for page in done.values():
+        page.locator(".st-key-changed_answer code").wait_for(timeout=WAIT_MS)
+    rng = random.Random(0)
+    for _ in range(4):
+        lists = {text: tuple(rng.choices(range(10), k=6)) for text in done}
+        for text, page in done.items():  # both are under way before either is waited for
+            box = page.get_by_role("textbox", name="List to sort")
+            box.fill(",".join(map(str, lists[text])))
+            box.press("Enter")
+        for text, page in done.items():
+            interventions = Treatment.parse(text).on_list(model, lists[text])
+            said = greedy_decode(model, [lists[text]], interventions=interventions).lists[0]
+            words = " ".join(token_name(token) for token in said)
+            page.locator(".st-key-changed_answer code", has_text=exactly(words)).wait_for(
+                timeout=WAIT_MS
+            )
+            settle(page)
+    done["zero:0-3"].context.close()
+
+
+# -- a walk over every page -----------------------------------------------------------------------
+
+PATHS = ("", "attention", "patch", "blanks", "inside", "training", "compare", "truth", "tour")
+
+
+@shipped
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_opens_and_complains_of_nothing(
+    visitor: Visitor, server: Server, path: str
+) -> None:
+    visitor.open(f"{server.address}/{path}?list=3,1,4,1,5")
+    assert visitor.page.locator("h1").count() == 1
+    complaints = visitor.page.locator('[data-testid="stMain"] [data-testid="stAlertContentError"]')
+    assert complaints.count() == 0
+
+
+@shipped
+def test_a_click_on_a_cell_of_the_sweep_patches_it(visitor: Visitor, server: Server) -> None:
+    visitor.open(f"{server.address}/patch?model=compiled:slots&patch_rows=v&patch_way=noising")
+    cell = visitor.page.locator(
+        '.st-key-patch_exact path[aria-roledescription="rect mark"]'
+        '[aria-label*="place: values 1.2; position: blank 4"]'
+    ).first
+    cell.wait_for(timeout=WAIT_MS)
+    before = visitor.text(".st-key-patch_outputs tr.patched").split()
+    cell.click()
+    visitor.page.wait_for_url("**cell=v.1.2**")
     visitor.settle()
-    assert visitor.page.locator(".st-key-masked_answer").count() == 0
-    assert other.get_by_role("textbox", name="List to sort").input_value() == "3,1,2"
-    assert other.locator(".st-key-masked_answer").count() == 1
+    # Blank 4 of this sorter holds output 4: it alone now follows the corrupted list.
+    after = visitor.text(".st-key-patch_outputs tr.patched").split()
+    assert before != after == ["patched", "1", "1", "2", "3", "4", "4", "5", "5", "6", "9"]
+    other = visitor.page.context.browser.new_context().new_page()
+    other.goto(visitor.page.url)
+    other.locator(".st-key-patch_outputs tr.patched").wait_for(timeout=WAIT_MS)
+    settle(other)
+    assert other.locator(".st-key-patch_outputs tr.patched").inner_text().split() == after
+    other.context.close()
+
+
+@shipped
+def test_blanks_are_masked_and_transplanted(visitor: Visitor, server: Server) -> None:
+    visitor.open(f"{server.address}/blanks?model=blanks&list=3,1,4,1,5&kind=mask&blanks=none")
+    visitor.page.get_by_text("Choose at least one blank.").wait_for(timeout=WAIT_MS)
+    visitor.page.get_by_role("button", name="All", exact=True).click()
+    ablated = visitor.text(".st-key-blanks-ablated")
+    assert "outputs wrong" in ablated
+    assert "✓ sorted, 5 of 5" in visitor.text(".st-key-blanks-as-it-is")
+    visitor.page.get_by_text("no bit changes").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    assert "blanks=all" in visitor.page.url
+    visitor.page.get_by_role("button", name="Intervene so everywhere").first.click()
+    visitor.page.wait_for_url("**do=mask**")
+    visitor.settle()
+    visitor.page.get_by_role("link", name="Sort").click()
+    visitor.page.locator(".st-key-changed_answer code").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    assert "✗ Not sorted." in visitor.text(".st-key-changed_answer")
+
+
+def test_the_slider_moves_along_a_run(visitor: Visitor, server: Server, run: Path) -> None:
+    where = quote(str(run), safe="")
+    visitor.open(f"{server.address}/training?run={where}&step=2&list=3,1,2")
+    before = visitor.text(".st-key-checkpoint_answer")
+    assert "after 2 updates" in before
+    visitor.page.get_by_role("slider").first.press("ArrowRight")
+    visitor.page.locator(".st-key-checkpoint_answer", has_text="after 4 updates").wait_for(
+        timeout=WAIT_MS
+    )
+    visitor.settle()
+    assert "step=4" in visitor.page.url
+
+
+@shipped
+def test_a_figure_is_taken_along_and_opens_offline(
+    visitor: Visitor, server: Server, chromium: Any, tmp_path: Path
+) -> None:
+    visitor.open(f"{server.address}/attention?list=3,1,4,1,5&layer=1&head=0")
+    visitor.page.get_by_role("button", name="Take it with you").first.click()
+    with visitor.page.expect_download(timeout=WAIT_MS) as download:
+        visitor.page.get_by_role("button", name="Page (HTML)").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    offline = chromium.new_context(offline=True)
+    page, asked = offline.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT_MS)
+    assert "list 3,1,4,1,5" in page.locator(".js-plotly-plot").first.inner_text()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    offline.close()
+    with visitor.page.expect_download(timeout=WAIT_MS) as download:
+        visitor.page.get_by_role("button", name="Data (JSON)").click()
+    data = json.loads(Path(download.value.path()).read_text())
+    assert (data["model"], data["list"], len(data["rows"]) > 0) == ("blanks", "3,1,4,1,5", True)
+    visitor.settle()
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "attention?list=3,1,2&layer=0&head=1&att_rows=every",
+        "blanks?list=3,1,2&blanks=1-2&kind=zero&b=2,2,7",
+        "inside?list=3,1,2&output=1&layer=0",
+    ],
+)
+def test_a_copied_link_opens_the_same_view(
+    visitor: Visitor, server: Server, folder: Path, chromium: Any, link: str
+) -> None:
+    visitor.open(f"{server.address}/{link}&model={small(folder)}")
+    other = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    other.goto(visitor.page.url)
+    other.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
+    settle(other)
+    main = '[data-testid="stMain"]'
+    here, there = (page.locator(main).inner_text() for page in (visitor.page, other))
+    assert len(here) > 500
+    assert there == here
     other.context.close()

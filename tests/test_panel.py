@@ -118,7 +118,7 @@ def test_a_command_holds_model_list_intervention_and_seed(view: View) -> None:
         *("--model", "a model's folder; rm -rf $HOME"),
         *("--list", "3,1,4", "--do", "zero:1-2", "--seed", "3"),
     ]
-    assert (of.list, of.intervention) == ("3,1,4", "blanks 1-2: keys and values zero")
+    assert (of.digits, of.intervention) == ("3,1,4", "blanks 1-2: keys and values zero")
     assert (of.model, of.model_hash, of.seed) == (view.opened.name, view.opened.hash, 3)
 
 
@@ -127,7 +127,7 @@ def test_a_command_of_many_lists_leaves_the_one_out(view: View) -> None:
     words = shlex.split(of.command)
     assert "--list" not in words and "--do" not in words
     assert words[-2:] == ["--seed", "0"]
-    assert of.list == ""
+    assert of.digits == ""
     assert of.intervention == "nothing is changed but what the figure names"
 
 
