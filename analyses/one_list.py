@@ -9,8 +9,9 @@ page can be made again by typing:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,16 @@ def _command(look: Look, name: str, args: Any) -> None:
         "rows": [dict(row) for row in seen.rows],
         "finding": list(seen.words),
     }
-    folder = result_folder(args.out, name, loaded, "".join(map(str, digits)))
+    folder = result_folder(args.out, name, loaded, "".join(map(str, digits)), *_asked_for(args))
     save_result(folder, seen.figure, data, loaded, watch.seconds())
     print(json.dumps(data) if args.json else "\n".join(seen.words))
+
+
+def _asked_for(args: Any) -> list[str]:
+    """``do-zero-3-10``, ``step-4``: a folder's name tells apart what was asked of one list."""
+    shared = {field.name for field in fields(CommonArgs)} | {"list"}
+    return [
+        re.sub(r"[^A-Za-z0-9.]+", "-", f"{field.name}-{getattr(args, field.name)}").strip("-")
+        for field in fields(args)
+        if field.name not in shared and getattr(args, field.name) != field.default
+    ]

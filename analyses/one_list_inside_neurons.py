@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from analyses.one_list_inside_result import Margin, UpTo, Written, margin, paths_of
-from interp.attribution import _needed
+from analyses.one_list_inside_result import Margin, UpTo, Written, margin
+from interp.attribution import paths_of, places_read
 from interp.errors import UserError
 from interp.forward import Edits, Run, forward
 from interp.packed import norm_after, unembed
@@ -61,7 +61,7 @@ def ablate_neurons(
     if not 0 <= layer < n_layers:
         raise UserError(f"there is no layer {layer}: this model has 0 to {n_layers - 1}")
     view = UpTo(written.task, len(written.digits), row)
-    keep = _needed(n_layers, True)
+    keep = places_read(n_layers, True)
     run = forward(model, written.tokens, view, written.edits, keep=keep)
     compared = margin(written, output, run.logits)
     hidden = run.at(Component.NEURONS, layer)[0]  # [pos, neuron]; the row alone in the last layer

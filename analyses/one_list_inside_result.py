@@ -22,10 +22,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.one_list_answer_result import token_name
-from interp.attribution import DirectPaths, Kind, _needed, _rows, _through, difference
+from interp.attribution import DirectPaths, Kind, difference, paths_of, places_read
 from interp.decode import greedy_decode
 from interp.errors import UserError
-from interp.forward import Edits, Place, Run, forward
+from interp.forward import Edits, Place, forward
 from interp.interventions import edits_of
 from interp.lens import depths
 from interp.packed import Window, unembed
@@ -227,7 +227,7 @@ def attribute(written: Written, output: int) -> ListDirect:
     model, view = written.model, UpTo(written.task, len(written.digits), written.row(output))
     put_in: dict[Place, Tensor] = {}
     edits = _recorded(written.edits, put_in)
-    run = forward(model, written.tokens, view, edits, keep=_needed(model.cfg.n_layers, False))
+    run = forward(model, written.tokens, view, edits, keep=places_read(model.cfg.n_layers))
     compared = margin(written, output, run.logits)
     paths = paths_of(model, run, written.tokens, compared.target)
     found = paths.parts()
@@ -240,33 +240,6 @@ def attribute(written: Written, output: int) -> ListDirect:
     heads = tuple(part.words for part in found.names if part.kind is Kind.HEAD)
     by_source = _by_source(written, paths, [parts[head] for head in heads])
     return ListDirect(compared, parts, float(found.total), heads, by_source)
-
-
-def paths_of(
-    model: SortTransformer,
-    run: Run,
-    tokens: Int[Tensor, "batch pos"],
-    target: Float[Tensor, "batch row d_vocab_out"],
-) -> DirectPaths:
-    """As ``interp.attribution.direct_paths``, of a run that is there already, edited or not."""
-    norm, last = model.config.norm, model.cfg.n_layers - 1
-    direction, constant = target @ model.W_U.T, target @ model.b_U
-    if norm == "pre":
-        final = _rows(run, Component.RESID_POST, last)
-        direction, constant = _through(model.ln_final, final, direction, constant)
-    attention, mlp = [], []
-    for layer in reversed(range(model.cfg.n_layers)):
-        block = model.blocks[layer]
-        if norm == "post":
-            summed = _rows(run, Component.RESID_MID, layer) + _rows(run, Component.MLP_OUT, layer)
-            direction, constant = _through(block.ln2, summed, direction, constant)
-        mlp.append(direction)
-        if norm == "post":
-            summed = _rows(run, Component.RESID_PRE, layer) + _rows(run, Component.ATTN_OUT, layer)
-            direction, constant = _through(block.ln1, summed, direction, constant)
-        attention.append(direction)
-    paths = (tuple(attention[::-1]), tuple(mlp[::-1]))
-    return DirectPaths(model, run, tokens, target, direction, *paths, constant)
 
 
 def _recorded(edits: Edits, put_in: dict[Place, Tensor]) -> Edits:

@@ -132,10 +132,17 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
-def settle(page: Any) -> None:
-    """Until the server has nothing more to draw on this page."""
-    page.wait_for_function(
-        """() => document.querySelector('[data-testid="stApp"]')
-        ?.getAttribute('data-test-script-state') === 'notRunning'""",
-        timeout=WAIT_MS,
-    )
+def settle(page: Any, quiet_ms: int = 300) -> None:
+    """Until the server has had nothing to draw on this page for ``quiet_ms``."""
+    page.evaluate("window.quietSince = undefined")
+    page.wait_for_function(_QUIET, arg=quiet_ms, timeout=WAIT_MS)
+
+
+# Between two runs of a script, as after a change of the address, it is not running either.
+_QUIET = """(ms) => {
+    const app = document.querySelector('[data-testid="stApp"]')
+    const busy = app?.getAttribute('data-test-script-state') !== 'notRunning' ||
+        document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]')
+    window.quietSince = busy ? undefined : window.quietSince ?? performance.now()
+    return !busy && performance.now() - window.quietSince >= ms
+}"""

@@ -162,7 +162,21 @@ def direct_paths(
         target: weights on the logits of each row: 1 for a logit, 1 and -1 for a difference.
         neurons: keep what :meth:`DirectPaths.by_neuron` needs (d_mlp numbers a row).
     """
-    run = forward(model, tokens, view, keep=_needed(model.cfg.n_layers, neurons))
+    run = forward(model, tokens, view, keep=places_read(model.cfg.n_layers, neurons))
+    return paths_of(model, run, tokens, target)
+
+
+@torch.no_grad()
+def paths_of(
+    model: SortTransformer,
+    run: Run,
+    tokens: Int[Tensor, "batch pos"],
+    target: Float[Tensor, "batch row d_vocab_out"],
+) -> DirectPaths:
+    """As :func:`direct_paths`, of a run that is there already, edited or not.
+
+    It must have kept ``places_read``.
+    """
     norm, last = model.config.norm, model.cfg.n_layers - 1
     direction, constant = target @ model.W_U.T, target @ model.b_U
     if norm == "pre":
@@ -184,7 +198,8 @@ def direct_paths(
     )
 
 
-def _needed(n_layers: int, neurons: bool) -> Collection[Place]:
+def places_read(n_layers: int, neurons: bool = False) -> Collection[Place]:
+    """What a run must keep for :func:`paths_of`, and with ``neurons`` for ``by_neuron``."""
     kept = [
         Component.RESID_PRE,
         Component.V,

@@ -88,8 +88,8 @@ def run(folder: Path) -> Path:
     """A run of a few steps, with its checkpoints."""
     flags = "--max-len 3 --n-blanks 2 --d-model 8 --n-heads 2 --d-head 4 --d-mlp 8 --steps 4"
     more = "--batch-size 4 --micro-batch 4 --checkpoint-every 2 --eval-lists 6 --threads 1"
-    train([*flags.split(), *more.split(), "--out", str(folder / "runs")])
-    return next((folder / "runs").iterdir())
+    train([*flags.split(), *more.split(), "--out", str(folder)])
+    return next(folder.glob("0001-*"))
 
 
 @pytest.fixture(scope="module")

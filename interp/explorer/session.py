@@ -17,8 +17,8 @@ from interp.treatment import Act, Treatment
 
 MODEL, FOLDER, LIST, CORRUPT = "model", "folder", "list", "corrupt"
 MASKED, LAST_TOO, DO = "masked", "last_too", "do"
-LAYER, HEAD, EVERY_ROW = "layer", "head", "every_row"
-_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, LAST_TOO, DO, LAYER, HEAD, EVERY_ROW)
+LAYER, HEAD = "layer", "head"
+_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, LAST_TOO, DO, LAYER, HEAD)
 _STARTED, _KEPT = "started", "kept"
 
 OTHER = "another folder…"  # the choice that opens a field for a path
