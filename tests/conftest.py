@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jaxtyping
 
@@ -55,3 +56,13 @@ def status() -> Callable[[Callable[..., None], list[str]], int]:
         return 0
 
     return run
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small untrained models for the explorer: ``with`` blanks and ``without``. Only to be read."""
+    from tests.explorer import small_models
+
+    made = tmp_path_factory.mktemp("models")
+    small_models(made)
+    return made

@@ -34,18 +34,10 @@ from interp.explorer.session import OTHER
 from interp.stats import wilson
 from interp.task import BLANK, SEP, SortTask
 from interp.treatment import Act, Treatment
-from tests.explorer import APP, address, button, captions, errors, open_page, small_models
+from tests.explorer import APP, address, button, captions, errors, open_page
 
 TASK = SortTask(max_len=6, n_blanks=4)
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of small untrained models: they answer wrongly, and quickly."""
-    folder = tmp_path_factory.mktemp("models")
-    small_models(folder)
-    return folder
 
 
 @pytest.fixture

@@ -32,19 +32,11 @@ from interp.interventions import intervene
 from interp.model import SortTransformer
 from interp.task import BLANK, SortTask
 from interp.treatment import Treatment
-from tests.explorer import address, captions, errors, open_page, small_models
+from tests.explorer import address, captions, errors, open_page
 from tests.models import small_model
 
 NOTHING = Treatment()
 LIST = (3, 1, 4, 1, 5)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of small untrained models."""
-    folder = tmp_path_factory.mktemp("models")
-    small_models(folder)
-    return folder
 
 
 @pytest.fixture

@@ -31,17 +31,10 @@ from interp.stats import wilson
 from interp.task import SortTask
 from interp.treatment import ABLATIONS, Treatment
 from interp.trials import chunks, donors_for, stratified
-from tests.explorer import address, button, captions, errors, open_page, small_models
+from tests.explorer import address, button, captions, errors, open_page
 
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
 A, B = (3, 1, 4, 1), (9, 9, 0, 1)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("models")
-    small_models(made)
-    return made
 
 
 @pytest.fixture

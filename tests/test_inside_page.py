@@ -37,7 +37,7 @@ from interp.model import SortTransformer
 from interp.task import SortBatch, SortTask
 from interp.treatment import Treatment
 from interp.truth import truth_of
-from tests.explorer import address, button, captions, errors, open_page, small_models
+from tests.explorer import address, button, captions, errors, open_page
 from tests.models import TASK, small_model
 
 LIST = (3, 1, 4, 1, 5)
@@ -291,13 +291,6 @@ def test_a_record_becomes_a_table() -> None:
 
 
 # -- the command --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    small_models(folder)
-    return folder
 
 
 @pytest.mark.parametrize(

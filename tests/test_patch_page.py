@@ -37,18 +37,11 @@ from interp.interventions import edits_of
 from interp.packed import Window
 from interp.sites import Component, Site
 from interp.treatment import Act, Treatment
-from tests.explorer import address, button, captions, errors, open_page, small_models
+from tests.explorer import address, button, captions, errors, open_page
 from tests.models import TASK, small_model
 
 CLEAN, CORRUPT = (3, 1, 4, 1, 5, 9, 2, 6, 5, 3), (3, 1, 4, 1, 5, 9, 2, 6, 5, 8)
 SLOTS = "compiled:slots"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    small_models(folder)
-    return folder
 
 
 @pytest.fixture

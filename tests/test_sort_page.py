@@ -25,20 +25,13 @@ from interp.explorer.places import Places
 from interp.stats import wilson
 from interp.task import BLANK, SEP, SortTask
 from interp.treatment import Treatment
-from tests.explorer import address, button, captions, errors, open_page, small_models
+from tests.explorer import address, button, captions, errors, open_page
 
 TASK = SortTask(max_len=6, n_blanks=4)
 DIGITS = (3, 1, 4, 1, 5)
 LIST = "3,1,4,1,5"
 TREATMENTS = ["", "published", "published+last", "zero:1-2", "mean:0-3", "transplant:0-3:59265"]
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    small_models(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -26,17 +26,10 @@ from interp.sites import Component, Site
 from interp.stats import wilson
 from interp.task import BLANK, SortTask
 from interp.trials import chunks
-from tests.explorer import address, button, errors, open_page, small_models
+from tests.explorer import address, button, errors, open_page
 
 LIST, DIGITS = "3,1,4,1,5", (3, 1, 4, 1, 5)
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    small_models(folder)
-    return folder
 
 
 @pytest.fixture
