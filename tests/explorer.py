@@ -64,3 +64,13 @@ def address(page: AppTest) -> dict[str, str]:
 def button(page: AppTest, words: str) -> Any:
     """The button of that label."""
     return next(b for b in page.button if b.label == words)
+
+
+def answers(page: AppTest) -> list[str]:
+    """The answers on the page Sort: as it is, and under the intervention."""
+    return [code.value for code in page.code if code.language == "plaintext"]
+
+
+def strips(page: AppTest) -> list[str]:
+    """HTML of the outputs on the page Sort, in the same order."""
+    return [html.value for html in page.html if '<ol class="outputs"' in html.value]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from analyses.one_list_answer import attended, told
 from interp.ablation import published_mask
 from interp.checkpoints import (
     CONFIG,
@@ -34,7 +35,7 @@ from interp.explorer.session import OTHER
 from interp.stats import wilson
 from interp.task import BLANK, SEP, SortTask
 from interp.treatment import Act, Treatment
-from tests.explorer import APP, address, button, captions, errors, open_page
+from tests.explorer import APP, address, answers, button, captions, errors, open_page, strips
 
 TASK = SortTask(max_len=6, n_blanks=4)
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
@@ -63,7 +64,7 @@ def test_the_shipped_model_sorts_what_is_typed(start: Any, typed: str) -> None:
     assert page.selectbox("model").value == "blanks"
     page.text_input("list").set_value(typed).run()
     digits = sorted(re.sub(r"\D", "", typed))
-    assert page.code[0].value == " ".join(digits)
+    assert answers(page)[0] == " ".join(digits)
     assert any("✓ Sorted." in m.value for m in page.markdown)
     assert not page.exception
     assert not page.error
@@ -75,10 +76,10 @@ def test_the_answer_is_the_models_own_and_its_mistakes_are_marked(
     opened = open_model(Places((folder,)), str(folder / "with"))
     said = greedy_decode(opened.model, [(3, 1, 4, 1, 5)])
     names = {SEP: "SEP", BLANK: "BLANK"}
-    assert page.code[0].value == " ".join(names.get(t, str(t)) for t in said.lists[0])
+    assert answers(page)[0] == " ".join(names.get(t, str(t)) for t in said.lists[0])
     wrong = sum(a != b for a, b in zip(said.lists[0], (1, 1, 3, 4, 5), strict=True))
     assert wrong
-    assert page.html[0].value.count("✗ not") == wrong
+    assert strips(page)[0].count("✗ not") == wrong
     assert any(f"{wrong} of 5 outputs" in m.value for m in page.markdown)
 
 
@@ -165,7 +166,7 @@ def test_49_digits_are_one_too_many(start: Any) -> None:
     assert errors(page) == ["the list has 49 digits; this model takes 1 to 48"]
     page.text_input("list").set_value("314159265358" * 4).run()
     assert not page.error
-    assert page.code[0].value == " ".join(sorted("314159265358" * 4))
+    assert answers(page)[0] == " ".join(sorted("314159265358" * 4))
 
 
 @pytest.mark.parametrize("text", ["![](//e.example/x)", "[a](b) *c* `d` $e$ :red[f] <g> http://h"])
@@ -182,7 +183,7 @@ def test_what_was_typed_is_never_markdown(text: str) -> None:
 def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
     page: AppTest, folder: Path
 ) -> None:
-    assert len(page.code) == 1
+    assert len(answers(page)) == 1
     assert not page.metric
     page.toggle("masked").set_value(True).run()
     assert not page.exception
@@ -193,17 +194,17 @@ def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
         exact = wilson(int(score(model, batch, interventions=masks).exact.sum()), len(batch))
         expected.append(f"{100 * exact.value:.1f} %")
     assert [metric.value for metric in page.metric] == expected
-    assert len(page.code) == 2
-    assert page.html[0].value != page.html[1].value
+    assert len(answers(page)) == 2
+    assert strips(page)[0] != strips(page)[1]
     assert "attention sink" in captions(page)
     assert address(page)["do"] == "published"
-    under_mask = page.html[1].value
+    under_mask = strips(page)[1]
     page.toggle("last_too").set_value(True).run()
     assert address(page)["do"] == "published+last"
-    assert page.html[1].value != under_mask
+    assert strips(page)[1] != under_mask
     page.toggle("masked").set_value(False).run()
     assert "do" not in address(page)
-    assert len(page.code) == 1
+    assert len(answers(page)) == 1
 
 
 @shipped
@@ -320,7 +321,7 @@ def test_with_no_trained_model_a_compiled_sorter_opens(
     page = AppTest.from_file(str(APP), default_timeout=120).run()
     assert not page.exception
     assert page.selectbox("model").value == compiled_names()[0]
-    assert page.code[0].value == "1 1 2 3 3 4 5 5 6 9"[: len(page.code[0].value)]
+    assert answers(page)[0] == "1 1 2 3 3 4 5 5 6 9"[: len(answers(page)[0])]
 
 
 def test_what_the_server_is_started_with(tmp_path: Path) -> None:
@@ -391,12 +392,12 @@ def test_a_bad_list_does_not_lose_what_else_was_chosen(start: Any, folder: Path)
 def test_an_intervention_in_the_link_is_done_and_said(start: Any, folder: Path) -> None:
     page = start(model=str(folder / "with"), list="3,1,2", do="transplant:0-2:504")
     assert "blanks 0-2: keys and values of the list 5 0 4" in captions(page).replace("\\", "")
-    assert len(page.code) >= 2
+    assert len(answers(page)) >= 2
     model = open_model(Places((folder,)), str(folder / "with")).model
     done = Treatment.parse("transplant:0-2:504").on_list(model, (3, 1, 2))
     said = greedy_decode(model, [(3, 1, 2)], interventions=done).lists[0]
     names = {SEP: "SEP", BLANK: "BLANK"}
-    assert page.code[1].value == " ".join(names.get(t, str(t)) for t in said)
+    assert answers(page)[1] == " ".join(names.get(t, str(t)) for t in said)
     button(page, "Stop intervening").click().run()
     assert "do" not in address(page)
     assert "nothing is changed" in captions(page)
@@ -469,9 +470,9 @@ def test_visitors_with_different_interventions_do_not_see_each_others(folder: Pa
     jobs = [(tuple(rng.choices(range(10), k=6)), done) for _ in range(8) for done in treatments]
 
     def visit(job: tuple[tuple[int, ...], Treatment]) -> tuple[Answer, torch.Tensor]:
-        said = results._answer.__wrapped__("", *job, opened)
-        seen = results._attention.__wrapped__("", said, job[1], opened)
-        return said, torch.from_numpy(seen.pattern)
+        done = job[1].on_list(opened.model, job[0])  # not from the cache, nor what follows
+        said = told(opened.model, job[0], done).answer
+        return said, torch.from_numpy(attended(opened.model, said, done).pattern)
 
     alone = [visit(job) for job in jobs]
     with ThreadPoolExecutor(6) as threads:
