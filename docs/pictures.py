@@ -18,10 +18,10 @@ from benchmarks.browser import WAIT_MS, chromium, serve, settle  # noqa: E402
 LIST = "list=3,1,4,1,5,9,2,6,5,3"
 VIEWS = {
     "sort": f"?model=blanks&{LIST}&do=published",
-    "patch": f"patch?model=blanks&{LIST}&corrupt=3,1,4,1,5,9,2,6,5,8&cell=resid_mid.0:100",
+    "patch": f"patch?model=blanks&{LIST}&corrupt=3,1,4,1,5,9,2,6,5,8&cell=attn_out.0:100",
     "blanks": f"blanks?model=blanks&{LIST}&blanks=0-48&kind=mask",
 }
-SIZE = {"width": 1280, "height": 1150}
+SIZE = {"width": 1280, "height": 1500}
 
 
 def take() -> None:
