@@ -97,8 +97,9 @@ def greedy_decode(
     """Answer ``lists`` token by token, feeding each output back.
 
     As many outputs are taken as each list has digits. A pass along a guess (the right answer at
-    first) settles every output up to the first that is not the guess, and that one, too: a list
-    that is sorted without a mistake takes one pass, not one per token.
+    first, then what was said to the last guess) settles every output up to the first that is not
+    the guess, and that one, too: a list that is sorted without a mistake takes one pass, not one
+    per token. It is the fixed point that Jacobi decoding (Santilli et al. 2023) looks for.
     """
     task, edits = model.task, edits_of(model, interventions)
     batch = task.encode(lists).to(model.W_U.device)
@@ -110,11 +111,11 @@ def greedy_decode(
         logits = forward(model, fed, view, edits).logits
         chosen = logits.argmax(-1)
         wrong = (chosen[:, :-1] != given) & fed_back
-        rows = wrong.any(1).nonzero()[:, 0]
-        if not len(rows):
+        if not wrong.any():
             break
-        first = wrong[rows].int().argmax(1)
-        given[rows, first] = chosen[rows, first]
+        # From its first mistake on a list's next guess is what it said to this one.
+        mistaken = wrong.cumsum(1) > 0
+        given[mistaken & fed_back] = chosen[:, :-1][mistaken & fed_back]
     answers = chosen.tolist()
     lengths = batch.lengths.tolist()
     cut = [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]

@@ -9,7 +9,7 @@ import streamlit as st
 from interp.explorer import blanks_choice, session
 from interp.explorer.blanks_exchange import exchange
 from interp.explorer.blanks_many import many
-from interp.explorer.blanks_parts import COMMAND, SEED, answer_row, everywhere
+from interp.explorer.blanks_parts import COMMAND, SEED, STYLE, answer_row, everywhere
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import about, panel
@@ -81,6 +81,7 @@ def draw(view: View, places: Places) -> None:
             f"The sidebar's intervention ({plain(view.words)}) is left out here: what is chosen "
             "below is compared with nothing done at all."
         )
+    st.html(STYLE)  # here, not in every row: each style makes the browser look at the whole page
     _workbench(view, view.digits)
     many(view)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COMMAND = "-m analyses.one_list_blanks"
 SEED = 0
 
-_STYLE = """<style>
+STYLE = """<style>
 ol.cells {display: grid; grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); gap: 4px;
   list-style: none; margin: 0 !important; padding: 0 !important;}
 ol.cells li {border: 1px solid rgba(127,127,127,.45); border-radius: 5px; font-size: .72rem;
@@ -74,9 +74,9 @@ def attributed(answer: Answer, follows: Sequence[str]) -> list[Cell]:
 
 
 def cells(shown: Sequence[Cell], name: str) -> str:
-    """HTML: a grid of outputs, each with its mark and probability."""
+    """HTML: a grid of outputs with marks and probabilities; the page needs ``STYLE``, once."""
     items = "".join(_item(i, cell) for i, cell in enumerate(shown))
-    return f'{_STYLE}<ol class="cells" aria-label="{html.escape(name)}">{items}</ol>'
+    return f'<ol class="cells" aria-label="{html.escape(name)}">{items}</ol>'
 
 
 def _item(number: int, cell: Cell) -> str:
