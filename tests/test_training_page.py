@@ -28,7 +28,7 @@ from interp.explorer import results
 from interp.explorer.models import open_model
 from interp.explorer.places import STUDIES, Places
 from interp.explorer.store import store
-from interp.stats import Estimate
+from interp.stats import Estimate, wilson
 from interp.task import Region, SortTask
 from interp.treatment import Treatment
 from tests.explorer import address, button, captions, errors, open_page, small_models
@@ -203,8 +203,13 @@ def test_arms_show_every_run_and_mark_convergent_ones_without_colour() -> None:
         assert list(trace.y) == [100 * v for v in result.curves.batch.values]  # every point
     assert (drawn.data[0].mode, drawn.data[0].line.dash) == ("lines", "dot")
     assert (drawn.data[1].mode, drawn.data[1].line.dash) == ("lines+markers", "solid")
-    assert drawn.layout.annotations[0].text == "<b>blanks</b><br>✓ 2 of 3 [21, 94] %"
-    assert training_curves.arm_summary(study)[0] == "blanks: 2 of 3 convergent = 67 % [21, 94]"
+    n = sum(result.arm == "blanks" for result in study.runs)
+    rate = wilson(n - 1, n)
+    interval = f"[{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+    shown = f"{n - 1} of {n} {interval} %"
+    assert drawn.layout.annotations[0].text == f"<b>blanks</b><br>✓ {shown}"
+    said = f"blanks: {n - 1} of {n} convergent = {100 * rate.value:.0f} % {interval}"
+    assert training_curves.arm_summary(study)[0] == said
 
 
 # -- checkpoints --------------------------------------------------------------------------------
