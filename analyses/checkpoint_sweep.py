@@ -78,34 +78,26 @@ def compute(
     Args:
         models: by step, how to open each; one is held at a time.
     """
+    from interp.ablation import published_mask
+    from interp.decode import exact_match
+
     progress.begin(len(models), "checkpoints")
     found = []
     for step, load in models.items():
         loaded = load()
         model = loaded.model
-        blanks = model.task.n_blanks > 0
+        blanks, masks = model.task.n_blanks > 0, published_mask(model.task)
         found.append(
             Checkpoint(
                 step,
                 loaded.hash,
                 exact_match(model, config.lists, seed),
-                exact_match(model, config.lists, seed, masked=True) if blanks else None,
+                exact_match(model, config.lists, seed, interventions=masks) if blanks else None,
                 follow_rate(model, config.pairs, seed) if blanks else None,
             )
         )
         progress.step()
     return tuple(found)
-
-
-def exact_match(model: SortTransformer, lists: int, seed: int, masked: bool = False) -> Estimate:
-    """The share of held-out lists without a mistake, as the model is or under the mask."""
-    from interp.ablation import published_mask
-    from interp.decode import score
-    from interp.stats import wilson
-
-    done = published_mask(model.task) if masked else []
-    batch = model.task.held_out(lists, seed).to(model.W_U.device)
-    return wilson(int(score(model, batch, interventions=done).exact.sum()), lists)
 
 
 def follow_rate(model: SortTransformer, pairs: int, seed: int) -> Estimate | None:

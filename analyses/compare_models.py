@@ -36,6 +36,7 @@ from analyses import compare_figure
 from analyses.common import Stopwatch, open_model, result_folder, save_result
 from analyses.compare_figure import named
 from analyses.one_list import OneListArgs, Seen
+from analyses.one_list_answer import told
 from analyses.one_list_glance import Glance, glance
 from interp.cli import run_command
 from interp.errors import UserError, at_least
@@ -78,17 +79,13 @@ def say(side: Side, digits: tuple[int, ...]) -> Said:
     Raises:
         UserError: if it cannot sort such a list.
     """
-    from interp.decode import greedy_decode
-
-    wanted = sorted(side.model.task.checked_list(digits))
-    done = side.treatment.on_list(side.model, digits)
-    decoded = greedy_decode(side.model, [digits], interventions=done)
-    tokens = decoded.lists[0]
-    chosen = zip(decoded.probabilities[0], wanted, strict=True)
+    digits = side.model.task.checked_list(digits)
+    found = told(side.model, digits, side.treatment.on_list(side.model, digits))
+    outputs = found.answer.outputs
     return Said(
-        tokens,
-        tuple(token == digit for token, digit in zip(tokens, wanted, strict=True)),
-        tuple(float(row[digit]) for row, digit in chosen),
+        tuple(output.token for output in outputs),
+        tuple(output.right for output in outputs),
+        tuple(float(row[o.expected]) for row, o in zip(found.probabilities, outputs, strict=True)),
     )
 
 

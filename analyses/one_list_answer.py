@@ -77,15 +77,25 @@ def told(
 
 def attended(model: SortTransformer, said: Answer, done: Sequence[Intervention] = ()) -> Attention:
     """The attention of all heads and rows while the model gave that answer, under interventions."""
+    return attended_along(model, said.digits, [output.token for output in said.outputs], done)
+
+
+def attended_along(
+    model: SortTransformer,
+    digits: tuple[int, ...],
+    outputs: Sequence[int],
+    done: Sequence[Intervention] = (),
+) -> Attention:
+    """The attention while ``outputs`` are given back, whoever said them."""
     from interp.forward import forward
     from interp.interventions import edits_of
     from interp.packed import Window
     from interp.sites import Component
 
-    task, length = model.task, len(said.digits)
-    tokens = task.encode([said.digits]).tokens[:, : task.prompt_len + length - 1]
+    task, length = model.task, len(digits)
+    tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
     # The last output is never an input.
-    tokens[:, task.prompt_len :] = torch.tensor([output.token for output in said.outputs[:-1]])
+    tokens[:, task.prompt_len :] = torch.tensor(list(outputs[:-1]))
     tokens = tokens.to(model.W_U.device)
     places = [(Component.PATTERN, layer) for layer in range(model.config.n_layers)]
     with torch.no_grad():
@@ -94,7 +104,7 @@ def attended(model: SortTransformer, said: Answer, done: Sequence[Intervention] 
     return Attention(
         torch.cat([run.at(*place) for place in places]).cpu().numpy(),
         _labels(task, tokens[0].tolist(), start),
-        tuple(token_name(output.token) for output in said.outputs),
+        tuple(map(token_name, outputs)),
         tuple(task.region_of(p, length) for p in range(start, tokens.shape[1])),
         start,
     )

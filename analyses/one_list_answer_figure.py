@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 else:
     go = lazy_import("plotly.graph_objects")
 
-_FAINTEST_SCALE = 0.05  # the colours reach to the largest weight, but never blow up mere noise
 _NAMED = 0.08  # the least share of the width that holds a region's name
 
 
@@ -133,7 +132,7 @@ def heads_figure(seen: Attention, step: int) -> go.Figure:
             x=labels,
             y=heads,
             zmin=0.0,
-            zmax=max(_FAINTEST_SCALE, float(weights.max())),
+            zmax=max(figures.FAINTEST_ATTENTION, float(weights.max())),
             colorscale=figures.SEQUENTIAL,
             colorbar={"title": {"text": "attention", "side": "right"}, "thickness": 12},
             hovertemplate="head %{y} · %{x}<br>attention %{z:.4f}<extra></extra>",

@@ -23,8 +23,6 @@ else:
     go = lazy_import("plotly.graph_objects")
     np = lazy_import("numpy")
 
-_FAINTEST_SCALE = 0.05  # colours reach to the largest weight, but never blow up mere noise
-_MOST_GAPPED = 80  # columns; with more, the lines between cells would hide the cells
 _SHORT = {Region.DIGITS: "in", Region.BLANKS: "blanks", Region.OUTPUTS: "out"}
 
 
@@ -57,7 +55,7 @@ def overview(seen: Attention, chosen: tuple[int, int] | None = None) -> go.Figur
             hoverongaps=False,
             colorscale=_square_root(figures.SEQUENTIAL),
             zmin=0,
-            zmax=max(_FAINTEST_SCALE, float(weights.max())),
+            zmax=max(figures.FAINTEST_ATTENTION, float(weights.max())),
             colorbar=_bar("attention"),
         )
     )
@@ -124,8 +122,8 @@ def enlarged(shown: Part, head: tuple[int, int], signed: bool = False) -> go.Fig
         signed: a difference of attention, on a scale centred on zero.
     """
     what = "change of attention" if signed else "attention"
-    top = max(_FAINTEST_SCALE, float(np.abs(shown.weights).max()))
-    gap = 0.5 if len(shown.keys) <= _MOST_GAPPED else 0
+    top = max(figures.FAINTEST_ATTENTION, float(np.abs(shown.weights).max()))
+    gap = 0.5 if len(shown.keys) <= figures.MOST_GAPPED else 0
     figure = go.Figure(
         go.Heatmap(
             z=shown.weights,

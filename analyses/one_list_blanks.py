@@ -66,12 +66,15 @@ def beside(
     Args:
         seed: of the control's positions, and of the lists behind means and resamples.
     """
-    chunk = _chunk(model, digits, treatment, seed)
-    elsewhere = _elsewhere(chunk, len(treatment.blanks))
+    return _beside(_chunk(model, digits, treatment, seed), digits, treatment)
+
+
+def _beside(chunk: Chunk, digits: tuple[int, ...], treatment: Treatment) -> Beside:
+    model, elsewhere = chunk.model, _elsewhere(chunk, len(treatment.blanks))
     return Beside(
         told(model, digits),
         told(model, digits, treatment.on(chunk)),
-        told(model, digits, _same(treatment, chunk, elsewhere)),
+        told(model, digits, treatment.on(chunk, elsewhere)),
         len(elsewhere),
     )
 
@@ -80,16 +83,10 @@ def _chunk(
     model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, seed: int
 ) -> Chunk:
     """One list and its donor: the one that the treatment names, or a random one."""
-    from interp.trials import chunks, donors_for
-
     check_act(treatment)
     treatment.check(model.config, len(digits))
-    batch = model.task.encode([digits]).to(model.W_U.device)
-    donors = donors_for(model, batch, seed)
-    if treatment.other:
-        donors = model.task.encode([treatment.other]).to(model.W_U.device)
     with torch.no_grad():
-        return next(chunks(model, batch, donors, seed))
+        return treatment.chunk(model, digits, seed)
 
 
 def check_act(treatment: Treatment) -> None:
@@ -108,24 +105,13 @@ def _elsewhere(chunk: Chunk, wanted: int) -> tuple[int, ...]:
     return control_positions(chunk.model.task, chunk.length, wanted, chunk.seed)
 
 
-def _same(treatment: Treatment, chunk: Chunk, positions: tuple[int, ...]) -> Sequence[Intervention]:
-    """What the treatment does to its blanks, done to other positions."""
-    from interp.ablation import ablate
-    from interp.interventions import Transplant
-
-    if treatment.act in ABLATIONS:
-        return ablate(treatment.kind, chunk, positions)
-    later = tuple(range(1, chunk.model.config.n_layers))
-    return [Transplant(chunk.own_donor(), positions, later)]
-
-
 def exchange(
     model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, seed: int = 0
 ) -> Exchange:
     """List A (``digits``) with blanks of list B (``treatment.other``), and what must not change."""
-    runs = beside(model, digits, treatment, seed)
-    other = told(model, treatment.other)
-    change = self_change(_chunk(model, digits, treatment, seed), treatment.blanks)
+    chunk = _chunk(model, digits, treatment, seed)
+    runs, other = _beside(chunk, digits, treatment), told(model, treatment.other)
+    change = self_change(chunk, treatment.blanks)
     return Exchange(digits, treatment.other, other, runs, change)
 
 
@@ -184,7 +170,7 @@ def sample(
 
 
 def _control(treatment: Treatment, chunk: Chunk) -> Sequence[Intervention]:
-    return _same(treatment, chunk, _elsewhere(chunk, len(treatment.blanks)))
+    return treatment.on(chunk, _elsewhere(chunk, len(treatment.blanks)))
 
 
 # -- what there is to see -----------------------------------------------------------------------

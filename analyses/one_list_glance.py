@@ -20,10 +20,11 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.one_list import OneListArgs, Seen, run_one_list
+from analyses.one_list_answer import attended_along
 from interp import figures
 from interp.errors import UserError
 from interp.lazy import lazy_import
-from interp.task import BLANK, TOKEN_LABELS, Region, SortTask
+from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -34,8 +35,6 @@ else:
     go = lazy_import("plotly.graph_objects")
 
 REGIONS = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
-_MOST_GAPPED = 80  # columns; in a larger heatmap the lines between cells would hide the cells
-_FAINTEST_SCALE = 0.05  # the colours reach to the largest weight, but never blow up mere noise
 
 
 @dataclass(frozen=True)
@@ -95,42 +94,14 @@ def glance(
     Args:
         outputs: what is given back as the outputs; by default the model's own.
     """
-    import torch
-
     from interp.decode import greedy_decode
-    from interp.forward import forward
-    from interp.interventions import edits_of
-    from interp.packed import Window
-    from interp.sites import Component
 
-    task, length = model.task, len(digits)
     done = treatment.on_list(model, digits)
     if outputs is None:
         outputs = greedy_decode(model, [digits], interventions=done).lists[0]
-    tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
-    tokens[:, task.prompt_len :] = torch.tensor(list(outputs[:-1]))
-    places = [(Component.PATTERN, layer) for layer in range(model.config.n_layers)]
-    view = Window(task, length, 0)
-    with torch.no_grad():
-        run = forward(model, tokens.to(model.W_U.device), view, edits_of(model, done), keep=places)
-    pattern = torch.cat([run.at(*place) for place in places])[..., -length:, :].cpu().numpy()
-    labels = _labels(task, length, tokens[0].tolist())
-    emitted = zip(labels[-length:], outputs, strict=True)
-    rows = tuple(f"{label} → {_token(token)}" for label, token in emitted)
-    return Glance(task, length, pattern, rows, tuple(labels))
-
-
-def _labels(task: SortTask, length: int, tokens: list[int]) -> list[str]:
-    labels, start = task.labels(length), task.max_len - length
-    valued = {*task.region(Region.DIGITS, length), *task.region(Region.OUTPUTS, length)}
-    return [
-        f"{labels[p]}: {_token(tokens[p])}" if p in valued else labels[p]
-        for p in range(start, len(tokens))
-    ]
-
-
-def _token(token: int) -> str:
-    return "BLANK" if token == BLANK else TOKEN_LABELS[token]
+    seen = attended_along(model, digits, outputs, done)
+    pattern = seen.pattern[..., -len(digits) :, :]
+    return Glance(model.task, len(digits), pattern, tuple(seen.row_labels), seen.labels)
 
 
 # -- figure -------------------------------------------------------------------------------------
@@ -154,7 +125,7 @@ def figure(seen: Glance, layer: int, head: int, title: str = "") -> go.Figure:
     add_shares(fig, values, seen.regions, seen.heads, 1)
     full = seen.pattern[layer, head]
     trace = figures.heatmap(full, list(seen.keys), list(seen.rows), name="attention")
-    trace.update(zmax=max(_FAINTEST_SCALE, float(full.max())))
+    trace.update(zmax=max(figures.FAINTEST_ATTENTION, float(full.max())))
     fig.add_trace(trace, row=1, col=2)
     dress_map(fig, seen, 2)
     height = max(460, min(900, 14 * max(len(seen.rows), len(values)) + 220))
@@ -171,7 +142,7 @@ def add_shares(
     signed: bool = False,
 ) -> None:
     """A table in colour, with its numbers."""
-    limit = max(_FAINTEST_SCALE, float(abs(values).max())) if signed else 1.0
+    limit = max(figures.FAINTEST_ATTENTION, float(abs(values).max())) if signed else 1.0
     trace = figures.heatmap(values, list(regions), list(heads), name="share", signed=signed)
     trace.update(
         zmin=-limit if signed else 0,
@@ -194,7 +165,7 @@ def dress_map(fig: go.Figure, seen: Glance, column: int) -> None:
     fig.update_xaxes(tickangle=-90, row=1, col=column, **keys)
     rows = figures.label_axis(list(seen.rows))
     fig.update_yaxes(autorange="reversed", row=1, col=column, **rows)
-    if len(seen.keys) > _MOST_GAPPED:
+    if len(seen.keys) > figures.MOST_GAPPED:
         fig.update_traces(xgap=0, ygap=0, row=1, col=column)
     for span in list(seen.spans.values())[1:]:
         if span.start < len(seen.keys):

@@ -44,7 +44,6 @@ FORMAT = 1  # of config.json; raised when an older reader would misread it
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 PRETRAINED = Path(__file__).parent / "pretrained"
-SHIPPED_RUNS = PRETRAINED / "runs"  # run folders with their checkpoints
 SHIPPED_RUNS = PRETRAINED / "runs"  # run folders with some of their checkpoints, for their course
 COMPILED = "compiled:"  # before the name of a sorter compiled by hand
 _STEP_FOLDER = re.compile(r"step-(\d+)")

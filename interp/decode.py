@@ -22,6 +22,7 @@ from torch import Tensor
 from interp.forward import forward
 from interp.interventions import Intervention, edits_of
 from interp.packed import Window, length_sorted, packed_logits, window
+from interp.stats import Estimate, wilson
 from interp.task import PAD, SortBatch
 
 if TYPE_CHECKING:
@@ -75,6 +76,19 @@ def score(
         right[index, : predicted.shape[1]] = predicted == targets[index, : predicted.shape[1]]
     scored = targets != PAD
     return Scores(batch.lengths, scored, right & scored)
+
+
+def exact_match(
+    model: SortTransformer,
+    lists: int,
+    seed: int = 0,
+    *,
+    interventions: Sequence[Intervention] = (),
+) -> Estimate:
+    """The share of so many held-out lists without a mistake, with a Wilson interval."""
+    batch = model.task.held_out(lists, seed).to(model.W_U.device)
+    exact = score(model, batch, interventions=interventions).exact
+    return wilson(int(exact.sum()), lists)
 
 
 @dataclass(frozen=True)

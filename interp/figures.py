@@ -34,6 +34,8 @@ REGION_COLOURS = {
     Region.PAD: "#D0D0D0",
 }
 SEQUENTIAL = "Cividis"  # for shares and probabilities: legible in grey and to all eyes
+FAINTEST_ATTENTION = 0.05  # colours reach to the largest weight, but never blow up mere noise
+MOST_GAPPED = 80  # columns; with more, the lines between cells would hide the cells
 DIVERGING = "RdBu"  # for effects with a sign; always centred on zero
 
 

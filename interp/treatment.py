@@ -156,26 +156,41 @@ class Treatment:
                     f"has positions {here.start} to {here.stop - 1}"
                 )
 
-    def on(self, chunk: Chunk) -> Sequence[Intervention]:
+    @property
+    def of_any_list(self) -> bool:
+        """Whether it is the same for every list: nothing, and the published masks."""
+        return self.act in (Act.NOTHING, *PUBLISHED_ACTS)
+
+    def on_any(self, task: SortTask) -> Sequence[Intervention]:
+        """The interventions for lists of any length, where it is ``of_any_list``."""
+        from interp.ablation import published_mask
+
+        if not self.of_any_list:
+            raise ValueError(f"{self.text} depends on the list: see on and on_list")
+        return published_mask(task, self.act is Act.PUBLISHED_LAST) if self else []
+
+    def on(self, chunk: Chunk, positions: tuple[int, ...] | None = None) -> Sequence[Intervention]:
         """The interventions for lists of one length, of anything but a patch.
 
         The chunk must have donors for RESAMPLE (a list for each) and for TRANSPLANT (``other`` for
         each).
+
+        Args:
+            positions: do the same to these instead of its blanks, as for a control.
         """
-        from interp.ablation import ablate, published_mask
+        from interp.ablation import ablate
         from interp.interventions import Transplant
 
-        task = chunk.model.task
-        if self.act in PUBLISHED_ACTS:
-            return published_mask(task, self.act is Act.PUBLISHED_LAST)
-        if self.act in ABLATIONS:
-            return ablate(self.kind, chunk, blank_positions(task, self.blanks))
-        if self.act is Act.TRANSPLANT:
-            later = tuple(range(1, chunk.model.cfg.n_layers))
-            return [Transplant(chunk.own_donor(), blank_positions(task, self.blanks), later)]
+        if self.of_any_list:
+            return self.on_any(chunk.model.task)
         if self.act is Act.PATCH:
             raise ValueError("a patch is of one list: see on_list")
-        return []
+        if positions is None:
+            positions = blank_positions(chunk.model.task, self.blanks)
+        if self.act in ABLATIONS:
+            return ablate(self.kind, chunk, positions)
+        later = tuple(range(1, chunk.model.cfg.n_layers))
+        return [Transplant(chunk.own_donor(), positions, later)]
 
     @property
     def kind(self) -> Kind:
@@ -204,20 +219,32 @@ class Treatment:
         from interp.forward import forward
         from interp.interventions import Patch
         from interp.packed import Window
-        from interp.trials import chunks, donors_for
 
         self.check(model.config, len(digits))
+        if self.of_any_list:
+            return self.on_any(model.task)
+        if self.site is None:
+            return self.on(self.chunk(model, digits, seed))
+        # Of the last layer, too, every row: who reads which is for the run to say.
+        view = Window(model.task, len(digits), 0)
+        place = (self.site.component, self.site.layer)
+        tokens = model.task.encode([self.other]).tokens.to(model.W_U.device)
+        return [Patch(self.site, forward(model, tokens, view, keep=[place]))]
+
+    def chunk(self, model: SortTransformer, digits: Sequence[int], seed: int = 0) -> Chunk:
+        """One list for :meth:`on`, with its donor: ``other``, or a random list.
+
+        Args:
+            seed: as for :meth:`on_list`.
+        """
+        from interp.trials import chunks, donors_for
+
         batch = model.task.encode([tuple(digits)]).to(model.W_U.device)
         if self.other:
             donors = model.task.encode([self.other]).to(model.W_U.device)
         else:
             donors = donors_for(model, batch, seed)
-        if self.site is None:
-            return self.on(next(chunks(model, batch, donors, seed)))
-        # Of the last layer, too, every row: who reads which is for the run to say.
-        view = Window(model.task, len(digits), 0)
-        place = (self.site.component, self.site.layer)
-        return [Patch(self.site, forward(model, donors.tokens, view, keep=[place]))]
+        return next(chunks(model, batch, donors, seed))
 
 
 def blank_positions(task: SortTask, blanks: Sequence[int]) -> tuple[int, ...]:

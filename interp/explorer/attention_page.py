@@ -14,7 +14,7 @@ from interp.explorer import attention_views, results, session
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import about, panel
-from interp.explorer.parts import plain, sentences
+from interp.explorer.parts import plain, sentences, wait_for_list
 from interp.explorer.places import Places
 from interp.lazy import lazy_import
 from interp.treatment import Treatment
@@ -45,7 +45,7 @@ def draw(view: View, places: Places) -> None:
     st.markdown(_INTRO)
     chosen = _choose_head(view.opened)
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
     else:
         said = results.answer(view.opened, view.digits, view.treatment)
         seen = results.attention(view.opened, said, view.treatment)

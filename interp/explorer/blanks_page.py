@@ -13,7 +13,7 @@ from interp.explorer.blanks_parts import COMMAND, SEED, STYLE, answer_row, every
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import about, panel
-from interp.explorer.parts import plain
+from interp.explorer.parts import plain, wait_for_list
 from interp.explorer.places import Places
 from interp.treatment import ABLATIONS, Act, Treatment
 
@@ -73,7 +73,7 @@ def draw(view: View, places: Places) -> None:
         st.info("This model was trained without blanks, so there is nothing to take away here.")
         return
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     st.markdown(_WELCOME.format(n_blanks))
     if view.treatment:

@@ -24,7 +24,7 @@ from interp.explorer.compare_pair import Pair
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel, open_model
 from interp.explorer.panel import About, panel
-from interp.explorer.parts import plain, refuse, strip
+from interp.explorer.parts import plain, refuse, strip, wait_for_list
 from interp.explorer.places import Places
 from interp.explorer.store import computed, store
 from interp.treatment import Treatment
@@ -52,7 +52,7 @@ def draw(view: View, places: Places) -> None:
     if other is None:
         return
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     pair = _pair(view, other, view.digits)
     if pair is None:

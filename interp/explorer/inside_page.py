@@ -14,7 +14,7 @@ from interp.explorer import inside_views, results, session, store
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import about, panel
-from interp.explorer.parts import plain
+from interp.explorer.parts import plain, wait_for_list
 from interp.explorer.places import Places
 from interp.task import Region, SortTask
 from interp.treatment import Treatment
@@ -48,7 +48,7 @@ def draw(view: View, places: Places) -> None:
     st.title("Inside the model")
     st.markdown(_WELCOME)
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     if view.treatment:
         st.markdown(f"All of one list below is under the intervention: {plain(view.words)}.")

@@ -86,6 +86,11 @@ def refuse(where: DeltaGenerator, message: object) -> None:
     where.error(plain(str(message)), icon=":material/error:")
 
 
+def wait_for_list() -> None:
+    """Where a page would show something of a list that cannot be read."""
+    st.info("Waiting for a list that can be read; the message is beside its field.")
+
+
 def sentences(shows: str, proves_not: str) -> None:
     """What a figure shows, and what it does not prove."""
     st.caption(f"**Shows:** {shows}  \n**Does not prove:** {proves_not}")

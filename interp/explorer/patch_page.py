@@ -14,7 +14,7 @@ from interp.explorer import patch_map, session
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import About, about, downloads, named, panel
-from interp.explorer.parts import plain, refuse, sentences
+from interp.explorer.parts import plain, refuse, sentences, wait_for_list
 from interp.explorer.patch_map import CELL, WAY, Cell
 from interp.explorer.patch_one import draw_one, follow_choice
 from interp.explorer.patch_pair import Pair, draw_lists, runs_of, typed
@@ -52,7 +52,7 @@ def draw(view: View, places: Places) -> None:
     del places
     st.title("Patching: what carries the answer")
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     st.markdown(_WELCOME)
     pair = draw_lists(view.opened, view.digits)

@@ -14,7 +14,7 @@ import streamlit as st
 from analyses.one_list_answer import attended, told
 from analyses.one_list_answer_result import Answer, Attention, Output, Told, token_name
 from interp.explorer.models import OpenModel
-from interp.treatment import Act, Treatment
+from interp.treatment import Treatment
 
 if TYPE_CHECKING:
     from interp.interventions import Intervention
@@ -67,15 +67,10 @@ def exact_match(opened: OpenModel, treatment: Treatment) -> Estimate:
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _exact_match(hash_: str, treatment: Treatment, _opened: OpenModel) -> Estimate:
-    from interp.ablation import published_mask
-    from interp.decode import score
-    from interp.stats import wilson
+    from interp import decode
 
-    model = _opened.model
-    batch = model.task.held_out(SAMPLE)
-    masks = published_mask(model.task, treatment.act is Act.PUBLISHED_LAST) if treatment else []
-    scores = score(model, batch, interventions=masks)
-    return wilson(int(scores.exact.sum()), len(batch))
+    done = treatment.on_any(_opened.task)
+    return decode.exact_match(_opened.model, SAMPLE, interventions=done)
 
 
 def attention(opened: OpenModel, said: Answer, treatment: Treatment) -> Attention:

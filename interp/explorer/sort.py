@@ -11,7 +11,7 @@ from interp.explorer import results, session, sort_steps
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import about, downloads, panel
-from interp.explorer.parts import plain, sentences, sequence, strip
+from interp.explorer.parts import plain, sentences, sequence, strip, wait_for_list
 from interp.explorer.places import Places
 from interp.explorer.results import Answer, token_name
 from interp.treatment import PUBLISHED_ACTS, Treatment
@@ -33,7 +33,7 @@ def draw(view: View, places: Places) -> None:
     del places
     st.title("A transformer that taught itself to sort")
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     st.markdown(_WELCOME)
     with st.spinner("Sorting"):

@@ -15,7 +15,7 @@ from interp.explorer import tour_words as words
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import about, panel
-from interp.explorer.parts import sequence, strip
+from interp.explorer.parts import sequence, strip, wait_for_list
 from interp.explorer.places import Places
 from interp.explorer.results import Output
 from interp.lazy import lazy_import
@@ -50,7 +50,7 @@ def draw(view: View, places: Places) -> None:
     step = int(_navigate(numbers))
     session.write_link(**{TOUR: str(step)})
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     if view.treatment:
         st.caption("What the sidebar does to the model is left aside on this tour.")

@@ -15,7 +15,7 @@ from interp.explorer import results, session
 from interp.explorer.controls import View
 from interp.explorer.models import open_model
 from interp.explorer.panel import About, about, panel
-from interp.explorer.parts import plain, refuse, strip
+from interp.explorer.parts import plain, refuse, strip, wait_for_list
 from interp.explorer.places import Places
 from interp.explorer.store import computed, store
 from interp.treatment import Act, Treatment
@@ -35,7 +35,7 @@ _SECONDS_EACH = 4  # about, of a full-size checkpoint's three rates
 def draw_checkpoint(view: View, places: Places, name: str) -> None:
     """The sidebar's list and intervention, with the weights of that step."""
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     try:
         opened = open_model(places, name)

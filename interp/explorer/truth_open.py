@@ -11,6 +11,7 @@ from interp.explorer import results, session
 from interp.explorer.controls import View
 from interp.explorer.models import OpenModel
 from interp.explorer.panel import about, panel
+from interp.explorer.parts import wait_for_list
 from interp.explorer.truth_words import BLANKS_ARE_FOR, dotted, worked
 from interp.task import Region
 from interp.treatment import Treatment
@@ -32,7 +33,7 @@ def open_sorter(view: View, truth: Truth) -> None:
     """Its algorithm on the list of the sidebar, beside what the methods see of it."""
     st.header(f"The sorter that is open: {truth.name}", divider="gray")
     if view.digits is None:
-        st.info("Waiting for a list that can be read; the message is beside its field.")
+        wait_for_list()
         return
     untouched = replace(view, treatment=Treatment())
     if view.treatment:
