@@ -91,8 +91,7 @@ def finder(view: View) -> None:
         "Nothing of the sidebar's intervention is in it.",
         "what a head does, or through which positions; and heads can stand in for each other.",
     )
-    session.from_link(_FIGURE, "att_finder", "no")
-    session.allow(_FIGURE, ["no", "yes"], "no")
+    session.choice(_FIGURE, "att_finder", ["no", "yes"], "no")
     wanted = st.radio("The same as a figure", ["no", "yes"], key=_FIGURE, horizontal=True)
     session.write_link(att_finder="" if wanted == "no" else wanted)
     if wanted == "yes":
@@ -147,8 +146,7 @@ def finder_rows(result: HeadResult) -> list[dict[str, Any]]:
 def circuits(view: View, chosen: tuple[int, int]) -> None:
     """The OV circuit of the head beside one of its QK circuits."""
     names = [name for name in head_circuits.NAMES if name != "ov"]
-    session.from_link(_QK, "att_circuit", "qk-tokens")
-    session.allow(_QK, names, "qk-tokens")
+    session.choice(_QK, "att_circuit", names, "qk-tokens")
     asked = st.selectbox("QK circuit, at the right", names, key=_QK, format_func=_without_kind)
     left, right = st.columns(2, gap="medium")
     with right:

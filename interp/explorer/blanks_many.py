@@ -72,8 +72,7 @@ STUDIES = (
 def many(view: View) -> None:
     """The analyses, each behind a button until it has been computed once."""
     st.header("On many lists", divider="gray")
-    session.from_link(SIZE, SIZE, "quick")
-    session.allow(SIZE, list(SIZES), "quick")
+    session.choice(SIZE, SIZE, list(SIZES), "quick")
     size = st.radio("How many lists", SIZES, key=SIZE, format_func=SIZES.get, horizontal=True)
     session.write_link(**{SIZE: size})
     for study in STUDIES:

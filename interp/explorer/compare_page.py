@@ -83,8 +83,7 @@ def _choose(view: View, places: Places) -> OpenModel | None:
     if OTHER not in st.session_state:
         linked = st.session_state[OTHER_FOLDER] or default
         st.session_state[OTHER] = linked if linked in choices else session.OTHER
-    session.from_link(OTHER, "other", default)
-    session.allow(OTHER, [*choices, session.OTHER], default)
+    session.choice(OTHER, "other", [*choices, session.OTHER], default)
     name = st.selectbox("B: the other model", [*choices, session.OTHER], key=OTHER)
     if name == session.OTHER:
         name = st.text_input(
@@ -248,8 +247,7 @@ def _heads(a: Glance, b: Glance) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def _other(column: Any, words: str, key: str, name: str, n: int) -> int | None:
     choices = [_SAME, *map(str, range(n))]
-    session.from_link(key, name, _SAME)
-    session.allow(key, choices, _SAME)
+    session.choice(key, name, choices, _SAME)
     chosen = column.radio(words, choices, key=key, horizontal=True)
     session.write_link(**{name: "" if chosen == _SAME else chosen})
     return None if chosen == _SAME else int(chosen)

@@ -69,8 +69,7 @@ def _lens(view: View, digits: tuple[int, ...]) -> None:
     """Every layer at the positions in view."""
     task = view.opened.task
     choices = [show for show in get_args(inside.Show) if _has(task, show)]
-    session.from_link(SHOW, "lens", "outputs")
-    session.allow(SHOW, choices, "outputs")
+    session.choice(SHOW, "lens", choices, "outputs")
     show = st.radio(
         "Positions", choices, key=SHOW, format_func=_CHOICES.__getitem__, horizontal=True
     )
@@ -101,8 +100,7 @@ def _position(view: View, digits: tuple[int, ...]) -> None:
     labels, emit = task.labels(len(digits)), task.output_rows(len(digits))
     rows = labels[emit.start : emit.stop]
     choices = [*rows, *labels[task.max_len - len(digits) : emit.start]]
-    session.from_link(POSITION, "pos", rows[0])
-    session.allow(POSITION, choices, rows[0])
+    session.choice(POSITION, "pos", choices, rows[0])
     pos = st.selectbox(
         "One position, layer by layer",
         choices,
@@ -134,8 +132,7 @@ def _output(view: View, digits: tuple[int, ...]) -> None:
         + ("" if one.right else f" ✗ (right: {one.expected})")
         for i, one in enumerate(said.outputs)
     }
-    session.from_link(OUTPUT, "output", "0")
-    session.allow(OUTPUT, list(names), "0")
+    session.choice(OUTPUT, "output", list(names), "0")
     chosen = st.selectbox("Output", list(names), key=OUTPUT, format_func=names.__getitem__)
     session.write_link(output=chosen)
     st.markdown(

@@ -98,8 +98,7 @@ def _sweep(view: View, pair: Pair, treatment: Treatment) -> None:
 
 
 def _choices(rows_of_cell: Rows) -> tuple[Direction, Rows]:
-    session.from_link(WAY, WAY, DIRECTIONS[0])
-    session.allow(WAY, DIRECTIONS, DIRECTIONS[0])
+    session.choice(WAY, WAY, DIRECTIONS, DIRECTIONS[0])
     session.from_link(patch_map.ROWS, patch_map.ROWS, rows_of_cell)
     session.allow(patch_map.ROWS, ROWS, rows_of_cell)
     columns = st.columns(2)

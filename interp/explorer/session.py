@@ -48,8 +48,8 @@ def begin(places: Places) -> None:
 def from_link(key: str, name: str, default: str) -> None:
     """Before a page's own widget ``key`` is drawn the first time: its text, from the address.
 
-    For text, radio and select boxes with text choices (see :func:`allow` for those). The value
-    lives on while other pages are shown.
+    For text; a widget with choices wants :func:`choice`. The value lives on while other pages are
+    shown.
     """
     if key not in st.session_state:
         st.session_state[key] = st.query_params.get(name, default)[:LONGEST_TEXT]
@@ -60,6 +60,12 @@ def allow(key: str, choices: Sequence[object], default: object) -> None:
     """Make a choice one of ``choices``, as when a link or another model brought one that is not."""
     if st.session_state.get(key) not in choices:
         st.session_state[key] = default
+
+
+def choice(key: str, name: str, choices: Sequence[object], default: str) -> None:
+    """As :func:`from_link`, for a radio or a select box whose choices are texts."""
+    from_link(key, name, default)
+    allow(key, choices, default)
 
 
 def choose(treatment: Treatment) -> None:

@@ -71,8 +71,7 @@ def _reads(view: View, said: Answer) -> None:
 def _answers(view: View, whole: Answer, said: Answer) -> None:
     """The answer, beside the one under the intervention where there is one."""
     st.header("What it answers", divider="gray")
-    session.from_link(SHOWN_AS, SHOWN_AS, TOKENS)
-    session.allow(SHOWN_AS, (TOKENS, FIGURE), TOKENS)
+    session.choice(SHOWN_AS, SHOWN_AS, (TOKENS, FIGURE), TOKENS)
     st.radio("Show outputs as", (TOKENS, FIGURE), key=SHOWN_AS, horizontal=True)
     session.write_link(**{SHOWN_AS: st.session_state[SHOWN_AS].replace(TOKENS, "")})
     untouched = replace(view, treatment=Treatment())

@@ -63,8 +63,7 @@ Chosen = tuple[str, dict[int, str], int]
 
 
 def _scale() -> bool:
-    session.from_link(SCALE, "steps", _SCALES[0])
-    session.allow(SCALE, _SCALES, _SCALES[0])
+    session.choice(SCALE, "steps", _SCALES, _SCALES[0])
     scale = st.radio("Steps", _SCALES, key=SCALE, horizontal=True)
     session.write_link(steps="" if scale == _SCALES[0] else scale)
     return scale == "log"

@@ -112,8 +112,7 @@ def _board() -> None:
         "Every method is asked about every sorter. Some questions go to methods that cannot answer "
         "them, on purpose: their mistakes are the ones to know."
     )
-    session.from_link(BOARD, BOARD, "small")
-    session.allow(BOARD, list(SIZES), "small")
+    session.choice(BOARD, BOARD, list(SIZES), "small")
     size = st.radio(
         "Sorters for lists of up to",
         list(SIZES),
