@@ -32,10 +32,10 @@ from analyses.common import (
     record,
     result_folder,
 )
-from interp import files
-from interp.cli import note, run_command
-from interp.errors import UserError
-from interp.manifest import manifest
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
 
 if TYPE_CHECKING:
     from interp.checkpoints import LoadedModel
@@ -141,7 +141,7 @@ def _code() -> str:
     """A hash of the source of the library and of the analyses."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted([*(root / "interp").glob("*.py"), *(root / "analyses").glob("*.py")]):
+    for path in sorted([*(root / "interp").rglob("*.py"), *(root / "analyses").rglob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
