@@ -13,12 +13,12 @@ from functools import partial
 from interp.answers.ablation import Kind, ablate
 from interp.answers.treatment import Act, Treatment
 from interp.answers.trials import donors_for, run_trials, sorted_digits
-from interp.model import SortTransformer
 from interp.stats import Estimate, clustered_rate
 from interp.task import Region
+from interp.transformer import Transformer
 
 
-def follow_rate(model: SortTransformer, pairs: int, seed: int) -> Estimate | None:
+def follow_rate(model: Transformer, pairs: int, seed: int) -> Estimate | None:
     """The share of outputs that follow the other list when the blanks are its own.
 
     Layers from 1 on are given the keys and values of its blanks, all but the last one. None for a
@@ -42,7 +42,7 @@ def follow_rate(model: SortTransformer, pairs: int, seed: int) -> Estimate | Non
     return clustered_rate(trials.of("blanks") == theirs, differ, seed)
 
 
-def exact_without_blanks(model: SortTransformer, lists: int, seed: int) -> dict[Kind, Estimate]:
+def exact_without_blanks(model: Transformer, lists: int, seed: int) -> dict[Kind, Estimate]:
     """Exact match on held-out lists when all blanks are ablated, in every way there is."""
     task = model.task
     blanks = (*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK))
