@@ -58,8 +58,12 @@ class OnPage:
     """What the figure shows, as a sentence without its first words and with its full stop."""
     question: str = ""
     """Above it (default: the experiment's title)."""
+    takes: str = ""
+    """How long, about, on two cores, with the shipped model: ``80 s``."""
     quick: Mapping[str, Any] | None = None
     """Settings that differ when it is to be quick; None: there is one size only."""
+    quick_takes: str = ""
+    """How long that takes."""
 
 
 @dataclass(frozen=True, eq=False)
