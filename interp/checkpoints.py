@@ -32,6 +32,7 @@ from interp.config import ModelConfig
 from interp.errors import UserError
 from interp.lazy import lazy_import
 from interp.truth import SORTERS, truth_of
+from interp.weights import check_finite
 
 if TYPE_CHECKING:
     import torch
@@ -168,7 +169,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], ModelConfig, dict[str, torch.Te
     info = read_info(folder)
     config, weights = ModelConfig.from_dict(info["model"]), read_weights(folder)
     _check_weights(folder, weights, config)
-    return info, config, {name: tensor.float() for name, tensor in weights.items()}
+    weights = {name: tensor.float() for name, tensor in weights.items()}
+    check_finite(weights, folder / WEIGHTS)
+    return info, config, weights
 
 
 @contextmanager
