@@ -16,20 +16,19 @@ another kind than these five.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, module_of
-from analyses.common import Stopwatch, progress_bar
-from interp import figures, files
-from interp.cli import note, run_command
+from analyses.common import Stopwatch, progress_bar, publish
+from interp import figures
+from interp.cli import run_command
 from interp.device import Device, pick_device
 from interp.errors import UserError
 from interp.lazy import lazy_import
-from interp.manifest import manifest
 from interp.progress import SILENT, Progress
 from interp.task import SortTask
 from interp.truth import SORTERS, Truth
@@ -310,11 +309,8 @@ def known_answers_command(args: KnownAnswersArgs) -> None:
         result = compute(args.config, args.seed, progress, args.only or NAMES, args.device)
     folder = args.out / "known_answers"
     data = to_json(result)
-    figures.write_html(figure(result), folder / "figure.html")
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", {**manifest(), "seconds": round(watch.seconds(), 2)})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    about = {"seconds": round(watch.seconds(), 2)}
+    publish(args.json, folder, partial(figure, result), data, data["finding"], about)
 
 
 if __name__ == "__main__":

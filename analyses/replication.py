@@ -21,14 +21,14 @@ difference is shown, the intervals say how large a one could have been missed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from analyses.common import Stopwatch
+from analyses.common import Stopwatch, publish, study_folder
 from analyses.replication_figure import figure
 from analyses.replication_result import (
     LEVEL,
@@ -38,11 +38,8 @@ from analyses.replication_result import (
     Verdict,
     compute,
 )
-from interp import files
-from interp.cli import note, run_command
+from interp.cli import run_command
 from interp.errors import UserError
-from interp.figures import write_html
-from interp.manifest import manifest
 
 if TYPE_CHECKING:
     from training.comparison import ArmOutcome
@@ -238,13 +235,10 @@ def replication_command(args: ReplicationArgs) -> None:
 
     watch = Stopwatch()
     result = compute(load_results(args.study), args.seed)
-    data, folder = to_json(result), args.out / "replication" / result.study.plan.name
-    write_html(figure(result), folder / "figure.html")
-    files.write_json(folder / "result.json", data)
+    name = result.study.plan.name
+    data, folder = to_json(result), study_folder(args.out / "replication", name, args.study)
     about = {"study": str(args.study), "seconds": round(watch.seconds(), 2)}
-    files.write_json(folder / "manifest.json", {**manifest(), **about})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    publish(args.json, folder, partial(figure, result), data, data["finding"], about)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from analyses.common import (
     result_folder,
 )
 from interp import files
-from interp.cli import note, run_command
+from interp.cli import note, run_command, say
 from interp.errors import UserError
 from interp.manifest import manifest
 
@@ -97,11 +97,13 @@ def report_command(args: ReportArgs) -> None:
         "seconds": round(watch.seconds(), 2),
         "seconds_of_parts": {part.name: part.seconds for part in parts},
     }
-    files.write_text(folder / "report.html", page(loaded, args, parts, about))
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", about)
-    note(f"wrote {folder}/report.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    try:
+        say(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    finally:
+        files.write_text(folder / "report.html", page(loaded, args, parts, about))
+        files.write_json(folder / "result.json", data)
+        files.write_json(folder / "manifest.json", about)
+        note(f"wrote {folder}/report.html, result.json, manifest.json")
 
 
 # -- computing, and what is kept ----------------------------------------------------------------

@@ -23,8 +23,8 @@ from typing import Any
 from interp import files
 from interp.errors import UserError
 from training.claims import holder
-from training.plans import Arm, Plan, first_difference, load_plan
-from training.recipes import TrainConfig
+from training.plans import Arm, Plan, load_plan
+from training.recipes import TrainConfig, first_difference
 
 PLAN, SUMMARY = "plan.toml", "summary.json"
 SUMMARY_FORMAT = 1
@@ -62,7 +62,7 @@ class Job:
 
     def holder(self) -> str | None:
         """Which process makes the run now, in words."""
-        return holder(self.lock)
+        return holder(self.lock) or holder(self.folder / "run.lock")
 
 
 def open_study(out: Path, plan: Plan) -> Path:

@@ -23,11 +23,13 @@ from torch.nn import functional as F
 
 from interp.decode import score
 from interp.device import pick_device, pick_precision
+from interp.errors import UserError
 from interp.model import SortTransformer
 from interp.packed import Dropout, length_sorted, packed_logits, window
 from interp.seeds import stream
 from interp.task import PAD, SortBatch
 from training.init import pytorch_initialise
+from training.optimizer_state import check_optimizer
 from training.recipes import TrainConfig
 
 
@@ -187,11 +189,19 @@ class Trainer:
         """Everything but the weights that the next step depends on."""
         return {"step": self.step, "optimizer": self.optimizer.state_dict()}
 
-    def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same config."""
+    def restore(self, weights: dict[str, Tensor], state: Any) -> None:
+        """Continue from a checkpoint of the same config.
+
+        Raises:
+            UserError: if ``state`` is not what :meth:`state` makes for these parameters.
+        """
+        step = state.get("step") if isinstance(state, dict) else None
+        if type(step) is not int or not 0 < step <= self.config.steps:
+            raise UserError(f"it is of no step from 1 to {self.config.steps}")
+        check_optimizer(state.get("optimizer"), self.optimizer, step)
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
+        self.step = step
 
 
 class TrainingDiverged(RuntimeError):

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import UserError
-from training.recipes import RECIPES, TrainConfig
+from training.recipes import RECIPES, TrainConfig, first_difference
 
 SHIPPED = Path(__file__).parent / "plans"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -117,14 +117,6 @@ class Plan:
             parts.append((f"arm {one.name}", ours, theirs))
         found = (first_difference(what, one, two) for what, one, two in parts)
         return next((words for words in found if words), None)
-
-
-def first_difference(what: str, one: dict[str, Any], two: dict[str, Any]) -> str | None:
-    """``what: key is a, not b`` of the first key whose values differ."""
-    for key in one:
-        if one[key] != two[key]:
-            return f"{what}: {key} is {one[key]!r}, not {two[key]!r}"
-    return None
 
 
 def shipped_plans() -> list[str]:

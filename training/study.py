@@ -112,6 +112,8 @@ def carry_out(jobs: list[Job], plan: Plan, args: StudyArgs, machine: Machine) ->
     held = [job for job, state in states.states.items() if state == "elsewhere"]
     for job in held:
         note(f"{job.words} is left to {job.holder() or 'another process'} ({job.lock})")
+    if held and not states.tries:
+        fail(PROG, f"nothing done: others make all {len(held)} runs that are left", Status.HELD)
     if failed := [job for job, state in states.states.items() if state == "failed"]:
         job, words = failed[0], last_line(failed[0])
         fail(PROG, f"{len(failed)} runs failed; {job.words}: {words} (see {job.log})", 1)
