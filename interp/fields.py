@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from interp.errors import UserError
@@ -52,10 +52,11 @@ def check_types(instance: Any) -> None:
             raise UserError(f"{name} cannot be {short(value)}: it must be {_words(hint)}")
 
 
-@lru_cache
-def _hints(cls: Any) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in fields(cls)}
+@cache
+def _hints(cls: Hashable) -> dict[str, Any]:
+    known: Any = cls
+    hints = get_type_hints(known)
+    return {field.name: hints[field.name] for field in fields(known)}
 
 
 def fits(value: Any, hint: Any) -> bool:
