@@ -38,12 +38,12 @@ from analyses.replication_result import (
     Verdict,
     compute,
 )
-from interp.cli import run_command
-from interp.errors import UserError
+from interp.support.cli import run_command
+from interp.support.errors import UserError
 
 if TYPE_CHECKING:
-    from training.comparison import ArmOutcome
-    from training.results import RunResult
+    from training.studies.comparison import ArmOutcome
+    from training.studies.results import RunResult
 
 PROG = "python -m analyses.replication"
 # -- words and JSON -----------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def to_json(result: ReplicationResult) -> dict[str, Any]:
 
 
 def _contrast_json(result: ReplicationResult, contrast: Contrast) -> dict[str, Any]:
-    from training.comparison import fisher_exact
+    from training.studies.comparison import fisher_exact
 
     one, other = (result.outcomes[name] for name in (contrast.arm, contrast.against))
     return {
@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def replication_command(args: ReplicationArgs) -> None:
-    from training.results import load_results
+    from training.studies.results import load_results
 
     watch = Stopwatch()
     result = compute(load_results(args.study), args.seed)

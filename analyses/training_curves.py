@@ -27,12 +27,12 @@ from tyro.conf import Positional
 from analyses.common import Stopwatch, folder_name, path_label, publish, study_folder
 from analyses.training_curves_figure import arms_figure, figure
 from interp.checkpoints import METRICS, PRETRAINED, shipped_models, shipped_runs
-from interp.cli import run_command
-from interp.errors import UserError
-from training.measures import Curve, read_curves
+from interp.support.cli import run_command
+from interp.support.errors import UserError
+from training.studies.measures import Curve, read_curves
 
 if TYPE_CHECKING:
-    from training.results import RunResult, StudyResults
+    from training.studies.results import RunResult, StudyResults
 
 _SEED = re.compile(r"seed-(\d{1,9})")
 
@@ -64,7 +64,7 @@ def read_run(name: str) -> RunCurves:
     if (path / METRICS).is_file():
         return read_folder(path, name)
     if (match := _SEED.fullmatch(path.name)) and path.parent.with_suffix(".jsonl").is_file():
-        from training.results import load_results
+        from training.studies.results import load_results
 
         study = load_results(path.parents[1])
         return exported_run(study, path.parent.name, int(match[1]), name)
@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _command(args: CurvesArgs) -> None:
     watch = Stopwatch()
     if args.study is not None:
-        from training.results import load_results
+        from training.studies.results import load_results
 
         study = load_results(args.study)
         drawn, table = partial(arms_figure, study, args.log), arm_rows(study)

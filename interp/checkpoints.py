@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, subcommand
 
-from interp import files
-from interp.cli import run_command
 from interp.config import ModelConfig
-from interp.errors import UserError
 from interp.fields import fits
-from interp.lazy import lazy_import
+from interp.sorters.truth import SORTERS, truth_of
 from interp.strict_json import short
+from interp.support import files
+from interp.support.cli import run_command
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 from interp.tensors import MOST_HEADER, parse_safetensors
-from interp.truth import SORTERS, truth_of
 from interp.weights import check_finite
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def load_bare(name_or_path: str | Path) -> LoadedModel:
 
     A sorter compiled by hand is a ``SortTransformer`` here, too. Raises what ``load_model`` raises.
     """
-    from interp.bare import BareTransformer
+    from interp.passes.bare import BareTransformer
 
     if str(name_or_path).startswith(COMPILED):
         return _load_compiled(str(name_or_path), "cpu")
@@ -200,7 +200,7 @@ def read_stored(folder: Path) -> Stored:
 
 def _weights_bytes(folder: Path, config: ModelConfig) -> bytes:
     """The weights' file, if it is no larger than weights of these sizes can be."""
-    from interp.bare import parameter_shapes
+    from interp.passes.bare import parameter_shapes
 
     numbers = sum(math.prod(shape) for shape in parameter_shapes(config).values())
     return files.read_bytes(folder / WEIGHTS, 8 * numbers + MOST_HEADER)
@@ -237,7 +237,7 @@ def compiled_names() -> list[str]:
 def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:
     from safetensors.torch import save
 
-    from interp.compiled import compile_sorter
+    from interp.sorters.compiled import compile_sorter
 
     model = compile_sorter(name.removeprefix(COMPILED)).model
     info = {"format": FORMAT, "model": model.config.to_dict(), "compiled": True}
@@ -314,7 +314,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_weights(folder: Path, weights: dict[str, torch.Tensor], config: ModelConfig) -> None:
-    from interp.bare import parameter_shapes
+    from interp.passes.bare import parameter_shapes
 
     path, wanted = folder / WEIGHTS, parameter_shapes(config)
     for name in sorted(set(wanted) ^ set(weights)):

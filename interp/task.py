@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Int
 
-from interp.errors import UserError
 from interp.fields import check_types
-from interp.lazy import lazy_import
 from interp.limits import MOST_POSITIONS
-from interp.seeds import stream
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
+from interp.support.seeds import stream
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,8 @@ import torch
 
 from interp.checkpoints import SHIPPED_RUNS, run_checkpoints
 from training import runs
-from training.claims import claimed
 from training.metrics import read_metrics
+from training.studies.claims import claimed
 from training.train import main
 
 SIZES = ["--max-len", "3", "--d-mlp", "8", "--d-model", "8", "--n-heads", "2", "--d-head", "4"]

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from interp.decode import score
-from interp.device import pick_device, pick_precision
-from interp.errors import UserError
+from interp.answers.decode import score
 from interp.model import SortTransformer
-from interp.packed import Dropout, length_sorted, packed_logits, window
-from interp.seeds import stream
+from interp.passes.packed import Dropout, length_sorted, packed_logits, window
+from interp.support.device import pick_device, pick_precision
+from interp.support.errors import UserError
+from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
 from training.init import pytorch_initialise
 from training.optimizer_state import check_optimizer

@@ -14,11 +14,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from interp import files
 from interp.checkpoints import METRICS
-from interp.errors import UserError
 from interp.fields import fits
 from interp.strict_json import cut, parse_json
+from interp.support import files
+from interp.support.errors import UserError
 from training.recipes import TrainConfig
 
 Row = dict[str, Any]

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from interp import files
 from interp.checkpoints import (
     FORMAT,
     METRICS,
@@ -38,13 +37,14 @@ from interp.checkpoints import (
     run_checkpoints,
     write_model,
 )
-from interp.errors import UserError
 from interp.fields import checked
-from interp.manifest import manifest
+from interp.support import files
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
 from interp.tensors import first_line, read_torch
-from training.claims import claimed, holder
 from training.metrics import Row, check_reaches, read_metrics
 from training.recipes import TrainConfig, first_difference
+from training.studies.claims import claimed, holder
 
 if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
     from training.loop import Trainer
