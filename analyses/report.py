@@ -23,15 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, caveat
-from analyses.common import (
-    Analysis,
-    CommonArgs,
-    Stopwatch,
-    open_model,
-    progress_bar,
-    record,
-    result_folder,
-)
+from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, progress_bar, record
+from analyses.deliver import result_folder
 from interp.support import files
 from interp.support.cli import note, run_command, say
 from interp.support.errors import UserError
@@ -143,7 +136,7 @@ def _code() -> str:
     """A hash of the source of the library and of the analyses."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted([*(root / "interp").glob("*.py"), *(root / "analyses").glob("*.py")]):
+    for path in sorted([*(root / "interp").rglob("*.py"), *(root / "analyses").rglob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, subcommand
 
 from interp.config import ModelConfig
-from interp.fields import fits
 from interp.sorters.truth import SORTERS, truth_of
-from interp.strict_json import short
 from interp.support import files
 from interp.support.cli import run_command
 from interp.support.errors import UserError
+from interp.support.fields import fits
 from interp.support.lazy import lazy_import
-from interp.tensors import MOST_HEADER, parse_safetensors
+from interp.support.strict_json import short
+from interp.support.tensors import MOST_HEADER, parse_safetensors
 from interp.weights import check_finite
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from interp.fields import check_types, checked
-from interp.limits import MOST_HEADS, MOST_LAYERS, MOST_NEURONS, MOST_PARAMETERS, MOST_WIDTH
-from interp.strict_json import short
 from interp.support.errors import UserError
+from interp.support.fields import check_types, checked
+from interp.support.limits import MOST_HEADS, MOST_LAYERS, MOST_NEURONS, MOST_PARAMETERS, MOST_WIDTH
+from interp.support.strict_json import short
 from interp.task import D_VOCAB, D_VOCAB_OUT, SortTask
 
 Norm = Literal["pre", "post", "none"]

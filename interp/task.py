@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Int
 
-from interp.fields import check_types
-from interp.limits import MOST_POSITIONS
 from interp.support.errors import UserError
+from interp.support.fields import check_types
 from interp.support.lazy import lazy_import
+from interp.support.limits import MOST_POSITIONS
 from interp.support.seeds import stream
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from interp.checkpoints import METRICS
-from interp.fields import fits
-from interp.strict_json import cut, parse_json
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.fields import fits
+from interp.support.strict_json import cut, parse_json
 from training.recipes import TrainConfig
 
 Row = dict[str, Any]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.strict_json import short
 from interp.support.errors import UserError
+from interp.support.strict_json import short
 
 _SET_EACH_STEP = "lr"  # the schedule says it before every update
 _MOMENTS = ("exp_avg", "exp_avg_sq")

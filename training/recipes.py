@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from interp.config import ModelConfig, Norm, Positions, Sight
-from interp.fields import checked
-from interp.limits import MOST_BATCH, MOST_LISTS, MOST_SEED, MOST_STEPS, MOST_THREADS
 from interp.support.device import Device
 from interp.support.errors import UserError
+from interp.support.fields import checked
+from interp.support.limits import MOST_BATCH, MOST_LISTS, MOST_SEED, MOST_STEPS, MOST_THREADS
 from interp.task import SortTask
 
 Init = Literal["normal", "pytorch"]

@@ -37,19 +37,19 @@ from interp.checkpoints import (
     run_checkpoints,
     write_model,
 )
-from interp.fields import checked
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.fields import checked
 from interp.support.manifest import manifest
-from interp.tensors import first_line, read_torch
+from interp.support.tensors import first_line, read_torch
 from training.metrics import Row, check_reaches, read_metrics
 from training.recipes import TrainConfig, first_difference
-from training.studies.claims import claimed, holder
+from training.studies.claims import LOCK, claimed, holder
 
 if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
     from training.loop import Trainer
 
-RUN_CONFIG, MANIFEST, STATE, LOCK = "config.json", "manifest.json", "state.pt", "run.lock"
+RUN_CONFIG, MANIFEST, STATE = "config.json", "manifest.json", "state.pt"
 _STATE_OVERHEAD = 1 << 22  # bytes of a state.pt beside the optimiser's numbers
 
 

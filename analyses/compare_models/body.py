@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analyses.common import Stopwatch, model_label, open_model, publish, result_folder
+from analyses.common import Stopwatch, open_model
 from analyses.compare_models import figure as compare_figure
 from analyses.compare_models.figure import named
+from analyses.deliver import model_label, publish, result_folder
 from analyses.one_list.answer.body import told
 from analyses.one_list.command import OneListArgs, Seen
 from analyses.one_list.glance.body import Glance, glance

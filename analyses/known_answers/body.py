@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, module_of
-from analyses.common import Stopwatch, progress_bar, publish
+from analyses.common import Stopwatch, progress_bar
+from analyses.deliver import publish
 from interp import figures
 from interp.sorters.truth import SORTERS, Truth
 from interp.support.cli import run_command

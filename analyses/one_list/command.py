@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from analyses.common import CommonArgs, Stopwatch, open_model, publish, result_folder
+from analyses.common import CommonArgs, Stopwatch, open_model
+from analyses.deliver import publish, result_folder
 from interp.answers.treatment import Treatment
 from interp.support.cli import run_command
 

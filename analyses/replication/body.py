@@ -28,7 +28,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from analyses.common import Stopwatch, publish, study_folder
+from analyses.common import Stopwatch
+from analyses.deliver import publish, study_folder
 from analyses.replication.figure import figure
 from analyses.replication.result import (
     LEVEL,

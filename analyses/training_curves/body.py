@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from analyses.common import Stopwatch, folder_name, path_label, publish, study_folder
+from analyses.common import Stopwatch
+from analyses.deliver import folder_name, path_label, publish, study_folder
 from analyses.training_curves.figure import arms_figure, figure
 from interp.checkpoints import METRICS, PRETRAINED, shipped_models, shipped_runs
 from interp.support.cli import run_command

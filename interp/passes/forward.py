@@ -37,6 +37,7 @@ from interp.support.errors import UserError
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 Place = tuple[Component, int]
 """A component and its layer."""
@@ -112,7 +113,7 @@ def frame(view: Window, n_layers: int, component: Component, layer: int, since: 
 
 
 def forward(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     edits: Edits = NO_EDITS,
@@ -155,7 +156,7 @@ def forward(
 class _Layer:
     """One layer of one pass: every activation goes through ``done``, which edits and keeps it."""
 
-    model: SortTransformer
+    model: Transformer
     layer: int
     view: Window
     since: int  # the first position that is computed

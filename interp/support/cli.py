@@ -18,9 +18,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from interp.strict_json import cut
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.strict_json import cut
 
 Args = TypeVar("Args")
 _FRAME = "╭╮╰╯│─+| "  # tyro draws with the first or, where a stream is plain, with the last

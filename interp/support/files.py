@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from interp.processes import is_dead, this_process
-from interp.strict_json import cut, parse_json, short
 from interp.support.errors import UserError
+from interp.support.processes import is_dead, this_process
+from interp.support.strict_json import cut, parse_json, short
 
 MOST_BYTES = 1 << 28
 """Of a file of JSON or text: the largest result of an analysis takes a tenth of it."""

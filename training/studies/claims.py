@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from interp.processes import is_dead, this_process
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.processes import is_dead, this_process
 
+LOCK = "run.lock"  # in a run's folder, while a process trains it
 _WRITING_S = 60.0  # an empty lock is being written; after so long, its writer has died
 _MOST_BYTES = 4096  # of a lock
 

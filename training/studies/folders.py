@@ -23,7 +23,7 @@ from typing import Any
 from interp.support import files
 from interp.support.errors import UserError
 from training.recipes import TrainConfig, first_difference
-from training.studies.claims import holder
+from training.studies.claims import LOCK, holder
 from training.studies.plans import Arm, Plan, load_plan
 
 PLAN, SUMMARY = "plan.toml", "summary.json"
@@ -62,7 +62,7 @@ class Job:
 
     def holder(self) -> str | None:
         """Which process makes the run now, in words."""
-        return holder(self.lock) or holder(self.folder / "run.lock")
+        return holder(self.lock) or holder(self.folder / LOCK)
 
 
 def open_study(out: Path, plan: Plan) -> Path:

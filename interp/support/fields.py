@@ -15,8 +15,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from interp.strict_json import short
 from interp.support.errors import UserError
+from interp.support.strict_json import short
 
 _MOST = 1 << 63
 

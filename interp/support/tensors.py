@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interp.strict_json import cut, parse_json
 from interp.support import files
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
+from interp.support.strict_json import cut, parse_json
 
 if TYPE_CHECKING:
     import torch
