@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from interp.passes.packed import Dropout, length_sorted, packed_logits, window
 from interp.support.device import pick_device, pick_precision
 from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
+from training.average import WeightAverage
 from training.init import pytorch_initialise
 from training.recipes import TrainConfig
 
@@ -43,6 +44,8 @@ class StepMetrics:
     """
     digit_accuracy: float
     """Share of single outputs in the loss that are right."""
+    average_accuracy: float | None = None
+    """``accuracy`` of the averaged weights, where they are kept."""
 
 
 @dataclass
@@ -70,6 +73,7 @@ class Trainer:
         self.parameters = list(self.model.parameters())
         self.optimizer = _optimizer(self.model, config)
         self.step = 0
+        self.average = WeightAverage(self.model, config.average) if config.average else None
         self._maker = ThreadPoolExecutor(1, initializer=_one_core_each)
         self._ahead: tuple[int, Future[SortBatch]] | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -108,6 +112,8 @@ class Trainer:
             group["lr"] = self.config.lr_at(self.step)
         self.optimizer.step()
         self.step += 1
+        if self.average:
+            self.average.update(self.model)
         return metrics
 
     def gradients(
@@ -136,7 +142,11 @@ class Trainer:
             exact, right, scored = (
                 sum(getattr(p, k) for p in done) for k in ("exact", "right", "scored")
             )
-        return StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+        found = StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+        if self.average is None:
+            return found
+        averaged = score(self.average.model, batch, digits_only=not self.config.blank_loss)
+        return replace(found, average_accuracy=float(averaged.exact.sum()) / len(batch))
 
     def _on_every_core(self, run: Callable[[int, int], list[_Part]]) -> list[_Part]:
         """Parts dealt out in turn and gathered in a fixed order, so that sums are reproducible."""
@@ -185,13 +195,16 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything but the weights that the next step depends on."""
-        return {"step": self.step, "optimizer": self.optimizer.state_dict()}
+        state = {"step": self.step, "optimizer": self.optimizer.state_dict()}
+        return state | ({"average": self.average.state()} if self.average else {})
 
     def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Continue from a checkpoint of the same config."""
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = int(state["step"])
+        if self.average:
+            self.average.restore(state["average"], self.step)
 
 
 class TrainingDiverged(RuntimeError):

@@ -9,6 +9,7 @@ runs/0003-stable-blanks-s0/
     model.safetensors  weights
     config.json        what they are
     state.pt           the optimiser; only the newest checkpoint keeps it
+    average/           a model of its own: the averaged weights, where a run keeps them
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
     from training.loop import Trainer
 
 RUN_CONFIG, MANIFEST, STATE = "config.json", "manifest.json", "state.pt"
+AVERAGE = "average"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,10 @@ def write_checkpoint(run: Path, trainer: Trainer) -> Path:
     earlier = run_checkpoints(run)
     folder = run / "checkpoints" / f"step-{trainer.step:06d}"
     with files.new_folder(folder) as staging:
-        write_model(staging, trainer.model, training=trainer.config.to_dict(), step=trainer.step)
+        about = {"training": trainer.config.to_dict(), "step": trainer.step}
+        write_model(staging, trainer.model, **about)
+        if trainer.average:
+            write_model(staging / AVERAGE, trainer.average.model, **about, averaged=True)
         buffer = io.BytesIO()
         torch.save(trainer.state(), buffer)
         files.write_bytes(staging / STATE, buffer.getvalue())
