@@ -24,7 +24,10 @@ from training.recipes import TrainConfig
 Row = dict[str, Any]
 """``step``, and numbers by their names."""
 
-SHARES = ("accuracy", "digit_accuracy", "eval/exact_match", "eval/digit_accuracy")
+SHARES = (
+    *("accuracy", "digit_accuracy", "average/accuracy"),
+    *("eval/exact_match", "eval/digit_accuracy", "average/exact_match"),
+)
 
 
 def read_metrics(path: Path) -> list[Row]:

@@ -66,3 +66,22 @@ def _check_moments(saved: Any, parameter: Tensor, what: str, step: int) -> None:
             raise UserError(f"{name} of {what} holds NaN or infinity")
     if (saved["exp_avg_sq"] < 0).any():
         raise UserError(f"exp_avg_sq of {what} holds numbers below 0")
+
+
+def check_tensors(saved: Any, own: dict[str, Tensor], what: str) -> None:
+    """Whether saved tensors are as many, of the same names, shapes and types, all finite.
+
+    Raises:
+        UserError: saying what does not fit.
+    """
+    if not isinstance(saved, dict) or set(saved) != set(own):
+        raise UserError(f"{what} are not there, or of another model")
+    for name, ours in own.items():
+        tensor = saved[name]
+        if not isinstance(tensor, Tensor) or (tensor.shape, tensor.dtype) != (
+            ours.shape,
+            ours.dtype,
+        ):
+            raise UserError(f"{what}: {name} has another shape or type")
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{what}: {name} holds NaN or infinity")

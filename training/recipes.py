@@ -64,6 +64,7 @@ class TrainConfig:
     batch_size: int = 128  # lists per step; smaller learns more from as many lists than 342
     blank_loss: bool = True  # whether predicting BLANK counts in loss and accuracy, as published
     steps: int = 2500  # updates
+    average: float = 0.0  # keep an exponential average of the weights, of this decay (0: none)
     seed: int = 0  # weights, lists and dropout all follow from it
     # The run
     log_every: int = 10  # steps between measurements on the training batch
@@ -89,7 +90,7 @@ class TrainConfig:
                 raise UserError(f"{_flag(name)} must be 0 or more, not {getattr(self, name)}")
         if not 0 < self.lr < math.inf:
             raise UserError(f"--lr must be above 0, not {self.lr}")
-        for name in ("dropout", "beta2"):
+        for name in ("dropout", "beta2", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(
                     f"{_flag(name)} must be at least 0 and below 1, not {getattr(self, name)}"

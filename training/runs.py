@@ -10,6 +10,7 @@ runs/0003-stable-blanks-s0/
     model.safetensors  weights
     config.json        what they are
     state.pt           the optimiser; only the newest checkpoint keeps it
+    average/           a model of its own: the averaged weights, where a run keeps them
 
 Whatever cannot be resumed (damaged, or shipped without an optimiser) stays exactly as it is: all
 that a resume rests on is read and checked before anything is written.
@@ -50,6 +51,7 @@ if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
     from training.loop import Trainer
 
 RUN_CONFIG, MANIFEST, STATE = "config.json", "manifest.json", "state.pt"
+AVERAGE = "average"
 _STATE_OVERHEAD = 1 << 22  # bytes of a state.pt beside the optimiser's numbers
 
 
@@ -137,7 +139,10 @@ def write_checkpoint(run: Path, trainer: Trainer) -> Path:
     earlier = run_checkpoints(run)
     folder = run / "checkpoints" / f"step-{trainer.step:06d}"
     with files.new_folder(folder) as staging:
-        write_model(staging, trainer.model, training=trainer.config.to_dict(), step=trainer.step)
+        about = {"training": trainer.config.to_dict(), "step": trainer.step}
+        write_model(staging, trainer.model, **about)
+        if trainer.average:
+            write_model(staging / AVERAGE, trainer.average.model, **about, averaged=True)
         buffer = io.BytesIO()
         torch.save(trainer.state(), buffer)
         files.write_bytes(staging / STATE, buffer.getvalue())
@@ -253,7 +258,7 @@ def restore(folder: Path, trainer: Trainer) -> None:
     if stored.config != trainer.model.config:
         raise UserError(f"{folder} is not of this run: its architecture is another")
     numbers = sum(tensor.numel() for tensor in stored.weights.values())
-    state = read_torch(path, 2 * 4 * numbers + _STATE_OVERHEAD)
+    state = read_torch(path, 3 * 4 * numbers + _STATE_OVERHEAD)  # two moments, an average
     try:
         trainer.restore(stored.weights, state)
     except UserError as error:

@@ -29,7 +29,7 @@ from interp.support.errors import UserError
 from training.recipes import RECIPES, STABLE, TrainConfig
 
 if TYPE_CHECKING:
-    from training.loop import Trainer
+    from training.loop import StepMetrics, Trainer
     from training.metrics import MetricsLog
 
 PROG = "python training/train.py"
@@ -157,7 +157,7 @@ def train_step(
         measure_held_out(trainer, log, progress)
     metrics = trainer.update(measure=step % config.log_every == 0)
     if metrics:
-        values = asdict(metrics)
+        values = logged(metrics)
         log.write(step, values, {"lr": config.lr_at(step), **progress.timing(step)})
         progress.show(step, values)
     last = trainer.step == config.steps
@@ -168,15 +168,27 @@ def train_step(
         raise Stopped(trainer.step)
 
 
+def logged(metrics: StepMetrics) -> dict[str, float]:
+    """The names under which the measurements of a training batch are kept."""
+    values = asdict(metrics)
+    averaged = values.pop("average_accuracy")
+    return values if averaged is None else {**values, "average/accuracy": averaged}
+
+
 def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> float:
     """Exact match and digit accuracy on the fixed test set, logged; returns the exact match."""
     from interp.answers.decode import score
 
     held_out = trainer.model.task.held_out(trainer.config.eval_lists).to(trainer.device)
     scores = score(trainer.model, held_out)
+    averaged = {}
+    if trainer.average:
+        exact = score(trainer.average.model, held_out).exact
+        averaged["average/exact_match"] = float(exact.float().mean())
     values = {
         "eval/exact_match": float(scores.exact.float().mean()),
         "eval/digit_accuracy": float(scores.right.sum() / scores.scored.sum()),
+        **averaged,
     }
     log.write(trainer.step, values, progress.timing(trainer.step))
     progress.show(trainer.step, values)

@@ -145,12 +145,14 @@ def export(results: StudyResults, to: Path) -> None:
 
 
 def _packed(run: RunResult) -> dict[str, Any]:
+    averaged = run.curves.average
     return {
         "arm": run.arm,
         "seed": run.seed,
         "summary": run.summary,
         "batch": _pack_curve(run.curves.batch),
         "held_out": _pack_curve(run.curves.held_out),
+        **({"average": _pack_curve(averaged)} if averaged.steps else {}),
     }
 
 
@@ -169,7 +171,8 @@ def _read_arm(path: Path) -> Iterable[RunResult]:
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             data = json.loads(line)
-            curves = Curves(_unpack_curve(data["batch"]), _unpack_curve(data["held_out"]))
+            kinds = [data[kind] for kind in ("batch", "held_out", "average") if kind in data]
+            curves = Curves(*map(_unpack_curve, kinds))
             yield RunResult(data["arm"], data["seed"], curves, data["summary"])
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}, line {number} is not an exported run") from None

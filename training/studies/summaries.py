@@ -40,6 +40,7 @@ def write_summary(job: Job, plan: Plan, diverged_at: int | None = None) -> dict[
     curves = to_the_end(read_curves(rows), config, diverged_at)
     batch = measure(curves.batch, plan.measures, config.steps)
     held_out = measure(curves.held_out, plan.measures, config.steps)
+    averaged = measure(curves.average, plan.measures, config.steps)
     loaded = None if diverged_at is not None else load_model(job.folder, _device(run))
     summary = {
         "format": SUMMARY_FORMAT,
@@ -53,6 +54,7 @@ def write_summary(job: Job, plan: Plan, diverged_at: int | None = None) -> dict[
         "convergent": is_convergent(batch, plan.measures, diverged_at),
         "batch": batch.to_dict(),
         "held_out": held_out.to_dict(),
+        **({"average": averaged.to_dict()} if curves.average.steps else {}),
         "final": _final(loaded, plan.measures.final_lists) if loaded else None,
         "blanks": _blanks(loaded.model) if loaded else None,
         "model_hash": loaded.hash if loaded else None,
