@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interp.support import files
 from interp.support.cli import fail, note, run_command
 from interp.support.device import Device
 from interp.support.errors import UserError
@@ -237,8 +238,8 @@ class _asked_to_stop:
 def last_line(job: Job) -> str:
     """The last thing that a worker said."""
     try:
-        lines = job.log.read_text(errors="replace").split("\n")
-    except OSError:
+        lines = files.read_bytes(job.log).decode(errors="replace").split("\n")
+    except UserError:
         return "it said nothing"
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
