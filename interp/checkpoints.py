@@ -268,8 +268,15 @@ def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
     """Weights and config into an existing ``folder`` (make it with ``files.new_folder``).
 
     ``about`` goes into ``config.json`` beside the architecture, for example ``step=500``.
+
+    Raises:
+        UserError: if something acts on the model that its parameters and config do not hold.
     """
     from safetensors.torch import save
+
+    from interp.untouched import refuse_touched
+
+    refuse_touched(model, "a checkpoint")
 
     files.write_bytes(folder / WEIGHTS, save(_state(model)))
     files.write_json(folder / CONFIG, {"format": FORMAT, "model": model.config.to_dict(), **about})
