@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from interp.errors import UserError
 from interp.sites import Component, hook_name
+from interp.support.errors import UserError
 from interp.untouched import Scoped, compiled_part
 
 if TYPE_CHECKING:

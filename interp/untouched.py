@@ -3,10 +3,11 @@
     touch(model)                    # None, or "a forward hook on blocks.0.attn.hook_z"
     refuse_touched(model, "a sweep of patches")     # UserError where there is something
 
-Much of the library does not call the model: :mod:`interp.packed`, :mod:`interp.forward` and what
-is built on them compute from its parameters, several times as fast. That is right exactly as long
-as nothing else acts on the model. So each of them asks here first, and goes through the hooked
-model (:mod:`interp.hooked`) where something does, or refuses. To ask takes 50 microseconds.
+Much of the library does not call the model: :mod:`interp.passes.packed`,
+:mod:`interp.passes.forward` and what is built on them compute from its parameters, several times as
+fast. That is right exactly as long as nothing else acts on the model. So each of them asks here
+first, and goes through the hooked model (:mod:`interp.hooked`) where something does, or refuses. To
+ask takes 50 microseconds.
 
 Things that act: PyTorch's hooks, forward and backward, on any module and global ones (those of
 TransformerLens are such hooks, and so are those of :func:`interp.interventions.intervene`); a
@@ -24,7 +25,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from interp.errors import UserError
+from interp.support.errors import UserError
 
 _HOOKS = {
     "_forward_hooks": "a forward hook",

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from interp.errors import UserError
-from interp.lazy import lazy_import
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import torch

@@ -22,12 +22,10 @@ from transformer_lens.components import MLP
 
 from analyses.catalogue import NAMES, analysis
 from analyses.known_answers import _smaller
-from interp.behaviour import answer
+from interp.answers.behaviour import answer
+from interp.answers.decode import exact_match, greedy_decode, score
+from interp.answers.trials import nothing, run_trials
 from interp.checkpoints import save_model
-from interp.circuits import ov_circuit, qk_circuit
-from interp.decode import exact_match, greedy_decode, score
-from interp.errors import UserError
-from interp.forward import EVERYTHING, Run, axis_of_positions, forward
 from interp.interventions import (
     Mask,
     Mean,
@@ -38,14 +36,16 @@ from interp.interventions import (
     edits_of,
     intervene,
 )
-from interp.lens import everywhere, lens
+from interp.methods.circuits import ov_circuit, qk_circuit
+from interp.methods.lens import everywhere, lens
+from interp.methods.patching import patched_logits, record
 from interp.model import SortTransformer
-from interp.packed import Dropout, Window, packed_logits, window
-from interp.patching import patched_logits, record
-from interp.seeds import stream
+from interp.passes.forward import EVERYTHING, Run, axis_of_positions, forward
+from interp.passes.packed import Dropout, Window, packed_logits, window
 from interp.sites import ATTENTION, PER_HEAD, Component, Site
+from interp.support.errors import UserError
+from interp.support.seeds import stream
 from interp.task import PAD, SortTask
-from interp.trials import nothing, run_trials
 from interp.untouched import touch
 from tests.models import TASK, small_model
 

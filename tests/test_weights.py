@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from interp.checkpoints import load_bare, load_model, main, save_model
-from interp.errors import UserError
+from interp.support.errors import UserError
 from interp.weights import check_finite
 from tests.models import small_model
 
