@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize, prune
 from transformer_lens.components import MLP
 
 from analyses.catalogue import NAMES, analysis
-from analyses.known_answers import _smaller
+from analyses.known_answers.body import _smaller
 from interp.answers.behaviour import answer
 from interp.answers.decode import exact_match, greedy_decode, score
 from interp.answers.trials import nothing, run_trials
