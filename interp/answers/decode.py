@@ -28,7 +28,7 @@ from interp.task import N_DIGITS, PAD, SortBatch
 from interp.untouched import touch
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 _SAME = 1e-3  # logits; far above rounding
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
@@ -52,7 +52,7 @@ class Scores:
 
 @torch.no_grad()
 def score(
-    model: SortTransformer,
+    model: Transformer,
     batch: SortBatch,
     *,
     digits_only: bool = True,
@@ -82,7 +82,7 @@ def score(
 
 
 def exact_match(
-    model: SortTransformer,
+    model: Transformer,
     lists: int,
     seed: int = 0,
     *,
@@ -106,7 +106,7 @@ class Decoded:
 
 @torch.no_grad()
 def greedy_decode(
-    model: SortTransformer,
+    model: Transformer,
     lists: Sequence[Sequence[int]],
     *,
     interventions: Sequence[Intervention] = (),
@@ -146,7 +146,7 @@ def greedy_decode(
 
 
 def _refuse_looking_ahead(
-    model: SortTransformer,
+    model: Transformer,
     batch: SortBatch,
     fed: Int[Tensor, "batch pos"],
     edits: Edits,

@@ -43,7 +43,7 @@ from interp.task import D_VOCAB_OUT, N_DIGITS, PAD
 from interp.untouched import refuse_touched
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 
 class Kind(StrEnum):
@@ -94,7 +94,7 @@ class Attribution:
 class DirectPaths:
     """A run and the directions that its target reads in what each part writes."""
 
-    model: SortTransformer
+    model: Transformer
     run: Run
     tokens: Int[Tensor, "batch pos"]
     target: Float[Tensor, "batch row d_vocab_out"]
@@ -150,7 +150,7 @@ class DirectPaths:
 
 @torch.no_grad()
 def direct_paths(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     target: Float[Tensor, "batch row d_vocab_out"],
@@ -172,7 +172,7 @@ def direct_paths(
 
 @torch.no_grad()
 def paths_of(
-    model: SortTransformer,
+    model: Transformer,
     run: Run,
     tokens: Int[Tensor, "batch pos"],
     target: Float[Tensor, "batch row d_vocab_out"],

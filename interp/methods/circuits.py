@@ -38,7 +38,7 @@ from interp.task import D_VOCAB_OUT, N_DIGITS, TOKEN_LABELS
 from interp.untouched import refuse_touched
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 TOKENS = TOKEN_LABELS[:D_VOCAB_OUT]
 """The tokens that can be attended to, and predicted."""
@@ -70,7 +70,7 @@ class QKCircuit:
 
 
 @torch.no_grad()
-def qk_circuit(model: SortTransformer, layer: int) -> QKCircuit:
+def qk_circuit(model: Transformer, layer: int) -> QKCircuit:
     """The QK circuit of every head of a layer, over tokens and over positions.
 
     Raises:
@@ -95,9 +95,7 @@ def qk_circuit(model: SortTransformer, layer: int) -> QKCircuit:
 
 
 @torch.no_grad()
-def ov_circuit(
-    model: SortTransformer, layer: int
-) -> Float[Tensor, "head source_token output_token"]:
+def ov_circuit(model: Transformer, layer: int) -> Float[Tensor, "head source_token output_token"]:
     """What attending fully to a token adds to the logits, less the mean over the outputs.
 
     W_E W_V W_O W_U, on the direct path from the embedding through the head to the unembedding, with
@@ -130,7 +128,7 @@ def copying_score(
 _NOTHING = 1e-9  # logits
 
 
-def _attention(model: SortTransformer, layer: int) -> Any:
+def _attention(model: Transformer, layer: int) -> Any:
     if not 0 <= layer < model.cfg.n_layers:
         raise UserError(f"there is no layer {layer}: this model has 0 to {model.cfg.n_layers - 1}")
     refuse_touched(model, "a circuit")
@@ -138,7 +136,7 @@ def _attention(model: SortTransformer, layer: int) -> Any:
 
 
 def _embeddings(
-    model: SortTransformer, layer: int
+    model: Transformer, layer: int
 ) -> tuple[Float[Tensor, "token d_model"], Float[Tensor, "pos d_model"]]:
     """Tokens and positions as the heads of a layer read them from the stream."""
     passed: list[Any] = []
@@ -152,7 +150,7 @@ def _embeddings(
     )
 
 
-def _constant(model: SortTransformer, layer: int) -> Float[Tensor, " d_model"]:
+def _constant(model: Transformer, layer: int) -> Float[Tensor, " d_model"]:
     """What the LayerNorm that a layer reads through adds to every position."""
     if model.config.norm == "pre":
         return model.blocks[layer].ln1.b
@@ -161,7 +159,7 @@ def _constant(model: SortTransformer, layer: int) -> Float[Tensor, " d_model"]:
     return torch.zeros_like(model.W_E[0])
 
 
-def _to_unembedding(model: SortTransformer, layer: int, written: Tensor) -> Tensor:
+def _to_unembedding(model: Transformer, layer: int, written: Tensor) -> Tensor:
     """What a head of ``layer`` has written, as the unembedding reads it."""
     passed: list[Any] = []
     if model.config.norm == "pre":

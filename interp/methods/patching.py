@@ -46,7 +46,7 @@ from interp.support.progress import SILENT, Progress
 from interp.untouched import refuse_touched
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 PATCHABLE = (*STREAM, *PER_HEAD)
 """What :func:`patched_logits` sweeps."""
@@ -61,7 +61,7 @@ _CARRIES = {  # what of the attention a patch changes before anything is gathere
 
 
 @torch.no_grad()
-def record(model: SortTransformer, tokens: Int[Tensor, "pair pos"], view: Window) -> Run:
+def record(model: Transformer, tokens: Int[Tensor, "pair pos"], view: Window) -> Run:
     """What patches take from and put into: every row of ``view``, in the last layer too."""
     keep = [(component, layer) for layer in range(model.cfg.n_layers) for component in _KEPT]
     return forward(model, tokens, replace(view, first_row=view.start), keep=keep)
@@ -74,7 +74,7 @@ def logits_at(run: Run, rows: Int[Tensor, " pair"]) -> Float[Tensor, "pair d_voc
 
 @torch.no_grad()
 def patched_logits(
-    model: SortTransformer,
+    model: Transformer,
     site: Site,
     base: Run,
     donor: Run,
@@ -107,7 +107,7 @@ def patched_logits(
     return out
 
 
-def _check(model: SortTransformer, site: Site) -> None:
+def _check(model: Transformer, site: Site) -> None:
     site.check(model.config)
     if site.component not in PATCHABLE:
         names = ", ".join(PATCHABLE)
@@ -117,7 +117,7 @@ def _check(model: SortTransformer, site: Site) -> None:
 
 
 def _effective(
-    model: SortTransformer,
+    model: Transformer,
     site: Site,
     base: Run,
     donor: Run,
@@ -135,7 +135,7 @@ def _effective(
     return (places & (read & altered.any(-1))[:, None]).any(-1)
 
 
-def _jobs_at_once(model: SortTransformer, site: Site) -> int:
+def _jobs_at_once(model: Transformer, site: Site) -> int:
     """So many that their rows stay in the processor's cache: about 3,000 of them."""
     later = model.cfg.n_layers - 1 - site.layer
     whole_sequences = later > (0 if site.component in _READ_LATER else 1)
@@ -154,7 +154,7 @@ class _Patches:
     says which patch a row belongs to, ``position`` which row of the window it is.
     """
 
-    model: SortTransformer
+    model: Transformer
     site: Site
     base: Run
     donor: Run
@@ -296,7 +296,7 @@ class _Patches:
 
 
 def _after_attention(
-    model: SortTransformer,
+    model: Transformer,
     layer: int,
     before: Float[Tensor, "row d_model"],
     attn_out: Float[Tensor, "row d_model"],

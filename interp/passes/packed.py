@@ -33,7 +33,7 @@ from interp.task import PAD, SortBatch, SortTask
 from interp.untouched import refuse_touched, touch
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 _BLOCK_ROWS = 256  # rows of the MLP at a time: 256 x 2048 floats are 2 MB, about a core's cache
 
@@ -83,7 +83,7 @@ def length_sorted(batch: SortBatch, n_parts: int) -> Iterator[Int[Tensor, " some
 
 
 def parts_of(
-    model: SortTransformer, batch: SortBatch, at_once: int, in_order: bool = False
+    model: Transformer, batch: SortBatch, at_once: int, in_order: bool = False
 ) -> Iterator[Int[Tensor, " some"]]:
     """Indices of ``batch`` in groups to run together, of at most about ``at_once`` lists.
 
@@ -130,7 +130,7 @@ def window(task: SortTask, batch: SortBatch, digits_only: bool = False) -> Windo
 
 
 def packed_logits(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     dropout: Dropout | None = None,
@@ -164,7 +164,7 @@ def packed_logits(
 
 
 def _through_hooks(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     blocked: Bool[Tensor, "query key"] | None,
 ) -> Float[Tensor, "batch pos d_vocab_out"]:
@@ -178,14 +178,14 @@ def _through_hooks(
 
 
 def embed(
-    model: SortTransformer, tokens: Int[Tensor, "batch here"], view: Window
+    model: Transformer, tokens: Int[Tensor, "batch here"], view: Window
 ) -> Float[Tensor, "batch here d_model"]:
     """The first residual stream, of tokens already cut to ``view``."""
     return model.embed.effective()[tokens] + model.pos_embed.W_pos[view.start : view.stop]
 
 
 def unembed(
-    model: SortTransformer, x: Float[Tensor, "*rows d_model"]
+    model: Transformer, x: Float[Tensor, "*rows d_model"]
 ) -> Float[Tensor, "*rows d_vocab_out"]:
     """Logits of the last residual stream, the final LayerNorm of a pre-norm model included.
 
@@ -197,7 +197,7 @@ def unembed(
 
 
 def read_out(
-    model: SortTransformer, x: Float[Tensor, "*rows d_model"]
+    model: Transformer, x: Float[Tensor, "*rows d_model"]
 ) -> Float[Tensor, "*rows d_vocab_out"]:
     """As :func:`unembed`, for a pass that has asked already what acts on the model."""
     if model.config.norm == "pre":  # the others have no final LayerNorm
@@ -206,7 +206,7 @@ def read_out(
 
 
 def allowed_attention(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch here"],
     view: Window,
     blocked: Bool[Tensor, "query key"] | None = None,
