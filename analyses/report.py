@@ -141,7 +141,7 @@ def _code() -> str:
     """A hash of the source of the library and of the analyses."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted([*(root / "interp").glob("*.py"), *(root / "analyses").glob("*.py")]):
+    for path in sorted([*(root / "interp").rglob("*.py"), *(root / "analyses").rglob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -274,7 +274,7 @@ def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
     """
     from safetensors.torch import save
 
-    from interp.untouched import refuse_touched
+    from interp.passes.untouched import refuse_touched
 
     refuse_touched(model, "a checkpoint")
 

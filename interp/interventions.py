@@ -11,8 +11,8 @@ the order in which they are given. Whatever does not exist (a layer, a head, a p
 before anything runs.
 
 ``intervene`` acts in the thread that entered it and in no other, and takes its hooks away again
-whatever happens inside: threads may share a model. Everything in this library that computes what a
-model does obeys it there, as it obeys any other hook (see :mod:`interp.untouched`), or refuses.
+whatever happens inside: threads may share a model. All that computes what a model does obeys it
+there, as it obeys any other hook (see :mod:`interp.passes.untouched`), or refuses.
 
 Vocabulary: *patching* puts in activations of another run (Vig et al. 2020; Meng et al. 2022);
 *ablation* puts in zeros, the mean over a reference set, or the activation of a random other example
@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from interp.hooked import Change, acting
 from interp.passes.forward import Edit, Edits, Run, axis_of_positions
+from interp.passes.hooked import Change, acting
 from interp.sites import ATTENTION, PER_HEAD, WHOLE, Component, Frame, Site, first_position, spans
 from interp.support.errors import UserError
 from interp.support.seeds import stream

@@ -29,11 +29,11 @@ from transformer_lens.components import Attention, Embed, PosEmbed, TransformerB
 
 from interp.config import ModelConfig
 from interp.passes.bare import own_blocked, sinusoids
+from interp.passes.untouched import Blueprint, Scoped, touch
 from interp.sites import FIRST_POSITION
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import D_VOCAB, D_VOCAB_OUT, PAD, TOKEN_LABELS, SortTask
-from interp.untouched import Blueprint, Scoped, touch
 
 
 class SortTransformer(HookedTransformer):

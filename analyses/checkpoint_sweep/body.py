@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from analyses.common import Stopwatch, progress_bar
 from analyses.training_curves.figure import legend_on_top
 from interp import figures
-from interp.answers.treatment import Act, Treatment
 from interp.checkpoints import checkpoint_step, run_checkpoints, shipped_runs
 from interp.support import files
 from interp.support.cli import note, run_command
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from interp.checkpoints import LoadedModel
-    from interp.model import SortTransformer
     from interp.stats import Estimate
 else:
     go = lazy_import("plotly.graph_objects")
@@ -81,6 +79,7 @@ def compute(
     """
     from interp.answers.ablation import published_mask
     from interp.answers.decode import exact_match
+    from interp.answers.use import follow_rate
 
     progress.begin(len(models), "checkpoints")
     found = []
@@ -99,29 +98,6 @@ def compute(
         )
         progress.step()
     return tuple(found)
-
-
-def follow_rate(model: SortTransformer, pairs: int, seed: int) -> Estimate | None:
-    """The share of outputs that follow the other list when the blanks are its own.
-
-    Equal to ``analyses.transplant_blanks``'s rate for the blanks alone, without its other
-    conditions. None for a single blank, which answers itself, or where no two answers differ.
-    """
-    from interp.answers.trials import donors_for, run_trials, sorted_digits
-    from interp.stats import clustered_rate
-
-    task = model.task
-    if task.n_blanks < 2 or model.config.n_layers < 2:
-        return None
-    own = task.held_out(pairs, seed).to(model.W_U.device)
-    other = donors_for(model, own, seed)
-    transplant = Treatment(Act.TRANSPLANT, tuple(range(task.n_blanks - 1)))
-    trials = run_trials(model, own, {"blanks": transplant.on}, donors=other, seed=seed)
-    theirs = sorted_digits(task, other).cpu()
-    differ = (theirs != trials.answers) & trials.scored
-    if not differ.any():
-        return None
-    return clustered_rate(trials.of("blanks") == theirs, differ, seed)
 
 
 # -- words, figure and JSON ---------------------------------------------------------------------

@@ -22,10 +22,10 @@ from torch import Tensor
 from interp.interventions import Intervention, edits_of
 from interp.passes.forward import Edits, forward
 from interp.passes.packed import Window, packed_logits, parts_of, window
+from interp.passes.untouched import touch
 from interp.stats import Estimate, wilson
 from interp.support.errors import UserError
 from interp.task import N_DIGITS, PAD, SortBatch
-from interp.untouched import touch
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer

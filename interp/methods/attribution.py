@@ -38,9 +38,9 @@ from torch import Tensor
 
 from interp.passes.forward import Place, Run, forward
 from interp.passes.packed import Window
+from interp.passes.untouched import refuse_touched
 from interp.sites import Component
 from interp.task import D_VOCAB_OUT, N_DIGITS, PAD
-from interp.untouched import refuse_touched
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer

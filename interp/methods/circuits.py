@@ -33,9 +33,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.passes.untouched import refuse_touched
 from interp.support.errors import UserError
 from interp.task import D_VOCAB_OUT, N_DIGITS, TOKEN_LABELS
-from interp.untouched import refuse_touched
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer

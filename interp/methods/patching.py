@@ -40,10 +40,10 @@ from interp.passes.packed import (
     read_out,
     run_block,
 )
+from interp.passes.untouched import refuse_touched
 from interp.sites import PER_HEAD, STREAM, Component, Site
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
-from interp.untouched import refuse_touched
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer

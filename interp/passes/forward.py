@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from interp.hooked import run_hooked
+from interp.passes.hooked import run_hooked
 from interp.passes.packed import (
     Window,
     allowed_attention,
@@ -35,12 +35,13 @@ from interp.passes.packed import (
     norm_before,
     read_out,
 )
+from interp.passes.untouched import touch
 from interp.sites import ATTENTION, WHOLE, Component, Frame, hook_name
 from interp.support.errors import UserError
-from interp.untouched import touch
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 Place = tuple[Component, int]
 """A component and its layer."""
@@ -120,7 +121,7 @@ def frame(view: Window, n_layers: int, component: Component, layer: int, since: 
 
 
 def forward(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     edits: Edits = NO_EDITS,
@@ -150,7 +151,7 @@ def forward(
 
 
 def _forward(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     edits: Edits,
@@ -177,7 +178,7 @@ def _forward(
 
 
 def _through_hooks(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     edits: Edits,
@@ -216,7 +217,7 @@ def _cut(
 class _Layer:
     """One layer of one pass: every activation goes through ``done``, which edits and keeps it."""
 
-    model: SortTransformer
+    model: Transformer
     layer: int
     view: Window
     since: int  # the first position that is computed

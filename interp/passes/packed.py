@@ -26,11 +26,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interp.config import Norm
-from interp.hooked import run_hooked
+from interp.passes.hooked import run_hooked
+from interp.passes.untouched import refuse_touched, touch
 from interp.sites import Component
 from interp.support.errors import UserError
 from interp.task import PAD, SortBatch, SortTask
-from interp.untouched import refuse_touched, touch
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer

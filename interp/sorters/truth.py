@@ -75,6 +75,11 @@ class Truth:
     """Attention that carries nothing, but makes counts come out: cut and renormalised, the answer
     is lost; zeroed without, nothing changes."""
 
+    @property
+    def head_pairs(self) -> list[list[int]]:
+        """``heads`` in order, as verdicts list them: ``[[0, 1], [1, 2]]``."""
+        return sorted([*head] for head in self.heads)
+
 
 def truth_of(name: str, task: SortTask = PUBLISHED) -> Truth:
     """The truth about a sorter; only ``edges`` and ``sinks`` depend on the task.

@@ -34,7 +34,7 @@ from typing import Any
 from interp.support.errors import UserError
 from training.recipes import RECIPES, TrainConfig
 
-SHIPPED = Path(__file__).parent / "plans"
+SHIPPED = Path(__file__).resolve().parents[1] / "plans"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _NOT_IN_PLANS = {"seed": "--seeds and --first-seed", "threads": "--threads", "device": "--device"}
 

@@ -111,10 +111,32 @@ def load_results(folder: Path) -> StudyResults:
     return StudyResults(plan, tuple(runs))
 
 
+def merged(results: StudyResults, known: Path) -> StudyResults:
+    """``results`` and the runs that ``known``, a study or an export of one, has besides.
+
+    Of a run that both have, the one in ``results`` is kept unless only the other has ended: a study
+    may go on on another machine, with nothing but the export of what was done before.
+
+    Raises:
+        UserError: if ``known`` follows another plan.
+    """
+    other = load_results(known)
+    if changed := other.plan.difference(results.plan):
+        raise UserError(f"{known} holds the results of another plan: {changed}")
+    runs = {(run.arm, run.seed): run for run in other.runs}
+    for run in results.runs:
+        before = runs.get((run.arm, run.seed))
+        if before is None or before.summary is None or run.summary is not None:
+            runs[run.arm, run.seed] = run
+    order = {arm.name: number for number, arm in enumerate(results.plan.arms)}
+    kept = sorted(runs.values(), key=lambda run: (order[run.arm], run.seed))
+    return StudyResults(results.plan, tuple(kept))
+
+
 def export(results: StudyResults, to: Path) -> None:
-    """Write the compact form of ``results`` into the folder ``to``."""
-    if (to / PLAN).exists() and (changed := study_plan(to).difference(results.plan)):
-        raise UserError(f"{to} holds the results of another plan: {changed}")
+    """Write the compact form of ``results`` into the folder ``to``, beside what is there."""
+    if (to / PLAN).exists():
+        results = merged(results, to)
     files.write_text(to / PLAN, results.plan.text)
     for arm in results.plan.arms:
         lines = [json.dumps(_packed(run), allow_nan=False) for run in results.of(arm.name)]

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from interp.answers.use import exact_without_blanks, follow_rate
 from interp.checkpoints import (
     METRICS,
     LoadedModel,
@@ -68,18 +69,11 @@ def _blanks(model: SortTransformer) -> dict[str, Any] | None:
     """
     if not model.task.n_blanks:
         return None
-    from analyses import ablate_blanks, transplant_blanks
-
-    pairs = transplant_blanks.TransplantConfig(_PAIRS)
-    followed = transplant_blanks.compute(model, pairs, FINAL_SEED).rate(
-        transplant_blanks.BLANKS_ALONE
-    )
-    ablated = ablate_blanks.compute(model, ablate_blanks.AblateConfig(_PAIRS, 1), FINAL_SEED)
+    followed = follow_rate(model, _PAIRS, FINAL_SEED)
+    ablated = exact_without_blanks(model, _PAIRS, FINAL_SEED)
     return {
         "follow_rate": None if followed is None else followed.to_dict(),
-        "exact_match_under": {
-            kind: ablated.exact(kind, ablate_blanks.ALL).to_dict() for kind in ablated.kinds
-        },
+        "exact_match_under": {kind.value: rate.to_dict() for kind, rate in ablated.items()},
     }
 
 

@@ -14,10 +14,10 @@ from interp.interventions import Set
 from interp.methods.attribution import paths_of, places_read
 from interp.passes.forward import Edits, Run, forward
 from interp.passes.packed import norm_after, unembed
+from interp.passes.untouched import refuse_touched
 from interp.sites import Component, Frame, Site
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
-from interp.untouched import refuse_touched
 
 _NEURONS_AT_ONCE = 64  # copies of the sequence: more would leave the processor's cache
 

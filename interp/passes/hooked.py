@@ -15,17 +15,14 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from interp.passes.untouched import Scoped, compiled_part
 from interp.sites import Component, hook_name
 from interp.support.errors import UserError
-from interp.untouched import Scoped, compiled_part
-
-if TYPE_CHECKING:
-    from interp.model import SortTransformer
 
 Change = Callable[[Tensor], Tensor | None]
 """Given a whole activation, what to go on with; None leaves it."""
@@ -33,7 +30,7 @@ Change = Callable[[Tensor], Tensor | None]
 
 @contextmanager
 def acting(
-    model: SortTransformer, changes: Mapping[tuple[Component, int], Sequence[Change]]
+    model: Any, changes: Mapping[tuple[Component, int], Sequence[Change]]
 ) -> Iterator[None]:
     """Inside the block every forward pass of this thread on ``model`` is changed.
 
@@ -60,7 +57,7 @@ def acting(
             handle.remove()
 
 
-def _point(model: SortTransformer, name: str) -> nn.Module:
+def _point(model: Any, name: str) -> nn.Module:
     point: nn.Module = model.hook_dict[name]
     try:
         in_use = model.get_submodule(name) is point
@@ -96,7 +93,7 @@ class _Change(Scoped):
 
 
 def run_hooked(
-    model: SortTransformer,
+    model: Any,
     tokens: Int[Tensor, "batch pos"],
     changes: Mapping[tuple[Component, int], Sequence[Change]],
     keep: Collection[tuple[Component, int]] = (),

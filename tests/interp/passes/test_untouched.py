@@ -42,11 +42,11 @@ from interp.methods.patching import patched_logits, record
 from interp.model import SortTransformer
 from interp.passes.forward import EVERYTHING, Run, axis_of_positions, forward
 from interp.passes.packed import Dropout, Window, packed_logits, window
+from interp.passes.untouched import touch
 from interp.sites import ATTENTION, PER_HEAD, Component, Site
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import PAD, SortTask
-from interp.untouched import touch
 from tests.models import TASK, small_model
 
 LISTS = [[3, 1, 4, 1], [2, 2], [9], [5, 0, 5, 0, 5, 1], [7, 6, 5], [1, 2]]

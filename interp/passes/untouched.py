@@ -6,8 +6,8 @@
 Much of the library does not call the model: :mod:`interp.passes.packed`,
 :mod:`interp.passes.forward` and what is built on them compute from its parameters, several times as
 fast. That is right exactly as long as nothing else acts on the model. So each of them asks here
-first, and goes through the hooked model (:mod:`interp.hooked`) where something does, or refuses. To
-ask takes 50 microseconds.
+first, and goes through the hooked model (:mod:`interp.passes.hooked`) where something does, or
+refuses. To ask takes 50 microseconds.
 
 Things that act: PyTorch's hooks, forward and backward, on any module and global ones (those of
 TransformerLens are such hooks, and so are those of :func:`interp.interventions.intervene`); a
@@ -47,7 +47,7 @@ _PASSING = {
 
 
 class Scoped:
-    """A PyTorch hook that may rest; :mod:`interp.hooked` makes them."""
+    """A PyTorch hook that may rest; :mod:`interp.passes.hooked` makes them."""
 
     def acts(self, module: nn.Module) -> bool:
         """Whether it would change what ``module`` does now, in this thread."""
