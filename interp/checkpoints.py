@@ -32,6 +32,7 @@ from interp.support import files
 from interp.support.cli import run_command
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
+from interp.weights import check_finite
 
 if TYPE_CHECKING:
     import torch
@@ -168,7 +169,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], ModelConfig, dict[str, torch.Te
     info = read_info(folder)
     config, weights = ModelConfig.from_dict(info["model"]), read_weights(folder)
     _check_weights(folder, weights, config)
-    return info, config, {name: tensor.float() for name, tensor in weights.items()}
+    weights = {name: tensor.float() for name, tensor in weights.items()}
+    check_finite(weights, folder / WEIGHTS)
+    return info, config, weights
 
 
 @contextmanager
@@ -265,8 +268,15 @@ def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
     """Weights and config into an existing ``folder`` (make it with ``files.new_folder``).
 
     ``about`` goes into ``config.json`` beside the architecture, for example ``step=500``.
+
+    Raises:
+        UserError: if something acts on the model that its parameters and config do not hold.
     """
     from safetensors.torch import save
+
+    from interp.passes.untouched import refuse_touched
+
+    refuse_touched(model, "a checkpoint")
 
     files.write_bytes(folder / WEIGHTS, save(_state(model)))
     files.write_json(folder / CONFIG, {"format": FORMAT, "model": model.config.to_dict(), **about})
