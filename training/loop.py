@@ -25,10 +25,12 @@ from interp.answers.decode import score
 from interp.model import SortTransformer
 from interp.passes.packed import Dropout, length_sorted, packed_logits, window
 from interp.support.device import pick_device, pick_precision
+from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
 from training.average import WeightAverage
 from training.init import pytorch_initialise
+from training.optimizer_state import check_optimizer, check_tensors
 from training.recipes import TrainConfig
 
 
@@ -198,13 +200,23 @@ class Trainer:
         state = {"step": self.step, "optimizer": self.optimizer.state_dict()}
         return state | ({"average": self.average.state()} if self.average else {})
 
-    def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same config."""
+    def restore(self, weights: dict[str, Tensor], state: Any) -> None:
+        """Continue from a checkpoint of the same config.
+
+        Raises:
+            UserError: if ``state`` is not what :meth:`state` makes for these parameters.
+        """
+        step = state.get("step") if isinstance(state, dict) else None
+        if type(step) is not int or not 0 < step <= self.config.steps:
+            raise UserError(f"it is of no step from 1 to {self.config.steps}")
+        check_optimizer(state.get("optimizer"), self.optimizer, step)
+        if self.average:
+            check_tensors(state.get("average"), self.average.state(), "its averaged weights")
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
         if self.average:
-            self.average.restore(state["average"], self.step)
+            self.average.restore(state["average"], step)
+        self.step = step
 
 
 class TrainingDiverged(RuntimeError):

@@ -30,7 +30,7 @@ from training.recipes import RECIPES, STABLE, TrainConfig
 
 if TYPE_CHECKING:
     from training.loop import StepMetrics, Trainer
-    from training.runs import MetricsLog
+    from training.metrics import MetricsLog
 
 PROG = "python training/train.py"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C and a polite kill
@@ -62,20 +62,48 @@ def _recipe_in(argv: Sequence[str]) -> str:
 
 
 def train_command(args: TrainArgs) -> None:
-    if args.resume and args.config != STABLE:
+    if args.resume and (args.config != STABLE or args.out != TrainArgs.out):
         raise UserError(
-            "--resume continues a run with its own settings; drop the other flags (only --out goes)"
+            "--resume continues a run with its own settings, where it is; drop the other flags"
         )
-    from training.loop import Trainer, TrainingDiverged
-    from training.runs import create_run, resume_run
+    from training.runs import held, new_run_folder, read_run
 
     if args.resume:
-        run, trainer = args.resume, resume_run(args.resume)
-        note(f"resuming {run} at step {trainer.step} of {trainer.config.steps}")
+        read_run(args.resume)  # there is a run, before a lock is put into it
+        with held(args.resume):
+            _resume(args.resume)
     else:
-        trainer = Trainer(args.config)
-        run = create_run(args.out, args.config, trainer)
-        note(f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
+        trainer = _new_trainer(args.config)
+        run = new_run_folder(args.out, args.config)
+        with held(run):
+            _begin(run, trainer)
+
+
+def _new_trainer(config: TrainConfig) -> Trainer:
+    from training.loop import Trainer
+
+    return Trainer(config)
+
+
+def _resume(run: Path) -> None:
+    from training.runs import resume_run
+
+    trainer = resume_run(run)
+    note(f"resuming {run} at step {trainer.step} of {trainer.config.steps}")
+    _train_and_say(trainer, run)
+
+
+def _begin(run: Path, trainer: Trainer) -> None:
+    from training.runs import start_run
+
+    start_run(run, trainer.config, trainer)
+    note(f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
+    _train_and_say(trainer, run)
+
+
+def _train_and_say(trainer: Trainer, run: Path) -> None:
+    from training.loop import TrainingDiverged
+
     try:
         exact = train(trainer, run)
     except Stopped as stop:
@@ -105,7 +133,7 @@ def train(trainer: Trainer, run: Path, signals: Sequence[int] = STOP_SIGNALS) ->
         Stopped: on one of ``signals``, after the step in hand.
         TrainingDiverged: if the loss is no number any more.
     """
-    from training.runs import MetricsLog
+    from training.metrics import MetricsLog
 
     log, progress = MetricsLog(run, trainer.step), Progress(trainer.config, trainer.step)
     try:
@@ -134,6 +162,7 @@ def train_step(
         progress.show(step, values)
     last = trainer.step == config.steps
     if interrupted or last or trainer.step % config.checkpoint_every == 0:
+        log.sync()
         write_checkpoint(run, trainer)
     if interrupted:
         raise Stopped(trainer.step)
