@@ -48,9 +48,10 @@ class Snapshot:
                 other lists and dropout masks; a ``beta2`` acts on the moments as they are.
         """
         config = replace(self.config, **changes)
-        trainer = Trainer(config)
+        trainer = Trainer(replace(config, beta2=self.config.beta2))  # as the moments were made
         trainer.restore(self.weights, copy.deepcopy(self.state))
-        for group in trainer.optimizer.param_groups:  # restored with the rest, as they were
+        trainer.config = config
+        for group in trainer.optimizer.param_groups:
             group["betas"] = (group["betas"][0], config.beta2)
         return trainer
 
