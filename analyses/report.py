@@ -23,17 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, caveat
-from analyses.common import (
-    Analysis,
-    CommonArgs,
-    Stopwatch,
-    open_model,
-    progress_bar,
-    record,
-    result_folder,
-)
+from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, progress_bar, record
+from analyses.deliver import result_folder
 from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.cli import note, run_command, say
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
 
@@ -97,11 +90,13 @@ def report_command(args: ReportArgs) -> None:
         "seconds": round(watch.seconds(), 2),
         "seconds_of_parts": {part.name: part.seconds for part in parts},
     }
-    files.write_text(folder / "report.html", page(loaded, args, parts, about))
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", about)
-    note(f"wrote {folder}/report.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    try:
+        say(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    finally:
+        files.write_text(folder / "report.html", page(loaded, args, parts, about))
+        files.write_json(folder / "result.json", data)
+        files.write_json(folder / "manifest.json", about)
+        note(f"wrote {folder}/report.html, result.json, manifest.json")
 
 
 # -- computing, and what is kept ----------------------------------------------------------------

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interp.support import files
 from interp.support.cli import fail, note, run_command
 from interp.support.device import Device
 from interp.support.errors import UserError
@@ -131,6 +132,8 @@ def carry_out(jobs: list[Job], plan: Plan, args: StudyArgs, machine: Machine) ->
     held = [job for job, state in states.states.items() if state == "elsewhere"]
     for job in held:
         note(f"{job.words} is left to {job.holder() or 'another process'} ({job.lock})")
+    if held and not states.tries:
+        fail(PROG, f"nothing done: others make all {len(held)} runs that are left", Status.HELD)
     if failed := [job for job, state in states.states.items() if state == "failed"]:
         job, words = failed[0], last_line(failed[0])
         fail(PROG, f"{len(failed)} runs failed; {job.words}: {words} (see {job.log})", 1)
@@ -235,8 +238,8 @@ class _asked_to_stop:
 def last_line(job: Job) -> str:
     """The last thing that a worker said."""
     try:
-        lines = job.log.read_text(errors="replace").split("\n")
-    except OSError:
+        lines = files.read_bytes(job.log).decode(errors="replace").split("\n")
+    except UserError:
         return "it said nothing"
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 

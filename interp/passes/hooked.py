@@ -29,9 +29,7 @@ Change = Callable[[Tensor], Tensor | None]
 
 
 @contextmanager
-def acting(
-    model: Any, changes: Mapping[tuple[Component, int], Sequence[Change]]
-) -> Iterator[None]:
+def acting(model: Any, changes: Mapping[tuple[Component, int], Sequence[Change]]) -> Iterator[None]:
     """Inside the block every forward pass of this thread on ``model`` is changed.
 
     Raises:

@@ -33,7 +33,7 @@ def test_one_bad_number_in_any_tensor_is_refused_by_name(name: str, value: float
 def test_what_a_closed_score_becomes_is_checked_too() -> None:
     weights = dict(small_model().state_dict())
     weights["blocks.1.attn.IGNORE"] = torch.tensor(-1e5)
-    with pytest.raises(UserError, match=r"blocks.1.attn.IGNORE must be -inf"):
+    with pytest.raises(UserError, match=r"blocks\.1\.attn\.IGNORE must be -inf"):
         check_finite(weights, "here")
 
 
