@@ -354,9 +354,15 @@ def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
 
     ``about`` goes into ``config.json`` beside the architecture, for example ``step=500``. Their
     hash goes there too, so that weights that are altered later are not taken for these.
+
+    Raises:
+        UserError: if something acts on the model that its parameters and config do not hold.
     """
     from safetensors.torch import save
 
+    from interp.passes.untouched import refuse_touched
+
+    refuse_touched(model, "a checkpoint")
     data = save(_state(model))
     files.write_bytes(folder / WEIGHTS, data)
     info = {"format": FORMAT, "model": model.config.to_dict()}

@@ -237,7 +237,7 @@ def test_a_plan_without_arms_or_that_is_not_there():
     with pytest.raises(UserError, match=r"at least one \[\[arm\]\]"):
         parse_plan('name = "a"')
     with pytest.raises(
-        UserError, match=r"no plan 'fast': give a shipped one \(half, original, quick"
+        UserError, match=r"no plan 'fast': give a shipped one \(average, half, original"
     ):
         load_plan("fast")
     with pytest.raises(UserError, match="has no arm 'x'; it has blanks, no-blanks"):
