@@ -1,8 +1,8 @@
 """The circuit: the smallest set of edges that keeps the answer.
 
     python -m analyses.circuit
-    python -m analyses.circuit --model compiled:slots           # exactly the six edges of its making
-    python -m analyses.circuit --model no-blanks --keep 0.95
+    python -m analyses.circuit --model compiled:slots           # exactly the six edges of its
+    making python -m analyses.circuit --model no-blanks --keep 0.95
 
 Every head, MLP and the embedding writes into the residual stream, and every query, key, value, MLP
 and the logits read from it. An *edge* is one reader reading what one writer wrote, in one region of
@@ -46,11 +46,11 @@ from analyses.common import (
     progress_bar,
     result_folder,
 )
-from interp import files
 from interp.circuit_graph import answer_regions
-from interp.cli import run_command
-from interp.errors import UserError, at_least
-from interp.progress import SILENT, Progress
+from interp.support import files
+from interp.support.cli import run_command
+from interp.support.errors import UserError, at_least
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

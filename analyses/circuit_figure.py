@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analyses.circuit_layout import LOOKS, Line, Panel, panels
 from analyses.circuit_result import PARTS
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -53,7 +53,8 @@ def figure(result: CircuitResult) -> go.Figure:
 
 def _draw(fig: go.Figure, result: CircuitResult, panel: Panel, row: int) -> None:
     for region, start, stop in panel.columns:
-        fig.add_vrect(start, stop, fillcolor=figures.GRID, opacity=0.35, line_width=0, layer="below",
+        fig.add_vrect(start, stop, fillcolor=figures.GRID, opacity=0.35, line_width=0,
+        layer="below",
                       row=row, col=1)  # fmt: skip
         fig.add_annotation(
             x=(start + stop) / 2, y=-0.55, text=f"<b>{region}</b>", showarrow=False, row=row, col=1

@@ -96,7 +96,9 @@ def panels(result: CircuitResult) -> list[Panel]:
 
 def _panel(result: CircuitResult, part: int) -> Panel:
     chosen = [(i, result.edges[i]) for i in result.part_edges(part)]
-    present = {(e.sender, e.source) for _, e in chosen} | {(e.receiver, e.target) for _, e in chosen}
+    present = {(e.sender, e.source) for _, e in chosen} | {
+        (e.receiver, e.target) for _, e in chosen
+    }
     columns, spots, start = [], {}, 0.0
     for region in REGIONS:
         nodes = sorted(node for node, where in present if where == region)

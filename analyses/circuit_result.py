@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 
 from interp.circuit_graph import CircuitEdge, Node
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import Region
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
-from interp.errors import UserError
+from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _onward(config: ModelConfig, receiver: Node, rows: list[Region]) -> Iterator
 
 def _seen(config: ModelConfig, here: list[Region]) -> dict[Region, list[Region]]:
     """For each region, those that a row of it may attend to."""
-    from interp.bare import own_blocked
+    from interp.passes.bare import own_blocked
 
     blocked, spans = own_blocked(config), {region: config.task.region(region) for region in here}
 

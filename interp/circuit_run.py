@@ -50,8 +50,16 @@ from interp.circuit_graph import (
     logits_node,
     senders_before,
 )
-from interp.errors import UserError
-from interp.packed import Window, allowed_attention, embed, mlp, norm_after, norm_before, unembed
+from interp.passes.packed import (
+    Window,
+    allowed_attention,
+    embed,
+    mlp,
+    norm_after,
+    norm_before,
+    unembed,
+)
+from interp.support.errors import UserError
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
@@ -285,7 +293,8 @@ class _Pass:
             return norm_after(x + block.attn.b_O.detach(), block.ln1, self.norm)
         return norm_after(x, block.ln2, self.norm)
 
-    # -- heads --------------------------------------------------------------------------------------
+    # -- heads
+    --------------------------------------------------------------------------------------
 
     def _heads(self, layer: int) -> Chunk:
         """What the heads of a layer write, at its rows."""
@@ -337,5 +346,3 @@ class _Pass:
         pattern = scores.masked_fill(shut, -torch.inf).softmax(-1)
         z = pattern @ v.transpose(0, 1)  # [batch, row, d_head]
         return (z @ attn.W_O[head].detach()).transpose(0, 1)
-
-

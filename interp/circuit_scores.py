@@ -36,9 +36,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.circuit_run import Graph, GraphRun, Lists
-from interp.packed import embed
-from interp.progress import SILENT, Progress
-from interp.seeds import stream
+from interp.passes.packed import embed
+from interp.support.progress import SILENT, Progress
+from interp.support.seeds import stream
 from interp.task import N_DIGITS, SortTask
 
 Attribution = Literal["EAP", "EAP-IG"]
@@ -148,7 +148,8 @@ def attribute(
 
 
 def _gradients(graph: Graph, group: Group, alpha: float) -> Float[Tensor, "part edge"]:
-    """(corrupt - clean) . gradient, summed over lists, with inputs ``alpha`` of the way to clean."""
+    """(corrupt - clean) . gradient, summed over lists, with inputs ``alpha`` of the way to clean.
+    """
     own, donor = (
         embed(graph.model, lists.cut, lists.view) for lists in (group.lists, group.donors)
     )

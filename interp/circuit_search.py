@@ -32,7 +32,7 @@ from torch import Tensor
 
 from interp.circuit_run import Graph, GraphRun
 from interp.circuit_scores import Group
-from interp.progress import SILENT, Progress
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from interp.circuit_graph import CircuitEdge

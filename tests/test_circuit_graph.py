@@ -13,12 +13,14 @@ from interp.circuit_graph import (
     senders_before,
 )
 from interp.config import ModelConfig
-from interp.errors import UserError
+from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
 
 def config(task: SortTask = SortTask(6, 4), n_layers: int = 2, **more: str) -> ModelConfig:
-    return ModelConfig(task=task, n_layers=n_layers, d_model=8, n_heads=2, d_head=4, d_mlp=8, **more)
+    return ModelConfig(
+        task=task, n_layers=n_layers, d_model=8, n_heads=2, d_head=4, d_mlp=8, **more
+    )
 
 
 def written(config: ModelConfig) -> set[str]:
@@ -85,7 +87,9 @@ def test_one_edge_in_full() -> None:
     assert str(edge) == "mlp0@last blank > 1.0.v@outputs"
 
 
-@pytest.mark.parametrize("text", ["", "embed > logits", "embed@moon > mlp0@moon", "0.1 > 1.2.q@sep"])
+@pytest.mark.parametrize(
+    "text", ["", "embed > logits", "embed@moon > mlp0@moon", "0.1 > 1.2.q@sep"]
+)
 def test_what_is_no_edge_is_said(text: str) -> None:
     with pytest.raises(UserError, match="is no edge; one is written like"):
         parse_edge(text)

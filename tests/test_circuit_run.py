@@ -1,4 +1,5 @@
-"""Exact interventions on edges: against slow literal code, plain hooks, path patching, and nulls."""
+"""Exact interventions on edges: against slow literal code, plain hooks, path patching, and nulls.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from torch import Tensor
 
 from interp.circuit_graph import REGIONS, CircuitEdge, parse_edge
 from interp.circuit_run import Graph, GraphRun, Lists
-from interp.compiled import compile_sorter
-from interp.errors import UserError
-from interp.forward import forward
+from interp.methods.paths import path_patch, record_run
 from interp.model import SortTransformer
-from interp.packed import Window
-from interp.paths import path_patch, record_run
+from interp.passes.forward import forward
+from interp.passes.packed import Window
 from interp.sites import Component, Site
+from interp.sorters.compiled import compile_sorter
+from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.models import small_model
 
@@ -123,7 +124,9 @@ def literal(graph: Graph, lists: Lists, other: GraphRun, kept: set[CircuitEdge])
 def test_any_set_of_edges_is_the_literal_definition(norm: str, n_layers: int, share: float) -> None:
     graph, lists, donors = sides(model_of(norm, n_layers), length=3)
     other = graph.run(donors)
-    kept = (torch.rand(len(graph.edges), generator=torch.Generator().manual_seed(5)) < share).float()
+    kept = (
+        torch.rand(len(graph.edges), generator=torch.Generator().manual_seed(5)) < share
+    ).float()
     found = graph.run(lists, kept, other).logits
     wanted = literal(graph, lists, other, set(graph.chosen(kept)))
     torch.testing.assert_close(found, wanted, **CLOSE)
@@ -282,9 +285,7 @@ def test_a_restricted_model(sight: str) -> None:
     model.load_state_dict(plain.state_dict(), strict=False)
     graph, lists, donors = sides(model)
     other = graph.run(donors)
-    assert torch.equal(
-        graph.run(lists, torch.zeros(len(graph.edges)), other).logits, other.logits
-    )
+    assert torch.equal(graph.run(lists, torch.zeros(len(graph.edges)), other).logits, other.logits)
     logits = model(lists.tokens)[:, lists.view.rows]
     torch.testing.assert_close(graph.run(lists).logits, logits, **CLOSE)
 
@@ -307,5 +308,3 @@ def test_an_edge_that_the_model_has_not_is_said() -> None:
         graph.keep([parse_edge("embed@digits > 0.7.v@outputs")])
     one = parse_edge("embed@digits > 0.1.v@outputs")
     assert graph.chosen(graph.keep([one])) == [one]
-
-
