@@ -76,8 +76,9 @@ def _panel(result: CircuitResult, panel: Panel, top: float) -> str:
         parts.append(
             f'<rect class="region" x="{x:.1f}" y="{y:.1f}" width="{(stop - start) * _ACROSS:.1f}" '
             f'height="{bottom + 0.65 * _UP - y:.1f}"/><text class="name" '
-            f'x="{x + (stop - start) * _ACROSS / 2:.1f}" y="{bottom + 0.5 *
-            _UP:.1f}">{region}</text>'
+            f'x="{x + (stop - start) * _ACROSS / 2:.1f}" y="{bottom + 0.5 * _UP:.1f}">{
+                region
+            }</text>'
         )
     parts += [_curve(line, place) for line in panel.lines]
     parts += [_node(spot, *place(spot.x, spot.y)) for spot in panel.spots]
