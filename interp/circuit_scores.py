@@ -148,8 +148,7 @@ def attribute(
 
 
 def _gradients(graph: Graph, group: Group, alpha: float) -> Float[Tensor, "part edge"]:
-    """(corrupt - clean) . gradient, summed over lists, with inputs ``alpha`` of the way to clean.
-    """
+    """(corrupt - clean) . gradient, summed over lists, with inputs ``alpha`` of the way to clean."""
     own, donor = (
         embed(graph.model, lists.cut, lists.view) for lists in (group.lists, group.donors)
     )

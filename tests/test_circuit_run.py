@@ -1,5 +1,4 @@
-"""Exact interventions on edges: against slow literal code, plain hooks, path patching, and nulls.
-"""
+"""Exact interventions on edges: against slow literal code, plain hooks, path patching, and nulls."""
 
 from __future__ import annotations
 
