@@ -26,7 +26,7 @@ NAMES = (
 
 def module_of(name: str) -> ModuleType:
     """The module of an analysis; importing it costs nothing until it computes."""
-    return importlib.import_module(f"analyses.{name}")
+    return importlib.import_module(f"analyses.{name}.body")
 
 
 def analysis(name: str) -> Analysis:

@@ -12,23 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 
-from interp.support.errors import UserError, at_least
-from interp.support.lazy import lazy_import
+from analyses.settings import PairConfig
+from interp.answers.pairs import Pairs, make_pairs, sample_pairs
+from interp.passes.forward import Run
 from interp.support.seeds import stream
 from interp.task import N_DIGITS, Region, SortTask
-
-if TYPE_CHECKING:
-    import torch
-
-    from interp.answers.pairs import Pairs
-    from interp.model import SortTransformer
-    from interp.passes.forward import Run
-else:
-    torch = lazy_import("torch")
+from interp.transformer import Transformer
 
 DIRECTIONS = ("denoising", "noising")
 """Clean into corrupted, and corrupted into clean."""
@@ -48,34 +42,12 @@ HEAD_PLACES = (*PLACES, EVERYWHERE)
 """Positions taken together in single heads: also all of them at once."""
 
 
-@dataclass(frozen=True)
-class PairConfig:
-    """How many pairs of lists, and which."""
-
-    pairs: int = 48  # enough for intervals of a few percent
-    length: int = 12  # digits per list, or the model's longest: one for all, so positions compare
-    list: str | None = None  # a clean list of your own, like 3,1,4,1,5 (with --corrupt)
-    corrupt: str | None = None  # the corrupted list, of the same length
-
-    def __post_init__(self) -> None:
-        at_least(self, pairs=1, length=2)
-        if (self.list is None) != (self.corrupt is None):
-            raise UserError("--list and --corrupt go together: a pair of lists of the same length")
-
-    @property
-    def own(self) -> tuple[str, ...]:
-        """What the folder of results is called after, for a pair that was asked for."""
-        return (self.list, "to", self.corrupt) if self.list and self.corrupt else ()
-
-
 def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
     """The pair that is asked for, or random ones of ``length`` digits (the longest if shorter).
 
     Raises:
         UserError: if the two lists that are asked for cannot be compared.
     """
-    from interp.answers.pairs import make_pairs, sample_pairs
-
     if config.list is not None and config.corrupt is not None:
         return make_pairs(task, [task.parse(config.list)], [task.parse(config.corrupt)])
     if task.max_len > 1:
@@ -136,7 +108,7 @@ class Swap:
     A ``direction`` is an index into ``DIRECTIONS``: it says which run gives and which is changed.
     """
 
-    model: SortTransformer
+    model: Transformer
     pairs: Pairs
     tokens: tuple[Int[torch.Tensor, "pair pos"], Int[torch.Tensor, "pair pos"]]
     runs: tuple[Run, Run]
@@ -144,7 +116,7 @@ class Swap:
     @classmethod
     def of(
         cls,
-        model: SortTransformer,
+        model: Transformer,
         pairs: Pairs,
         record: Callable[[Int[torch.Tensor, "pair pos"]], Run],
     ) -> Swap:

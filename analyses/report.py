@@ -23,17 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, caveat
-from analyses.common import (
-    Analysis,
-    CommonArgs,
-    Stopwatch,
-    open_model,
-    progress_bar,
-    record,
-    result_folder,
-)
+from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, progress_bar, record
+from analyses.deliver import result_folder
+from interp.figures import unlinked
 from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.cli import note, run_command, say
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
 
@@ -97,11 +91,13 @@ def report_command(args: ReportArgs) -> None:
         "seconds": round(watch.seconds(), 2),
         "seconds_of_parts": {part.name: part.seconds for part in parts},
     }
-    files.write_text(folder / "report.html", page(loaded, args, parts, about))
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", about)
-    note(f"wrote {folder}/report.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    try:
+        say(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    finally:
+        files.write_text(folder / "report.html", page(loaded, args, parts, about))
+        files.write_json(folder / "result.json", data)
+        files.write_json(folder / "manifest.json", about)
+        note(f"wrote {folder}/report.html, result.json, manifest.json")
 
 
 # -- computing, and what is kept ----------------------------------------------------------------
@@ -124,7 +120,7 @@ def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, name: str) ->
     with progress_bar() as progress:
         result = one.compute(loaded.model, one.config, args.seed, progress)
     data = record(one, one.config, args.seed, loaded, result)
-    figure = json.loads(one.figure(result).to_json())
+    figure = json.loads(unlinked(one.figure(result)).to_json())
     seconds = round(time.monotonic() - began, 2)
     files.write_json(path, {"key": key, "result": data, "figure": figure, "seconds": seconds})
     note(f"{name}: {seconds:.0f} s")
@@ -141,7 +137,7 @@ def _code() -> str:
     """A hash of the source of the library and of the analyses."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted([*(root / "interp").glob("*.py"), *(root / "analyses").glob("*.py")]):
+    for path in sorted([*(root / "interp").rglob("*.py"), *(root / "analyses").rglob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jaxtyping
 
-PACKAGES = ("interp", "training", "analyses")
+PACKAGES = ("interp", "training", "analyses", "explorer")
 
 if early := [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
     raise RuntimeError(f"{early[0]} was imported before its annotations could be checked")

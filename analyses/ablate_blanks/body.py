@@ -4,10 +4,11 @@
     python -m analyses.ablate_blanks --model compiled:sink
     python -m analyses.ablate_blanks --lists 96 --lists-each 24
 
-"Taken away" can mean five things (see ``interp.answers.ablation``): masking takes away what the blanks hold
-*and* the attention that rests on them; masking with the other weights kept, and putting in zeros,
-means or another list's keys and values take away what they hold. If masking destroys the answer and
-another list's blanks do not, the model needs its blanks to be there, and not what is in them.
+"Taken away" can mean five things (see ``interp.answers.ablation``): masking takes away what the
+blanks hold *and* the attention that rests on them; masking with the other weights kept, and putting
+in zeros, means or another list's keys and values take away what they hold. If masking destroys the
+answer and another list's blanks do not, the model needs its blanks to be there, and not what is in
+them.
 
 Measured: lists sorted without a mistake, for all blanks together (the last, which is also the first
 output row, apart), for each blank alone, and for growing random subsets (the dose curve). The

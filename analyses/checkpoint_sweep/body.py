@@ -15,29 +15,26 @@ the first number.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.common import Stopwatch, progress_bar
+from analyses.deliver import path_label, publish
 from analyses.training_curves.figure import legend_on_top
 from interp import figures
-from interp.answers.treatment import Act, Treatment
 from interp.checkpoints import checkpoint_step, run_checkpoints, shipped_runs
-from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.cli import run_command
 from interp.support.errors import UserError, at_least
 from interp.support.lazy import lazy_import
-from interp.support.manifest import manifest
 from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from interp.checkpoints import LoadedModel
-    from interp.model import SortTransformer
     from interp.stats import Estimate
 else:
     go = lazy_import("plotly.graph_objects")
@@ -81,6 +78,7 @@ def compute(
     """
     from interp.answers.ablation import published_mask
     from interp.answers.decode import exact_match
+    from interp.answers.use import follow_rate
 
     progress.begin(len(models), "checkpoints")
     found = []
@@ -99,29 +97,6 @@ def compute(
         )
         progress.step()
     return tuple(found)
-
-
-def follow_rate(model: SortTransformer, pairs: int, seed: int) -> Estimate | None:
-    """The share of outputs that follow the other list when the blanks are its own.
-
-    Equal to ``analyses.transplant_blanks``'s rate for the blanks alone, without its other
-    conditions. None for a single blank, which answers itself, or where no two answers differ.
-    """
-    from interp.answers.trials import donors_for, run_trials, sorted_digits
-    from interp.stats import clustered_rate
-
-    task = model.task
-    if task.n_blanks < 2 or model.config.n_layers < 2:
-        return None
-    own = task.held_out(pairs, seed).to(model.W_U.device)
-    other = donors_for(model, own, seed)
-    transplant = Treatment(Act.TRANSPLANT, tuple(range(task.n_blanks - 1)))
-    trials = run_trials(model, own, {"blanks": transplant.on}, donors=other, seed=seed)
-    theirs = sorted_digits(task, other).cpu()
-    differ = (theirs != trials.answers) & trials.scored
-    if not differ.any():
-        return None
-    return clustered_rate(trials.of("blanks") == theirs, differ, seed)
 
 
 # -- words, figure and JSON ---------------------------------------------------------------------
@@ -198,8 +173,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _command(args: SweepArgs) -> None:
-    from functools import partial
-
     from interp.checkpoints import load_bare
 
     watch = Stopwatch()
@@ -211,14 +184,13 @@ def _command(args: SweepArgs) -> None:
     models = {checkpoint_step(path): partial(load_bare, path) for path in checkpoints}
     with progress_bar() as progress:
         found = compute(models, args.config, args.seed, progress)
-    to = args.out / "checkpoint_sweep" / folder.resolve().name
+    name = folder.resolve().name
+    label = name if args.run in shipped_runs() else path_label(folder)
     data = {"analysis": "checkpoint_sweep", "run": args.run, "seed": args.seed}
     data |= {"config": vars(args.config), "rows": rows(found), "finding": summary(found)}
-    figures.write_html(figure(found, folder.resolve().name), to / "figure.html")
-    files.write_json(to / "result.json", data)
-    files.write_json(to / "manifest.json", {**manifest(), "seconds": round(watch.seconds(), 2)})
-    note(f"wrote {to}/figure.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(summary(found)))
+    about = {"seconds": round(watch.seconds(), 2)}
+    to = args.out / "checkpoint_sweep" / label
+    publish(args.json, to, partial(figure, found, name), data, summary(found), about)
 
 
 if __name__ == "__main__":

@@ -16,22 +16,21 @@ another kind than these five.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, module_of
 from analyses.common import Stopwatch, progress_bar
+from analyses.deliver import publish
 from interp import figures
 from interp.sorters.truth import SORTERS, Truth
-from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.cli import run_command
 from interp.support.device import Device, pick_device
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
-from interp.support.manifest import manifest
 from interp.support.progress import SILENT, Progress
 from interp.task import SortTask
 
@@ -311,11 +310,8 @@ def known_answers_command(args: KnownAnswersArgs) -> None:
         result = compute(args.config, args.seed, progress, args.only or NAMES, args.device)
     folder = args.out / "known_answers"
     data = to_json(result)
-    figures.write_html(figure(result), folder / "figure.html")
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", {**manifest(), "seconds": round(watch.seconds(), 2)})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    about = {"seconds": round(watch.seconds(), 2)}
+    publish(args.json, folder, partial(figure, result), data, data["finding"], about)
 
 
 if __name__ == "__main__":

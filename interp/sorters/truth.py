@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
-from interp.circuit_graph import CircuitEdge, parse_edge
+from interp.edges import CircuitEdge, parse_edge
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
@@ -80,6 +80,11 @@ class Truth:
     sinks: tuple[Edge, ...] = ()
     """Attention that carries nothing, but makes counts come out: cut and renormalised, the answer
     is lost; zeroed without, nothing changes."""
+
+    @property
+    def head_pairs(self) -> list[list[int]]:
+        """``heads`` in order, as verdicts list them: ``[[0, 1], [1, 2]]``."""
+        return sorted([*head] for head in self.heads)
 
 
 def truth_of(name: str, task: SortTask = PUBLISHED) -> Truth:

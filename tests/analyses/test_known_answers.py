@@ -13,7 +13,7 @@ from analyses.known_answers import body as known_answers
 from analyses.known_answers.body import CASES, KnownAnswersConfig, Row, compute, summary, to_json
 from interp.sorters.truth import SORTERS
 
-METHODS = Path(__file__).parent.parent / "docs" / "methods.md"
+METHODS = Path(__file__).parents[2] / "docs" / "methods.md"
 MISLEADING = {
     "attention_patterns: attention taken for use: blank i feeds output i": {"direct", "successor"},
     "head_finder: heads by pattern alone": set(SORTERS),

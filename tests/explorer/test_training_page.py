@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from streamlit.testing.v1 import AppTest
 
 from analyses.checkpoint_sweep import body as checkpoint_sweep
@@ -20,7 +19,6 @@ from analyses.one_list.glance import body as one_list_glance
 from analyses.training_curves import body as training_curves
 from analyses.training_curves.body import RunCurves, read_folder, read_run
 from analyses.training_curves.figure import arms_figure, figure, short_name
-from analyses.transplant_blanks import body as transplant_blanks
 from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import STUDIES, Places
@@ -30,10 +28,9 @@ from interp.answers.ablation import published_mask
 from interp.answers.decode import greedy_decode, score
 from interp.answers.treatment import Treatment
 from interp.checkpoints import checkpoint_step, load_bare, run_checkpoints, shipped_runs
-from interp.sorters.compiled import compile_sorter
-from interp.stats import Estimate, wilson
+from interp.stats import wilson
 from interp.support.errors import UserError
-from interp.task import Region, SortTask
+from interp.task import Region
 from tests.models import small_model
 from tests.pages import address, button, captions, errors, open_page, small_models
 from training.recipes import STABLE
@@ -216,21 +213,6 @@ def test_arms_show_every_run_and_mark_convergent_ones_without_colour() -> None:
 
 
 # -- checkpoints --------------------------------------------------------------------------------
-
-
-def test_the_follow_rate_is_that_of_the_transplant_analysis() -> None:
-    model = small_model(seed=2)
-    with torch.no_grad():  # sharp attention to large values, so that a transplant changes answers
-        for block in model.blocks:
-            block.attn.W_Q.mul_(6)
-            block.attn.W_V.mul_(4)
-            block.attn.W_O.mul_(4)
-    whole = transplant_blanks.compute(model, transplant_blanks.TransplantConfig(24), 3)
-    others = [whole.rate(name) for name in ("nothing", "blanks with the last")]
-    assert checkpoint_sweep.follow_rate(model, 24, 3) == whole.rate("blanks")
-    assert whole.rate("blanks") not in others
-    slots = compile_sorter("slots", SortTask(6, 7)).model  # known to answer from its blanks
-    assert checkpoint_sweep.follow_rate(slots, 12, 0) == Estimate(1.0, 0.75, 1.0, 12)
 
 
 def test_the_sweep_measures_each_checkpoint_by_itself(run: Path) -> None:

@@ -1,25 +1,14 @@
-"""What a model answers to one list: every output, or one step of it and where its heads look then.
-
-    python -m analyses.one_list.answer --list 3,1,4
-    python -m analyses.one_list.answer --list 3,1,4 --do zero:3-10
-    python -m analyses.one_list.answer --list 3,1,4 --step 2
-    python -m analyses.one_list.answer --list 3,1,4 --step 2 --attention
-
-The list 3 1 4 asks for 1, 3, 4: step 0 is the last blank (of a model without blanks, SEP), which
-emits output 0; at step 2 the model has 3 1 4 SEP _ ... _ 1 3 before it, and emits output 2 from the
-row ``out 1``. Decoding is greedy: each step is given what the model itself said before, right or
-wrong. ``--step`` shows the probabilities of all twelve tokens at one step, ``--attention`` what the
-row that emits attends to in every head of every layer.
-
-What it does not show: how other lists fare; and that what a head attends to is used.
-"""
+"""Decodes one list, and says what came out: as a whole, at one step, or where its heads look."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
+
+from analyses.one_list.answer import AnswerSettings
 from analyses.one_list.answer.figure import answer_figure, heads_figure, step_figure
 from analyses.one_list.answer.result import (
     Answer,
@@ -30,44 +19,25 @@ from analyses.one_list.answer.result import (
     token_name,
     weights_at,
 )
-from analyses.one_list.command import OneListArgs, Seen, run_one_list
+from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
+from interp.answers.decode import greedy_decode
+from interp.interventions import Intervention, edits_of
+from interp.passes.forward import forward
+from interp.passes.packed import Window
+from interp.sites import Component
 from interp.support.errors import UserError
-from interp.support.lazy import lazy_import
+from interp.support.progress import Progress
 from interp.task import Region, SortTask
+from interp.transformer import Transformer
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-
-    from interp.answers.treatment import Treatment
-    from interp.interventions import Intervention
-    from interp.model import SortTransformer
-else:
-    np, torch = lazy_import("numpy"), lazy_import("torch")
-
-
-@dataclass(frozen=True)
-class AnswerArgs(OneListArgs):
-    """Flags of this command."""
-
-    step: int | None = None  # one step of decoding, counted from 0 (all of them)
-    attention: bool = False  # of that step: what every head attends to, not the probabilities
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.attention and self.step is None:
-            raise UserError("--attention is of one step: give --step as well")
+__all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
 
 # -- numbers ------------------------------------------------------------------------------------
 
 
-def told(
-    model: SortTransformer, digits: tuple[int, ...], done: Sequence[Intervention] = ()
-) -> Told:
+def told(model: Transformer, digits: tuple[int, ...], done: Sequence[Intervention] = ()) -> Told:
     """Greedy decoding of one list under interventions (``treatment.on_list``)."""
-    from interp.answers.decode import greedy_decode
-
     decoded = greedy_decode(model, [digits], interventions=done).probabilities[0].cpu()
     best = decoded.topk(2)  # values and indices are [step, 2]
     rows = zip(sorted(digits), best.values.tolist(), best.indices.tolist(), strict=True)
@@ -75,23 +45,18 @@ def told(
     return Told(Answer(digits, outputs), decoded.numpy())
 
 
-def attended(model: SortTransformer, said: Answer, done: Sequence[Intervention] = ()) -> Attention:
+def attended(model: Transformer, said: Answer, done: Sequence[Intervention] = ()) -> Attention:
     """The attention of all heads and rows while the model gave that answer, under interventions."""
     return attended_along(model, said.digits, [output.token for output in said.outputs], done)
 
 
 def attended_along(
-    model: SortTransformer,
+    model: Transformer,
     digits: tuple[int, ...],
     outputs: Sequence[int],
     done: Sequence[Intervention] = (),
 ) -> Attention:
     """The attention while ``outputs`` are given back, whoever said them."""
-    from interp.interventions import edits_of
-    from interp.passes.forward import forward
-    from interp.passes.packed import Window
-    from interp.sites import Component
-
     task, length = model.task, len(digits)
     tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
     # The last output is never an input.
@@ -124,22 +89,26 @@ def _labels(task: SortTask, tokens: list[int], start: int) -> tuple[str, ...]:
 # -- what there is to see -----------------------------------------------------------------------
 
 
-def look(
-    model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, args: AnswerArgs
-) -> Seen:
-    """What the flags ask for."""
-    if args.step is not None and not 0 <= args.step < len(digits):
-        raise UserError(f"--step must be 0 to {len(digits) - 1} for this list, not {args.step}")
-    done = treatment.on_list(model, digits, args.seed)
+def compute(subject: ListSubject, settings: AnswerSettings, seed: int, progress: Progress) -> Shown:
+    """What the settings ask for.
+
+    Raises:
+        UserError: if the list has no such step.
+    """
+    model, digits = subject.model, subject.digits
+    if settings.step is not None and not 0 <= settings.step < len(digits):
+        last = len(digits) - 1
+        raise UserError(f"--step must be 0 to {last} for this list, not {settings.step}")
+    done = subject.treatment.on_list(model, digits, seed)
     found = told(model, digits, done)
-    if args.step is None:
+    if settings.step is None:
         return whole_answer(found)
-    if not args.attention:
-        return one_step(found, args.step)
-    return heads_at_step(attended(model, found.answer, done), args.step)
+    if not settings.attention:
+        return one_step(found, settings.step)
+    return heads_at_step(attended(model, found.answer, done), settings.step)
 
 
-def whole_answer(found: Told) -> Seen:
+def whole_answer(found: Told) -> Shown:
     """All tokens' probabilities at all steps."""
     said = found.answer
     right = len(said.outputs) - len(said.wrong)
@@ -147,10 +116,10 @@ def whole_answer(found: Told) -> Seen:
     if said.wrong:
         verdict += f"; wrong: {', '.join(f'out {i}' for i in said.wrong)}"
     words = [f"said {said.text}", f"{verdict}."]
-    return Seen(answer_figure(found), _rows(found, range(len(said.outputs))), words)
+    return Shown(answer_figure(found), _rows(found, range(len(said.outputs))), words)
 
 
-def one_step(found: Told, step: int) -> Seen:
+def one_step(found: Told, step: int) -> Shown:
     """All tokens' probabilities at one step."""
     output = found.answer.outputs[step]
     words = [
@@ -158,7 +127,7 @@ def one_step(found: Told, step: int) -> Seen:
         f"runner-up {token_name(output.runner_up)} with {output.runner_up_probability:.4f}; "
         + ("right." if output.right else f"wrong, should be {output.expected}.")
     ]
-    return Seen(step_figure(found, step), _rows(found, [step]), words)
+    return Shown(step_figure(found, step), _rows(found, [step]), words)
 
 
 def _rows(found: Told, steps: Sequence[int]) -> list[dict[str, Any]]:
@@ -178,7 +147,7 @@ def _rows(found: Told, steps: Sequence[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def heads_at_step(seen: Attention, step: int) -> Seen:
+def heads_at_step(seen: Attention, step: int) -> Shown:
     """What every head attends to in the row that emits one output."""
     weights = weights_at(seen, step)
     rows = [
@@ -198,13 +167,4 @@ def heads_at_step(seen: Attention, step: int) -> Seen:
         + ", ".join(f"{label} {100 * weight:.1f} %" for label, weight in one.top)
         for one in head_looks(seen, step)
     ]
-    return Seen(heads_figure(seen, step), rows, words)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    run_one_list(look, AnswerArgs, "one_list_answer", argv)
-
-
-if __name__ == "__main__":
-    main()
+    return Shown(heads_figure(seen, step), rows, words)

@@ -1,21 +1,14 @@
-"""The figures of ``analyses.one_list.answer.body``: an answer, one step of it, and its heads then."""
+"""The figures of ``analyses.one_list.answer``: an answer, one step of it, and its heads then."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from analyses.one_list.answer.result import region_name, token_name, weights_at
+import plotly.graph_objects as go
+
+from analyses.one_list.answer.result import Attention, Told, region_name, token_name, weights_at
 from interp import figures
-from interp.support.lazy import lazy_import
 from interp.task import D_VOCAB_OUT
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.one_list.answer.result import Attention, Told
-else:
-    go = lazy_import("plotly.graph_objects")
 
 _NAMED = 0.08  # the least share of the width that holds a region's name
 

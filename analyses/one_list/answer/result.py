@@ -9,17 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+import numpy as np
 from jaxtyping import Float
 
-from interp.support.lazy import lazy_import
 from interp.task import BLANK, TOKEN_LABELS, Region
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = lazy_import("numpy")
 
 
 @dataclass(frozen=True)

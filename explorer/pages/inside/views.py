@@ -92,7 +92,7 @@ def many_lists(view: View) -> None:
 
 @st.fragment
 def _study(view: View, study: Study) -> None:
-    analysis: Analysis = importlib.import_module(f"analyses.{study.module}").ANALYSIS
+    analysis: Analysis = importlib.import_module(f"analyses.{study.module}.body").ANALYSIS
     opened = view.opened
     st.subheader(study.question)
     if analysis.needs_blanks and not opened.task.n_blanks:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 
-from interp.circuit_graph import CircuitEdge, Node
+from interp.edges import CircuitEdge, Node
 from interp.support.lazy import lazy_import
 from interp.task import Region
 
 if TYPE_CHECKING:
     import torch
 
-    from interp.circuit_judge import Judged
-    from interp.circuit_search import Level
+    from interp.methods.circuit_judge import Judged
+    from interp.methods.circuit_search import Level
     from interp.stats import Estimate
 else:
     torch = lazy_import("torch")

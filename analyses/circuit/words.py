@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyses.circuit_result import PARTS
+from analyses.circuit.result import PARTS
 
 if TYPE_CHECKING:
-    from analyses.circuit_result import CircuitResult, FoundLevel
-    from interp.circuit_judge import Judged
+    from analyses.circuit.result import CircuitResult, FoundLevel
+    from interp.methods.circuit_judge import Judged
 
 _SHOWN = 12  # edges in words; all are in the figure and in the data
 
@@ -28,8 +28,8 @@ def summary(result: CircuitResult) -> list[str]:
     lines += [
         f"Of as many edges by attribution alone as at {percent}: {_judged(result.unchecked)}.",
         f"Without the edges at {percent}, all others kept: {_judged(result.without)}.",
-        f"Without random halves of them, circuit and model differ in faithfulness by {_gaps(result)}"
-        " on average.",
+        "Without random halves of them, circuit and model differ in faithfulness by "
+        f"{_gaps(result)} on average.",
     ]
     lines += [_strongest(result, part) for part in range(len(PARTS))]
     return [*lines, _finding(result)]

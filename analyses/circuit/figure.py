@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.circuit_layout import LOOKS, Line, Panel, panels
-from analyses.circuit_result import PARTS
+from analyses.circuit.layout import LOOKS, Line, Panel, panels
+from analyses.circuit.result import PARTS
 from interp import figures
 from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from analyses.circuit_result import CircuitResult
+    from analyses.circuit.result import CircuitResult
 else:
     go = lazy_import("plotly.graph_objects")
 
 _POINTS = 16  # of a curve
 _ROW_HEIGHT = 92  # pixels
+_NARROWEST = 12.0  # node widths of a panel, so that edges end at their nodes
 _DASHES = {"q": "dash", "k": "dot", "v": "solid", "in": "solid"}
 
 
@@ -52,6 +53,10 @@ def figure(result: CircuitResult) -> go.Figure:
 
 
 def _draw(fig: go.Figure, result: CircuitResult, panel: Panel, row: int) -> None:
+    for line in panel.lines:
+        fig.add_trace(_curve(line), row=row, col=1)
+    fig.add_trace(_handles(result, panel), row=row, col=1)
+    fig.add_trace(_nodes(panel), row=row, col=1)
     for region, start, stop in panel.columns:
         fig.add_vrect(start, stop, fillcolor=figures.GRID, opacity=0.35, line_width=0,
         layer="below",
@@ -59,11 +64,8 @@ def _draw(fig: go.Figure, result: CircuitResult, panel: Panel, row: int) -> None
         fig.add_annotation(
             x=(start + stop) / 2, y=-0.55, text=f"<b>{region}</b>", showarrow=False, row=row, col=1
         )
-    for line in panel.lines:
-        fig.add_trace(_curve(line), row=row, col=1)
-    fig.add_trace(_handles(result, panel), row=row, col=1)
-    fig.add_trace(_nodes(panel), row=row, col=1)
-    fig.update_xaxes(visible=False, range=[-0.1, panel.width + 0.1], row=row, col=1)
+    across = [-0.1, max(panel.width, _NARROWEST) + 0.1]
+    fig.update_xaxes(visible=False, range=across, row=row, col=1)
     fig.update_yaxes(visible=False, range=[-0.8, panel.rows - 0.5], row=row, col=1)
 
 

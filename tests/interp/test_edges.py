@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from interp.circuit_graph import (
+from interp.config import ModelConfig
+from interp.edges import (
     CircuitEdge,
     edges_of,
     head_node,
@@ -12,12 +13,13 @@ from interp.circuit_graph import (
     parse_edge,
     senders_before,
 )
-from interp.config import ModelConfig
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
+SMALL = SortTask(6, 4)
 
-def config(task: SortTask = SortTask(6, 4), n_layers: int = 2, **more: str) -> ModelConfig:
+
+def config(task: SortTask = SMALL, n_layers: int = 2, **more: str) -> ModelConfig:
     return ModelConfig(
         task=task, n_layers=n_layers, d_model=8, n_heads=2, d_head=4, d_mlp=8, **more
     )

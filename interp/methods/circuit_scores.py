@@ -22,7 +22,7 @@ output and all later ones are emitted at different places, and are averaged apar
 donor's run minus in the list's) . gradient of the metric by what the receiver reads (EAP, Syed et
 al. 2023). ``EAP-IG`` takes the mean gradient over inputs on the straight line between the donor's
 embeddings and the list's (Hanna et al. 2024, midpoint rule). Both are guesses: they only say in
-which order :mod:`interp.circuit_search` tries edges, each of which it checks exactly.
+which order ``circuit_search`` tries edges, each of which it checks exactly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.circuit_run import Graph, GraphRun, Lists
+from interp.methods.circuit_run import Graph, GraphRun, Lists
 from interp.passes.packed import embed
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
@@ -148,7 +148,7 @@ def attribute(
 
 
 def _gradients(graph: Graph, group: Group, alpha: float) -> Float[Tensor, "part edge"]:
-    """(corrupt - clean) . gradient, summed over lists, with inputs ``alpha`` of the way to clean."""
+    """(corrupt - clean) . gradient, summed over lists; inputs are ``alpha`` of the way to clean."""
     own, donor = (
         embed(graph.model, lists.cut, lists.view) for lists in (group.lists, group.donors)
     )

@@ -1,6 +1,6 @@
 """A forward pass in which every edge of the graph can carry something else: exact interventions.
 
-    graph = Graph(model)                                # its edges: interp.circuit_graph
+    graph = Graph(model)                                # its edges: interp.edges
     clean, corrupt = (graph.run(Lists.of(model, t)) for t in (clean_tokens, corrupt_tokens))
     kept = graph.keep(edges)                            # 1 for each edge of the circuit, else 0
     run = graph.run(lists, kept, corrupt)               # all other edges carry the corrupted run
@@ -11,7 +11,7 @@ very pass* (edge kept) or what it wrote in another run (edge patched): interchan
 as in Conmy et al. 2023 and Hanna et al. 2024. So each receiver has a stream of its own,
 
     none, pre   x = e + h(0.0) + h(0.1) + ... + b_O + m(0) + ...            a sum of edges
-    post        x = LN2(LN1(e + h(0.0) + h(0.1) + ... + b_O) + m(0))...     the block's norms between
+    post        x = LN2(LN1(e + h(0.0) + h(0.1) + ... + b_O) + m(0))...     norms between
 
 with e, h, m what embedding, heads and MLPs write, each along its own edge; biases of the output
 matrices belong to no edge. In a pre-norm model the receiver's own LayerNorm (or the final one)
@@ -23,7 +23,7 @@ there an edge has a target as well.
 With all edges kept this is the model; with all patched, every receiver reads the other run and the
 logits are those of that run; the tests also hold single edges to literal hooks, in every norm.
 
-Edges have *weights*, so that the same code gives gradients: see :mod:`interp.circuit_scores`.
+Edges have *weights*, so that the same code gives gradients: see ``circuit_scores``.
 
 Glossary: ``here`` positions of the window, ``row`` those that emit digits, ``sender`` as in
 ``senders_before``. What is written is kept in *chunks*: the embedding, the heads of layer 0, MLP 0,
@@ -35,14 +35,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from interp.circuit_graph import (
+from interp.edges import (
     REGIONS,
     CircuitEdge,
     answer_regions,
@@ -60,9 +60,7 @@ from interp.passes.packed import (
     unembed,
 )
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from interp.model import SortTransformer
+from interp.transformer import Transformer
 
 Chunk = Float[Tensor, "here sender batch d_model"]
 _PORTS = ("q", "k", "v")
@@ -79,7 +77,7 @@ class Lists:
     """An index into ``REGIONS`` for each position of the window."""
 
     @classmethod
-    def of(cls, model: SortTransformer, tokens: Int[Tensor, "batch pos"], length: int) -> Lists:
+    def of(cls, model: Transformer, tokens: Int[Tensor, "batch pos"], length: int) -> Lists:
         task = model.task
         view = Window(task, length, task.first_output_row)
         cut = tokens[:, view.start : view.stop]
@@ -117,7 +115,7 @@ class GraphRun:
 class Graph:
     """The edges of a model, with the tables that say which edge feeds what."""
 
-    def __init__(self, model: SortTransformer) -> None:
+    def __init__(self, model: Transformer) -> None:
         self.model = model
         self.config = model.config
         self.edges = edges_of(model.config)
@@ -293,8 +291,7 @@ class _Pass:
             return norm_after(x + block.attn.b_O.detach(), block.ln1, self.norm)
         return norm_after(x, block.ln2, self.norm)
 
-    # -- heads
-    --------------------------------------------------------------------------------------
+    # -- heads ----------------------------------------------------------------------------------
 
     def _heads(self, layer: int) -> Chunk:
         """What the heads of a layer write, at its rows."""

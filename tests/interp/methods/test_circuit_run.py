@@ -1,4 +1,4 @@
-"""Exact interventions on edges: against slow literal code, plain hooks, path patching, and nulls."""
+"""Exact interventions on edges: against slow literal code, hooks, path patching, and nulls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from interp.circuit_graph import REGIONS, CircuitEdge, parse_edge
-from interp.circuit_run import Graph, GraphRun, Lists
+from interp.edges import REGIONS, CircuitEdge, parse_edge
+from interp.methods.circuit_run import Graph, GraphRun, Lists
 from interp.methods.paths import path_patch, record_run
 from interp.model import SortTransformer
 from interp.passes.forward import forward
@@ -159,7 +159,6 @@ def test_one_edge_by_plain_hooks(norm: str, source: str) -> None:
         v[:, here.start : here.stop, 1] = inner @ attn.W_V[1] + attn.b_V[1]
         return v
 
-    _, cache = model.run_with_cache(lists.tokens)
     held: dict[str, Tensor] = {}
 
     def keep_z(z: Tensor, hook: object) -> None:

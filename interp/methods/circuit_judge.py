@@ -5,11 +5,10 @@
 
 *Faithfulness*: the share of the margin's gap between donor and list that the set brings back, on
 the mean over a list's telling rows and then over lists: 1 is the model, 0 the donor's run. With
-signs, as is usual (Wang et al. 2022; Hanna et al. 2024); the error that the search bounds is
-without (:mod:`interp.circuit_search`). *Completeness* asks the same of the model without the
-circuit, which should be left with nothing, and of both without the same edges: if the circuit has
-all that matters, it and the whole model lose the same (Wang et al. 2022). *Minimality*: what each
-edge brings.
+signs, as is usual (Wang et al. 2022; Hanna et al. 2024); the error that the search bounds is without
+(``circuit_search``). *Completeness* asks the same of the model without the circuit, which
+should be left with nothing, and of both without the same edges: if the circuit has all that matters,
+it and the whole model lose the same (Wang et al. 2022). *Minimality*: what each edge brings.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from interp.circuit_graph import CircuitEdge
-from interp.circuit_run import Graph, GraphRun
-from interp.circuit_scores import Group
-from interp.circuit_search import circuit_runs
+from interp.edges import CircuitEdge
+from interp.methods.circuit_run import Graph, GraphRun
+from interp.methods.circuit_scores import Group
+from interp.methods.circuit_search import circuit_runs
 from interp.stats import Estimate, bootstrap_mean, clustered_rate, wilson
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream

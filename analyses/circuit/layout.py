@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from analyses.circuit_result import PARTS
+from analyses.circuit.result import PARTS
 from interp import figures
-from interp.circuit_graph import REGIONS, CircuitEdge, Node
+from interp.edges import REGIONS, CircuitEdge, Node
 
 if TYPE_CHECKING:
-    from analyses.circuit_result import CircuitResult
+    from analyses.circuit.result import CircuitResult
     from interp.task import Region
 
 LOOKS = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
-from analyses.circuit_layout import LOOKS, Line, Panel, Spot, panels
+from analyses.circuit.layout import LOOKS, Line, Panel, Spot, panels
 
 if TYPE_CHECKING:
-    from analyses.circuit_result import CircuitResult
+    from analyses.circuit.result import CircuitResult
 
 _ACROSS, _UP = 66.0, 92.0  # pixels of a node's width and of a row
 _MARGIN, _HEAD, _TITLE = 16.0, 78.0, 34.0
@@ -22,16 +23,16 @@ path { fill: none; stroke-opacity: .75 }
 """
 
 
-def svg(result: CircuitResult, name: str) -> str:
+def drawing(result: CircuitResult) -> str:
     """The whole picture, as the text of a file."""
     drawn = panels(result)
     width = max([640.0, *(panel.width * _ACROSS + 2 * _MARGIN for panel in drawn)])
     top, body = _HEAD, []
     for panel in drawn:
-        body.append(_panel(result, panel, top))
+        body.append(_panel(panel, top))
         top += _height(panel)
     title = escape(
-        f"{name}: the circuit that keeps the answer to {100 * result.keep:g} %, "
+        f"The circuit that keeps the answer to {100 * result.keep:g} %: "
         f"{len(result.edges)} of {result.n_edges} edges"
     )
     return (
@@ -61,7 +62,7 @@ def _legend() -> str:
     )
 
 
-def _panel(result: CircuitResult, panel: Panel, top: float) -> str:
+def _panel(panel: Panel, top: float) -> str:
     bottom = top + _height(panel) - 0.9 * _UP
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -72,20 +73,19 @@ def _panel(result: CircuitResult, panel: Panel, top: float) -> str:
         f"{panel.part.capitalize()}: {len(panel.lines)} edges</text>"
     ]
     for region, start, stop in panel.columns:
-        x, y = place(start, panel.rows - 0.6)
+        x, y = place(start, panel.rows - 0.75)
         parts.append(
             f'<rect class="region" x="{x:.1f}" y="{y:.1f}" width="{(stop - start) * _ACROSS:.1f}" '
             f'height="{bottom + 0.65 * _UP - y:.1f}"/><text class="name" '
-            f'x="{x + (stop - start) * _ACROSS / 2:.1f}" y="{bottom + 0.5 * _UP:.1f}">{
-                region
-            }</text>'
+            f'x="{x + (stop - start) * _ACROSS / 2:.1f}" y="{bottom + 0.5 * _UP:.1f}">'
+            f"{region}</text>"
         )
     parts += [_curve(line, place) for line in panel.lines]
     parts += [_node(spot, *place(spot.x, spot.y)) for spot in panel.spots]
     return "".join(parts)
 
 
-def _curve(line: Line, place) -> str:  # type: ignore[no-untyped-def]
+def _curve(line: Line, place: Callable[[float, float], tuple[float, float]]) -> str:
     (x0, y0), (x1, y1) = place(line.x0, line.y0), place(line.x1, line.y1)
     bend = line.bend * _UP
     _, colour, dashes = LOOKS[line.edge.port]

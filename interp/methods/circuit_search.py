@@ -3,7 +3,7 @@
     levels = search(graph, groups, scores, [0.99, 0.9])     # the larger set first, each in the last
     levels[0].edges
 
-The *error* of a set is what the margin (see :mod:`interp.circuit_scores`) is off by, on the mean
+The *error* of a set is what the margin (see ``circuit_scores``) is off by, on the mean
 over telling rows, in absolute value, as a share of the mean gap between list and donor; all edges
 outside of the set carry the donor's run. Deviations to either side count, so that errors of many
 edges cannot make up for each other. It is the larger of two: of the first output, and of all later
@@ -30,12 +30,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.circuit_run import Graph, GraphRun
-from interp.circuit_scores import Group
+from interp.methods.circuit_run import Graph, GraphRun
+from interp.methods.circuit_scores import Group
 from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from interp.circuit_graph import CircuitEdge
+    from interp.edges import CircuitEdge
 
 _FIRST_BLOCK = 64  # edges that are tried at once to begin with
 _PATIENCE = 12  # single edges in a row that may fail before a looser level is left to its last pass
@@ -124,7 +124,7 @@ def search(
     """Sets of edges at each level, each one part of the one before.
 
     Args:
-        scores: expected effects, in logits (:func:`interp.circuit_scores.attribute`).
+        scores: expected effects, in logits (:func:`interp.methods.circuit_scores.attribute`).
         levels: from the strictest to the loosest.
         minimal: the levels that get a last pass over single edges.
     """

@@ -123,8 +123,8 @@ def parse_edge(text: str, n_layers: int = 2) -> CircuitEdge:
     found = _EDGE.fullmatch(text)
     if not found or not {found[2], found[5]} <= set(REGIONS):
         raise UserError(
-            f"{text!r} is no edge; one is written like 'embed@digits > 0.4.v@outputs', with regions "
-            f"{', '.join(REGIONS)}"
+            f"{text!r} is no edge; one is written like 'embed@digits > 0.4.v@outputs', "
+            f"with regions {', '.join(REGIONS)}"
         )
     sender, receiver = (_parse_node(found[i], n_layers) for i in (1, 3))
     port: Port = found[4] or "in"  # type: ignore[assignment]

@@ -1,0 +1,252 @@
+"""Carries out an experiment's command: open the subject, compute, write, print.
+
+results/patch_blanks/blanks/figure.html    the figure, in a page that opens offline
+                            result.json    what was asked, of what, what came out
+                            manifest.json  versions, the model's hash, seconds
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from analyses.experiment import Experiment, Outcome
+from analyses.one_list.subject import ListSubject
+from analyses.subjects import Flags, OfList, OfLogs, OfModel, OfRun, OfSorters, OfStudy
+from interp.answers.treatment import Treatment
+from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
+from interp.figures import write_html
+from interp.support import files
+from interp.support.cli import note
+from interp.support.device import pick_device
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
+from interp.support.progress import SILENT, Progress
+from interp.transformer import Transformer
+from training.studies.results import load_results
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A subject that is open."""
+
+    subject: Any
+    """What the experiment's ``compute`` takes."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """How a result's JSON begins: what was asked, and of what."""
+    manifest: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says of it."""
+    label: str = ""
+    """Of the folder of results."""
+
+
+def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
+    """The whole command, once its flags are parsed."""
+    watch, opened = Stopwatch(), open_subject(about, settings)
+    check(experiment, opened.subject)
+    with progress_bar() as progress:
+        result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
+    outcome = experiment.outcome(result)
+    data = record(opened, outcome)
+    save(about.out.joinpath(*experiment.name.split("."), opened.label), outcome, data, {
+        **opened.manifest, "seconds": round(watch.seconds(), 2)
+    })  # fmt: skip
+    print(json.dumps(data) if about.json else "\n".join(outcome.words))
+
+
+def check(experiment: Experiment, subject: Any) -> None:
+    """Whether an experiment says anything about a subject.
+
+    Raises:
+        UserError: if it is about blanks and the model has none.
+    """
+    model = subject.model if isinstance(subject, ListSubject) else subject
+    if experiment.needs_blanks and isinstance(model, Transformer) and not model.task.n_blanks:
+        raise UserError(
+            f"this model has no blanks, and {experiment.name} is about them; "
+            "give a model that has some, like blanks"
+        )
+
+
+def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
+    """The JSON of a result: what was asked, of what, what came out."""
+    return {
+        "analysis": outcome.experiment.name,
+        **opened.record,
+        **outcome.json,
+        "finding": outcome.words,
+    }
+
+
+def save(folder: Path, outcome: Outcome, data: dict[str, Any], about: dict[str, Any]) -> None:
+    """``figure.html``, ``result.json`` and ``manifest.json``, each written atomically."""
+    for name, text in outcome.files.items():
+        files.write_text(folder / name, text)
+    write_html(outcome.figure, folder / "figure.html")
+    files.write_json(folder / "result.json", data)
+    files.write_json(folder / "manifest.json", {**manifest(), **about})
+    note(f"wrote {folder}/figure.html, result.json, manifest.json")
+
+
+# -- subjects -----------------------------------------------------------------------------------
+
+
+@singledispatch
+def open_subject(about: Flags, settings: Any) -> Opened:
+    """What the flags ask for, opened.
+
+    Raises:
+        UserError: if there is no such thing, or it cannot be opened.
+    """
+    raise TypeError(f"no experiment is about {about!r}")
+
+
+@open_subject.register
+def _model(about: OfModel, settings: Any) -> Opened:
+    loaded = load_model(about.model, pick_device(about.device))
+    own = getattr(settings, "own", ())  # a pair of lists that was asked for has its own folder
+    return Opened(
+        loaded.model,
+        model_record(loaded, about.seed, settings),
+        _of(loaded),
+        "-".join([label(loaded), *own]),
+    )
+
+
+def model_record(loaded: LoadedModel, seed: int, settings: Any) -> dict[str, Any]:
+    """How the JSON of a result about a model begins."""
+    return {
+        "model": loaded.name,
+        "model_hash": loaded.hash,
+        "seed": seed,
+        "config": asdict(settings),
+    }
+
+
+@open_subject.register
+def _list(about: OfList, settings: Any) -> Opened:
+    loaded = load_model(about.model, pick_device(about.device))
+    digits, treatment = loaded.model.task.parse(about.list), Treatment.parse(about.do)
+    treatment.check(loaded.model.config, len(digits))
+    asked = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
+    return Opened(
+        ListSubject(loaded.model, digits, treatment, loaded.name),
+        {
+            **asked,
+            **asdict(settings),
+            "model_hash": loaded.hash,
+            "intervention": treatment.words(loaded.model.task),
+        },
+        _of(loaded),
+        "-".join([label(loaded), "".join(map(str, digits)), *_asked_for(about, settings)]),
+    )
+
+
+def _asked_for(about: OfList, settings: Any) -> list[str]:
+    """``do-zero-3-10``, ``step-4``: a folder's name tells apart what was asked of one list."""
+    mine = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    asked = {"do": (about.do, "")} | {f.name: (mine[f.name], f.default) for f in fields(settings)}
+    return [
+        re.sub(r"[^A-Za-z0-9.]+", "-", f"{name}-{value}").strip("-")
+        for name, (value, default) in asked.items()
+        if value != default
+    ]
+
+
+@open_subject.register
+def _sorters(about: OfSorters, settings: Any) -> Opened:
+    return Opened(pick_device(about.device))
+
+
+@open_subject.register
+def _run(about: OfRun, settings: Any) -> Opened:
+    folder = shipped_runs().get(about.run, Path(about.run))
+    if not run_checkpoints(folder):
+        runs = ", ".join(shipped_runs()) or "none"
+        raise UserError(f"{about.run} holds no checkpoints of a run; shipped runs: {runs}")
+    return Opened(
+        folder,
+        {"run": about.run, "seed": about.seed, "config": asdict(settings)},
+        {"run": about.run},
+        folder.resolve().name,
+    )
+
+
+@open_subject.register
+def _study(about: OfStudy, settings: Any) -> Opened:
+    study = load_results(about.study)
+    return Opened(
+        study,
+        {"study": study.plan.name, "seed": about.seed},
+        {"study": str(about.study)},
+        study.plan.name,
+    )
+
+
+@open_subject.register
+def _logs(about: OfLogs, settings: Any) -> Opened:
+    return Opened(None, label="-".join(settings.own))
+
+
+def label(loaded: LoadedModel) -> str:
+    """A model's name as that of a folder."""
+    name = Path(loaded.name).resolve().name if "/" in loaded.name else loaded.name
+    return name.replace(":", "-")
+
+
+def _of(loaded: LoadedModel) -> dict[str, Any]:
+    return {"model": {"name": loaded.name, "hash": loaded.hash}}
+
+
+# -- time ---------------------------------------------------------------------------------------
+
+
+class _Bar(Progress):
+    """A bar on stderr."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def begin(self, total: int, words: str) -> None:
+        self.close()
+        self._bar = tqdm(total=total, desc=words, leave=False, file=sys.stderr)
+
+    def step(self, done: int = 1) -> None:
+        self._bar.update(done)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr where that is a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield SILENT
+        return
+    bar = _Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
