@@ -85,6 +85,8 @@ def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
 
 def save(folder: Path, outcome: Outcome, data: dict[str, Any], about: dict[str, Any]) -> None:
     """``figure.html``, ``result.json`` and ``manifest.json``, each written atomically."""
+    for name, text in outcome.files.items():
+        files.write_text(folder / name, text)
     write_html(outcome.figure, folder / "figure.html")
     files.write_json(folder / "result.json", data)
     files.write_json(folder / "manifest.json", {**manifest(), **about})
