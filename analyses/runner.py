@@ -7,31 +7,22 @@ results/patch_blanks/blanks/figure.html    the figure, in a page that opens offl
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from analyses.deliver import folder_name, model_label, path_label, publish, study_folder
 from analyses.experiment import Experiment, Outcome
 from analyses.one_list.subject import ListSubject
 from analyses.subjects import Flags, OfList, OfLogs, OfModel, OfRun, OfSorters, OfStudy
 from interp.answers.treatment import Treatment
 from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
-from interp.figures import write_html
-from interp.support import files
-from interp.support.cli import note
+from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
-from interp.support.manifest import manifest
-from interp.support.progress import SILENT, Progress
 from interp.transformer import Transformer
 from training.studies.results import load_results
 
@@ -57,11 +48,23 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     with progress_bar() as progress:
         result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
     outcome = experiment.outcome(result)
-    data = record(opened, outcome)
-    save(about.out.joinpath(*experiment.name.split("."), opened.label), outcome, data, {
-        **opened.manifest, "seconds": round(watch.seconds(), 2)
-    })  # fmt: skip
-    print(json.dumps(data) if about.json else "\n".join(outcome.words))
+    folder = _folder(about, about.out.joinpath(*experiment.name.split(".")), opened.label)
+    seconds = {"seconds": round(watch.seconds(), 2)}
+    publish(
+        about.json,
+        folder,
+        lambda: outcome.figure,
+        record(opened, outcome),
+        outcome.words,
+        {**opened.manifest, **seconds},
+        outcome.files,
+    )
+
+
+def _folder(about: Flags, folder: Path, label: str) -> Path:
+    return (
+        study_folder(folder, label, about.study) if isinstance(about, OfStudy) else folder / label
+    )
 
 
 def check(experiment: Experiment, subject: Any) -> None:
@@ -88,14 +91,6 @@ def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def save(folder: Path, outcome: Outcome, data: dict[str, Any], about: dict[str, Any]) -> None:
-    """``figure.html``, ``result.json`` and ``manifest.json``, each written atomically."""
-    write_html(outcome.figure, folder / "figure.html")
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", {**manifest(), **about})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-
-
 # -- subjects -----------------------------------------------------------------------------------
 
 
@@ -117,7 +112,7 @@ def _model(about: OfModel, settings: Any) -> Opened:
         loaded.model,
         model_record(loaded, about.seed, settings),
         _of(loaded),
-        "-".join([label(loaded), *own]),
+        folder_name(model_label(loaded), *own),
     )
 
 
@@ -146,7 +141,7 @@ def _list(about: OfList, settings: Any) -> Opened:
             "intervention": treatment.words(loaded.model.task),
         },
         _of(loaded),
-        "-".join([label(loaded), "".join(map(str, digits)), *_asked_for(about, settings)]),
+        folder_name(model_label(loaded), "".join(map(str, digits)), *_asked_for(about, settings)),
     )
 
 
@@ -176,7 +171,7 @@ def _run(about: OfRun, settings: Any) -> Opened:
         folder,
         {"run": about.run, "seed": about.seed, "config": asdict(settings)},
         {"run": about.run},
-        folder.resolve().name,
+        about.run if about.run in shipped_runs() else path_label(folder),
     )
 
 
@@ -196,48 +191,11 @@ def _logs(about: OfLogs, settings: Any) -> Opened:
     return Opened(None, label="-".join(settings.own))
 
 
-def label(loaded: LoadedModel) -> str:
-    """A model's name as that of a folder."""
-    name = Path(loaded.name).resolve().name if "/" in loaded.name else loaded.name
-    return name.replace(":", "-")
-
-
 def _of(loaded: LoadedModel) -> dict[str, Any]:
     return {"model": {"name": loaded.name, "hash": loaded.hash}}
 
 
 # -- time ---------------------------------------------------------------------------------------
-
-
-class _Bar(Progress):
-    """A bar on stderr."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def begin(self, total: int, words: str) -> None:
-        self.close()
-        self._bar = tqdm(total=total, desc=words, leave=False, file=sys.stderr)
-
-    def step(self, done: int = 1) -> None:
-        self._bar.update(done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield SILENT
-        return
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 class Stopwatch:

@@ -15,21 +15,21 @@ the first number.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyses.common import Stopwatch, progress_bar
+from analyses.common import Stopwatch
+from analyses.deliver import path_label, publish
 from analyses.training_curves.figure import legend_on_top
 from interp import figures
 from interp.checkpoints import checkpoint_step, run_checkpoints, shipped_runs
-from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.bars import progress_bar
+from interp.support.cli import run_command
 from interp.support.errors import UserError, at_least
 from interp.support.lazy import lazy_import
-from interp.support.manifest import manifest
 from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -174,8 +174,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _command(args: SweepArgs) -> None:
-    from functools import partial
-
     from interp.checkpoints import load_bare
 
     watch = Stopwatch()
@@ -187,14 +185,13 @@ def _command(args: SweepArgs) -> None:
     models = {checkpoint_step(path): partial(load_bare, path) for path in checkpoints}
     with progress_bar() as progress:
         found = compute(models, args.config, args.seed, progress)
-    to = args.out / "checkpoint_sweep" / folder.resolve().name
+    name = folder.resolve().name
+    label = name if args.run in shipped_runs() else path_label(folder)
     data = {"analysis": "checkpoint_sweep", "run": args.run, "seed": args.seed}
     data |= {"config": vars(args.config), "rows": rows(found), "finding": summary(found)}
-    figures.write_html(figure(found, folder.resolve().name), to / "figure.html")
-    files.write_json(to / "result.json", data)
-    files.write_json(to / "manifest.json", {**manifest(), "seconds": round(watch.seconds(), 2)})
-    note(f"wrote {to}/figure.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(summary(found)))
+    about = {"seconds": round(watch.seconds(), 2)}
+    to = args.out / "checkpoint_sweep" / label
+    publish(args.json, to, partial(figure, found, name), data, summary(found), about)
 
 
 if __name__ == "__main__":

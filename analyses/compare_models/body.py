@@ -24,7 +24,6 @@ do what head 4 of the other does. Checkpoints of one run are another matter.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
@@ -32,9 +31,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analyses.common import Stopwatch, open_model, result_folder, save_result
+from analyses.common import Stopwatch, open_model
 from analyses.compare_models import figure as compare_figure
 from analyses.compare_models.figure import named
+from analyses.deliver import model_label, publish, result_folder
 from analyses.one_list.answer.body import told
 from analyses.one_list.command import OneListArgs, Seen
 from analyses.one_list.glance.body import Glance, glance
@@ -298,10 +298,10 @@ def _command(args: CompareArgs) -> None:
         "rows": [dict(row) for row in seen.rows],
         "finding": list(seen.words),
     }
-    label = result_folder(args.out, "", other).name
-    folder = result_folder(args.out, "compare_models", loaded, label, args.part)
-    save_result(folder, seen.figure, data, loaded, watch.seconds())
-    print(json.dumps(data) if args.json else "\n".join(seen.words))
+    folder = result_folder(args.out, "compare_models", loaded, model_label(other), args.part)
+    about = {"model": {"name": loaded.name, "hash": loaded.hash}}
+    about |= {"seconds": round(watch.seconds(), 2)}
+    publish(args.json, folder, lambda: seen.figure, data, seen.words, about)
 
 
 def _checked(text: str, model: SortTransformer, length: int) -> Treatment:

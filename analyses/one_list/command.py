@@ -8,14 +8,14 @@ page can be made again by typing:
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from analyses.common import CommonArgs, Stopwatch, open_model, result_folder, save_result
+from analyses.common import CommonArgs, Stopwatch, open_model
+from analyses.deliver import publish, result_folder
 from interp.answers.treatment import Treatment
 from interp.support.cli import run_command
 
@@ -70,8 +70,9 @@ def _command(look: Look, name: str, args: Any) -> None:
         "finding": list(seen.words),
     }
     folder = result_folder(args.out, name, loaded, "".join(map(str, digits)), *_asked_for(args))
-    save_result(folder, seen.figure, data, loaded, watch.seconds())
-    print(json.dumps(data) if args.json else "\n".join(seen.words))
+    about = {"model": {"name": loaded.name, "hash": loaded.hash}}
+    about |= {"seconds": round(watch.seconds(), 2)}
+    publish(args.json, folder, lambda: seen.figure, data, seen.words, about)
 
 
 def _asked_for(args: Any) -> list[str]:

@@ -21,14 +21,15 @@ difference is shown, the intervals say how large a one could have been missed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from analyses.common import Stopwatch
+from analyses.deliver import publish, study_folder
 from analyses.replication.figure import figure
 from analyses.replication.result import (
     LEVEL,
@@ -38,11 +39,8 @@ from analyses.replication.result import (
     Verdict,
     compute,
 )
-from interp.figures import write_html
-from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.cli import run_command
 from interp.support.errors import UserError
-from interp.support.manifest import manifest
 
 if TYPE_CHECKING:
     from training.studies.comparison import ArmOutcome
@@ -238,13 +236,10 @@ def replication_command(args: ReplicationArgs) -> None:
 
     watch = Stopwatch()
     result = compute(load_results(args.study), args.seed)
-    data, folder = to_json(result), args.out / "replication" / result.study.plan.name
-    write_html(figure(result), folder / "figure.html")
-    files.write_json(folder / "result.json", data)
+    name = result.study.plan.name
+    data, folder = to_json(result), study_folder(args.out / "replication", name, args.study)
     about = {"study": str(args.study), "seconds": round(watch.seconds(), 2)}
-    files.write_json(folder / "manifest.json", {**manifest(), **about})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    publish(args.json, folder, partial(figure, result), data, data["finding"], about)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,14 @@ from plotly.offline import get_plotlyjs
 import analyses
 import interp
 from analyses import catalogue, runner
+from analyses.deliver import result_folder
 from analyses.experiment import Experiment
 from analyses.report import ReportArgs
 from interp.checkpoints import LoadedModel, load_model
+from interp.figures import unlinked
 from interp.support import files
-from interp.support.cli import note
+from interp.support.bars import progress_bar
+from interp.support.cli import note, say
 from interp.support.device import pick_device
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
@@ -48,7 +51,7 @@ class Part:
 def carry_out(args: ReportArgs) -> None:
     """The whole command, once its flags are parsed."""
     watch, loaded = runner.Stopwatch(), load_model(args.model, pick_device(args.device))
-    folder = args.out / "report" / runner.label(loaded)
+    folder = result_folder(args.out, "report", loaded)
     chosen = [catalogue.experiment(name) for name in args.only] or catalogue.reported()
     parts = [make_part(args, loaded, folder, one) for one in chosen]
     data: dict[str, Any] = {
@@ -65,11 +68,13 @@ def carry_out(args: ReportArgs) -> None:
         "seconds": round(watch.seconds(), 2),
         "seconds_of_parts": {part.experiment.name: part.seconds for part in parts},
     }
-    files.write_text(folder / "report.html", page(loaded, args, parts, about))
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", about)
-    note(f"wrote {folder}/report.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    try:
+        say(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    finally:
+        files.write_text(folder / "report.html", page(loaded, args, parts, about))
+        files.write_json(folder / "result.json", data)
+        files.write_json(folder / "manifest.json", about)
+        note(f"wrote {folder}/report.html, result.json, manifest.json")
 
 
 # -- computing, and what is kept ----------------------------------------------------------------
@@ -89,11 +94,11 @@ def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, one: Experime
         return Part(one, kept["result"], kept["figure"], "", kept["seconds"])
     began = time.monotonic()
     note(f"{name} ...")
-    with runner.progress_bar() as progress:
+    with progress_bar() as progress:
         outcome = one.outcome(one.compute(loaded.model, None, args.seed, progress))
     asked = runner.model_record(loaded, args.seed, one.settings)
     data = runner.record(runner.Opened(loaded.model, asked), outcome)
-    figure = json.loads(outcome.figure.to_json())
+    figure = json.loads(unlinked(outcome.figure).to_json())
     seconds = round(time.monotonic() - began, 2)
     files.write_json(path, {"key": key, "result": data, "figure": figure, "seconds": seconds})
     note(f"{name}: {seconds:.0f} s")
@@ -102,11 +107,11 @@ def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, one: Experime
 
 def _key(one: Experiment, args: ReportArgs, loaded: LoadedModel) -> str:
     """Of everything that a result depends on, the code included."""
-    asked = [one.name, loaded.hash, args.seed, asdict(one.settings), args.device, _code()]
+    asked = [one.name, loaded.hash, args.seed, asdict(one.settings), args.device, code_hash()]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
-def _code() -> str:
+def code_hash() -> str:
     """A hash of the source of the library and of the analyses, wherever they lie."""
     folders = [Path(folder) for package in (interp, analyses) for folder in package.__path__]
     digest = hashlib.sha256()

@@ -15,23 +15,21 @@ What it does not show: what the weights do. That is ``analyses.checkpoint_sweep`
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from analyses.common import Stopwatch
+from analyses.deliver import folder_name, path_label, publish, study_folder
 from analyses.training_curves.figure import arms_figure, figure
 from interp.checkpoints import METRICS, PRETRAINED, shipped_models, shipped_runs
-from interp.figures import write_html
-from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.cli import run_command
 from interp.support.errors import UserError
-from interp.support.manifest import manifest
 from training.studies.measures import Curve, read_curves
 
 if TYPE_CHECKING:
@@ -88,10 +86,11 @@ def read_folder(folder: Path, name: str) -> RunCurves:
 
     try:
         rows = read_metrics(folder / METRICS)
-        curves = read_curves(rows)
-        kept = [(row["step"], row["loss"]) for row in rows if "loss" in row]
-    except (KeyError, TypeError, UnicodeDecodeError):
-        raise UserError(f"{name}: its {METRICS} is not the log of a run") from None
+    except UserError as error:
+        reason = str(error).replace(str(folder / METRICS), METRICS)  # a page shows no such paths
+        raise UserError(f"{name}: its {METRICS} is not the log of a run: {reason}") from None
+    curves = read_curves(rows)
+    kept = [(row["step"], row["loss"]) for row in rows if "loss" in row]
     loss = Curve(tuple(step for step, _ in kept), tuple(value for _, value in kept))
     return RunCurves(name, curves.batch, curves.held_out, loss)
 
@@ -202,18 +201,22 @@ def _command(args: CurvesArgs) -> None:
         from training.studies.results import load_results
 
         study = load_results(args.study)
-        drawn, table, words = arms_figure(study, args.log), arm_rows(study), arm_summary(study)
-        folder = args.out / "training_curves" / f"study-{study.plan.name}"
+        drawn, table = partial(arms_figure, study, args.log), arm_rows(study)
+        words = arm_summary(study)
+        name = f"study-{study.plan.name}"
+        folder = study_folder(args.out / "training_curves", name, args.study)
     else:
         runs = [read_run(name) for name in args.runs]
-        drawn, table, words = figure(runs, args.log), rows(runs), summary(runs)
-        folder = args.out / "training_curves" / "-".join(Path(run.name).name for run in runs[:4])
+        drawn, table, words = partial(figure, runs, args.log), rows(runs), summary(runs)
+        folder = args.out / "training_curves" / folder_name(*map(_label, args.runs))
     data = {"analysis": "training_curves", "rows": table, "finding": words}
-    write_html(drawn, folder / "figure.html")
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", {**manifest(), "seconds": round(watch.seconds(), 2)})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-    print(json.dumps(data) if args.json else "\n".join(words))
+    about = {"study": str(args.study), "seconds": round(watch.seconds(), 2)}
+    publish(args.json, folder, drawn, data, words, about)
+
+
+def _label(name: str) -> str:
+    shipped = name in shipped_runs() or name in shipped_models()
+    return name if shipped else path_label(Path(name))
 
 
 if __name__ == "__main__":

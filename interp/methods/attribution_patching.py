@@ -33,9 +33,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from interp.interventions import Set, edits_of
 from interp.methods.pair_runs import PairRuns
 from interp.methods.patching import patched_logits
-from interp.passes.forward import Edit, Edits, Place, forward, frame
+from interp.passes.forward import Place, forward, frame
 from interp.sites import PER_HEAD, Component, Frame, Site
 from interp.support.progress import SILENT, Progress
 
@@ -129,24 +130,16 @@ def _gradients(
     hidden = [(Component.NEURONS, layer) for layer in range(runs.model.cfg.n_layers)]
     n_here = runs.base.at(*moved).shape[1]
     held = runs.base.at(*moved) + alpha * runs.change(moved)
-    skipped = frame(runs.view, runs.model.cfg.n_layers, *moved).position - runs.view.start
+    start = frame(runs.view, runs.model.cfg.n_layers, *moved).position
     with torch.enable_grad():
-        leaf = held[:, skipped:].detach().requires_grad_()
-        edits = Edits({moved: (_hold(leaf),)})
+        leaf = held[:, start - runs.view.start :].detach().requires_grad_()
+        edits = edits_of(runs.model, [Set(Site(*moved), leaf, Frame(start))])
         keep = [*wanted, *hidden]
         run = forward(runs.model, runs.tokens, runs.view, edits, keep=keep, base=runs.base)
         inputs = [run.at(*place) for place in wanted]
         grads = torch.autograd.grad(runs.metric(run).sum(), inputs)
     # In the last layer, positions before the output rows are not read, so their gradient is 0.
     return {place: _widened(grad, n_here) for place, grad in zip(wanted, grads, strict=True)}
-
-
-def _hold(value: Tensor) -> Edit:
-    def edit(current: Tensor, here: Frame) -> Tensor:
-        del current, here  # a run of the same window holds the same positions
-        return value
-
-    return edit
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

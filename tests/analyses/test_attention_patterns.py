@@ -103,7 +103,7 @@ def test_command_on_a_model_without_blanks(
     flags = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--lists", "3"]
     assert status(EXPERIMENT, [*flags, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "out" / "attention_patterns" / "model"
+    (folder,) = (tmp_path / "out" / "attention_patterns").iterdir()
     assert printed == json.loads((folder / "result.json").read_text())
     assert printed["length"] == 4 and "blanks" not in printed["heads"][0]["mass"]
 

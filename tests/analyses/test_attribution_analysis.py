@@ -179,7 +179,7 @@ def test_the_command_writes_its_finding(
     assert (data["lists"], data["pairs"], data["length"]) == (6, 4, 4)
     assert len(data["parts"]) == 13
     assert len(data["agreement"]) == 3 * 2 * (1 + 2 * (3 + 2))
-    folder = tmp_path / "out" / "attribution" / "model"
+    (folder,) = (tmp_path / "out" / "attribution").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
     assert "plotly" in (folder / "figure.html").read_text()
     assert status(EXPERIMENT, [*common, "--pairs", "0"]) == 2

@@ -182,7 +182,7 @@ def test_commands(
     flags += sizes.get(module.EXPERIMENT.name, [])
     assert status(module.EXPERIMENT, ["--model", str(tmp_path / "model"), *flags]) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "out" / module.EXPERIMENT.name / "model"
+    (folder,) = (tmp_path / "out" / module.EXPERIMENT.name).iterdir()
     assert json.loads((folder / "result.json").read_text()) == printed
     assert printed["finding"] and (folder / "figure.html").is_file()
     assert status(module.EXPERIMENT, ["--model", str(tmp_path / "bare"), *flags]) == 2

@@ -205,7 +205,7 @@ def test_command_on_a_model_without_blanks(
     flags = ["--model", checkpoint, "--out", str(tmp_path / "out"), "--json"]
     assert status(EXPERIMENT, [*flags, "--lists", "8", "--ablation", "mean"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "out" / "head_finder" / "model"
+    (folder,) = (tmp_path / "out" / "head_finder").iterdir()
     assert printed == json.loads((folder / "result.json").read_text())
     assert printed["config"]["ablation"] == "mean" and "own" in printed["heads"][0]
     assert "<script src=" not in (folder / "figure.html").read_text()

@@ -149,7 +149,7 @@ def test_the_command_writes_its_finding(
     data = json.loads(capsys.readouterr().out)
     assert data["lists"] == 6
     assert data["verdicts"] == {"answer_written_by": None, "sorted_at_blanks": None}
-    folder = tmp_path / "out" / "logit_lens" / "model"
+    (folder,) = (tmp_path / "out" / "logit_lens").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
     assert "plotly" in (folder / "figure.html").read_text()
     assert status(EXPERIMENT, [*common, "--lists", "0"]) == 2

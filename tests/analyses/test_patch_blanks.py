@@ -240,7 +240,7 @@ def test_command_writes_figure_result_and_manifest(
     common = ["--model", checkpoint, "--out", str(out), "--pairs", "3", "--length", "4", "--json"]
     assert run(common) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = out / "patch_blanks" / "model"
+    (folder,) = (out / "patch_blanks").iterdir()
     assert json.loads((folder / "result.json").read_text()) == printed
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["model"]["hash"] == printed["model_hash"]

@@ -133,7 +133,8 @@ def test_command(
     printed = json.loads(capsys.readouterr().out)
     expected = json.loads(json.dumps(to_json(compute(small_model(), FEW))))
     assert {key: printed[key] for key in expected} == expected
-    assert {f.name for f in (tmp_path / "out" / "probe_blanks" / "m").iterdir()} == {
+    (folder,) = (tmp_path / "out" / "probe_blanks").iterdir()
+    assert {f.name for f in folder.iterdir()} == {
         "figure.html",
         "result.json",
         "manifest.json",

@@ -226,7 +226,7 @@ def attribute(written: Written, output: int) -> ListDirect:
     """Direct logit attribution of an output's margin, LayerNorms frozen as they are in this run."""
     model, view = written.model, UpTo(written.task, len(written.digits), written.row(output))
     put_in: dict[Place, Tensor] = {}
-    edits = _recorded(written.edits, put_in)
+    edits = _recorded(written.edits, put_in, view.stop)
     run = forward(model, written.tokens, view, edits, keep=places_read(model.cfg.n_layers))
     compared = margin(written, output, run.logits)
     paths = paths_of(model, run, written.tokens, compared.target)
@@ -242,18 +242,18 @@ def attribute(written: Written, output: int) -> ListDirect:
     return ListDirect(compared, parts, float(found.total), heads, by_source)
 
 
-def _recorded(edits: Edits, put_in: dict[Place, Tensor]) -> Edits:
-    """The same edits, which leave in ``put_in`` what they added at each place."""
+def _recorded(edits: Edits, put_in: dict[Place, Tensor], stop: int) -> Edits:
+    """The same edits, which leave in ``put_in`` what they added at each place before ``stop``."""
 
     def record(place: Place, value: Tensor, frame: Frame) -> Tensor:
         after = value
         for edit in edits[place]:
             after = edit(after, frame)
-        put_in[place] = after - value
+        put_in[place] = (after - value)[:, : stop - frame.position]
         return after
 
     recorded = Edits({place: (partial(record, place),) for place in edits})
-    recorded.since = edits.since
+    recorded.since, recorded.opens = edits.since, edits.opens
     return recorded
 
 
