@@ -31,6 +31,7 @@ from interp.support.bars import progress_bar
 from interp.support.cli import note, run_command, say
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
+from interp.support.strict_json import without_nan
 
 if TYPE_CHECKING:
     from interp.checkpoints import LoadedModel
@@ -86,6 +87,7 @@ def report_command(args: ReportArgs) -> None:
         "left_out": {part.name: part.left_out for part in parts if part.left_out},
         "finding": [f"{part.title}: {part.finding}" for part in parts],
     }
+    data = without_nan(data)
     about = {
         **manifest(),
         "model": {"name": loaded.name, "hash": loaded.hash},
@@ -120,7 +122,7 @@ def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, name: str) ->
     note(f"{name} ...")
     with progress_bar() as progress:
         result = one.compute(loaded.model, one.config, args.seed, progress)
-    data = record(one, one.config, args.seed, loaded, result)
+    data = without_nan(record(one, one.config, args.seed, loaded, result))
     figure = json.loads(unlinked(one.figure(result)).to_json())
     seconds = round(time.monotonic() - began, 2)
     files.write_json(path, {"key": key, "result": data, "figure": figure, "seconds": seconds})
