@@ -167,13 +167,16 @@ def _numbers(name: str, tensor: Tensor) -> Tensor:
 
 
 def _config_of(published: Published, told: Told) -> ModelConfig:
-    d_model, offset = published.d_model, offset_of(published.table)
+    d_model = published.d_model
+    if d_model % 2:
+        raise UserError(f"its width of {d_model} is odd: sines and cosines come in pairs")
+    offset = offset_of(published.table)
     told = told.settled(offset)
     heads, max_len, n_blanks = int(told.heads or 0), int(told.max_len or 0), int(told.n_blanks or 0)
     if told.activation != "relu":
         raise UserError(f"the activation {told.activation} cannot be held here, only relu")
-    if heads < 1 or d_model % heads or d_model % 2:
-        raise UserError(f"its width of {d_model} is not even, or not {heads} heads wide")
+    if heads < 1 or d_model % heads:
+        raise UserError(f"its width of {d_model} is not {heads} heads wide")
     _check_norm(published, told)
     task = SortTask(max_len, n_blanks, offset)
     if published.table is not None and len(published.table) < task.n_ctx - 1:
