@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, caveat
-from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, progress_bar, record
+from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, record
 from analyses.deliver import result_folder
+from interp.figures import unlinked
 from interp.support import files
+from interp.support.bars import progress_bar
 from interp.support.cli import note, run_command, say
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
@@ -119,7 +121,7 @@ def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, name: str) ->
     with progress_bar() as progress:
         result = one.compute(loaded.model, one.config, args.seed, progress)
     data = record(one, one.config, args.seed, loaded, result)
-    figure = json.loads(one.figure(result).to_json())
+    figure = json.loads(unlinked(one.figure(result)).to_json())
     seconds = round(time.monotonic() - began, 2)
     files.write_json(path, {"key": key, "result": data, "figure": figure, "seconds": seconds})
     note(f"{name}: {seconds:.0f} s")

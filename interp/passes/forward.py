@@ -142,12 +142,20 @@ def forward(
     if touch(model):
         return _through_hooks(model, tokens, view, edits, keep)
     if edits.opens:  # then every position can be read, those that are left out by default, too
-        whole = Window(view.task, view.task.max_len, view.first_row)
+        whole = _Whole(view.task, view.task.max_len, view.first_row)
         run = _forward(model, tokens, whole, edits, keep, None)
         return _cut(run.values, run.logits, whole, view, model.cfg.n_layers)
     if base is not None and not edits and not keep:
         return base
     return _forward(model, tokens, view, edits, keep, base)
+
+
+class _Whole(Window):
+    """Every position, the last one too, which nothing reads that may not."""
+
+    @property
+    def stop(self) -> int:
+        return self.task.n_ctx
 
 
 def _forward(
@@ -189,7 +197,7 @@ def _through_hooks(
         place: [partial(_edited, edit) for edit in several] for place, several in edits.items()
     }
     logits, values = run_hooked(model, tokens, changes, keep)
-    whole = Window(view.task, view.task.max_len, 0)
+    whole = _Whole(view.task, view.task.max_len, 0)
     return _cut(values, logits, whole, view, model.cfg.n_layers)
 
 

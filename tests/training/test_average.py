@@ -10,9 +10,10 @@ import torch
 from interp.answers.decode import score
 from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
+from tests.training.test_training import stop_after
 from training.loop import Trainer
 from training.recipes import TrainConfig
-from training.runs import create_run, read_metrics, resume_run, write_checkpoint
+from training.runs import create_run, read_metrics, resume_run
 from training.studies.measures import read_curves
 from training.train import train
 
@@ -55,16 +56,17 @@ def test_the_average_is_as_defined_and_leaves_the_run_alone():
     )
 
 
-def test_a_resumed_run_keeps_the_same_average_to_the_bit(tmp_path):
+def test_a_resumed_run_keeps_the_same_average_to_the_bit(tmp_path, monkeypatch):
     config = replace(SMALL, average=DECAY)
     whole = Trainer(config)
     run = create_run(tmp_path, config, whole)
     train(whole, run)
     half = Trainer(config)
     part = create_run(tmp_path, config, half)
-    for _ in range(10):
-        half.update()
-    write_checkpoint(part, half)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 13, RuntimeError)
+        with pytest.raises(RuntimeError, match="stopped here"):
+            train(half, part)
     again = resume_run(part)
     assert again.step == 10 and again.average is not None
     train(again, part)
