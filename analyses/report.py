@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, caveat
-from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, progress_bar, record
+from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, record
 from analyses.deliver import result_folder
 from interp.figures import unlinked
 from interp.support import files
+from interp.support.bars import progress_bar
 from interp.support.cli import note, run_command, say
 from interp.support.errors import UserError
 from interp.support.manifest import manifest

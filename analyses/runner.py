@@ -9,16 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from analyses.experiment import Experiment, Outcome
 from analyses.one_list.subject import ListSubject
@@ -27,11 +22,11 @@ from interp.answers.treatment import Treatment
 from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
 from interp.figures import write_html
 from interp.support import files
+from interp.support.bars import progress_bar
 from interp.support.cli import note
 from interp.support.device import pick_device
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
-from interp.support.progress import SILENT, Progress
 from interp.transformer import Transformer
 from training.studies.results import load_results
 
@@ -209,37 +204,6 @@ def _of(loaded: LoadedModel) -> dict[str, Any]:
 
 
 # -- time ---------------------------------------------------------------------------------------
-
-
-class _Bar(Progress):
-    """A bar on stderr."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def begin(self, total: int, words: str) -> None:
-        self.close()
-        self._bar = tqdm(total=total, desc=words, leave=False, file=sys.stderr)
-
-    def step(self, done: int = 1) -> None:
-        self._bar.update(done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield SILENT
-        return
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 class Stopwatch:

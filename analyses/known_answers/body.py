@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, module_of
-from analyses.common import Stopwatch, progress_bar
+from analyses.common import Stopwatch
 from analyses.deliver import publish
 from interp import figures
 from interp.sorters.truth import SORTERS, Truth
+from interp.support.bars import progress_bar
 from interp.support.cli import run_command
 from interp.support.device import Device, pick_device
 from interp.support.errors import UserError

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from jaxtyping import Bool, Float
 
-from analyses.common import progress_bar
 from analyses.one_list.command import OneListArgs, Seen, run_one_list
 from interp.sites import Component, Site, all_sites
+from interp.support.bars import progress_bar
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
 from interp.support.progress import SILENT, Progress
