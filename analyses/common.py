@@ -10,24 +10,19 @@ An analysis is a module with a frozen config, ``compute(model, config, seed, pro
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analyses.deliver import publish, result_folder
 from interp.checkpoints import LoadedModel, load_model
-from interp.figures import write_html
-from interp.support import files
-from interp.support.cli import note, run_command
+from interp.support.bars import progress_bar
+from interp.support.cli import run_command
 from interp.support.device import Device, pick_device
 from interp.support.errors import UserError
-from interp.support.manifest import manifest
-from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -104,10 +99,11 @@ def analysis_command(analysis: Analysis, args: Any) -> None:
 def deliver(
     analysis: Analysis, args: Any, loaded: LoadedModel, result: Any, folder: Path, seconds: float
 ) -> None:
-    """Write figure, result and manifest, and print the result in words or as JSON."""
+    """Print the result, in words or as JSON, and write it with its figure and manifest."""
     data = record(analysis, args.config, args.seed, loaded, result)
-    save_result(folder, analysis.figure(result), data, loaded, seconds)
-    print(json.dumps(data) if args.json else "\n".join(data["finding"]))
+    about = {"model": {"name": loaded.name, "hash": loaded.hash}, "seconds": round(seconds, 2)}
+    figure = partial(analysis.figure, result)
+    publish(args.json, folder, figure, data, data["finding"], about)
 
 
 def record(
@@ -128,62 +124,6 @@ def record(
 def open_model(args: CommonArgs) -> LoadedModel:
     """The model that the flags ask for, on its device."""
     return load_model(args.model, pick_device(args.device))
-
-
-def save_result(
-    folder: Path, figure: go.Figure, result: dict[str, Any], loaded: LoadedModel, seconds: float
-) -> None:
-    """``figure.html``, ``result.json`` and ``manifest.json``, each written atomically."""
-    write_html(figure, folder / "figure.html")
-    files.write_json(folder / "result.json", result)
-    files.write_json(
-        folder / "manifest.json",
-        {
-            **manifest(),
-            "model": {"name": loaded.name, "hash": loaded.hash},
-            "seconds": round(seconds, 2),
-        },
-    )
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-
-
-def result_folder(out: Path, analysis: str, loaded: LoadedModel, *parts: str) -> Path:
-    """``results/patch_blanks/blanks``: one folder for each analysis and model."""
-    label = Path(loaded.name).resolve().name if "/" in loaded.name else loaded.name
-    return out / analysis / "-".join([label.replace(":", "-"), *parts])
-
-
-class _Bar(Progress):
-    """A bar on stderr."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def begin(self, total: int, words: str) -> None:
-        from tqdm import tqdm
-
-        self.close()
-        self._bar = tqdm(total=total, desc=words, leave=False, file=sys.stderr)
-
-    def step(self, done: int = 1) -> None:
-        self._bar.update(done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield SILENT
-        return
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 class Stopwatch:

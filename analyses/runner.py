@@ -7,19 +7,14 @@ results/patch_blanks/blanks/figure.html    the figure, in a page that opens offl
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
+from analyses.deliver import folder_name, model_label, path_label, publish, study_folder
 from analyses.experiment import Experiment, Outcome
 from analyses.one_list.subject import ListSubject, TwoModels
 from analyses.subjects import (
@@ -33,14 +28,16 @@ from analyses.subjects import (
     OfTwoModels,
 )
 from interp.answers.treatment import Treatment
-from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
-from interp.figures import write_html
-from interp.support import files
-from interp.support.cli import note
+from interp.checkpoints import (
+    LoadedModel,
+    load_model,
+    run_checkpoints,
+    shipped_models,
+    shipped_runs,
+)
+from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
-from interp.support.manifest import manifest
-from interp.support.progress import SILENT, Progress
 from interp.transformer import Transformer
 from training.studies.results import load_results
 
@@ -66,11 +63,23 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     with progress_bar() as progress:
         result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
     outcome = experiment.outcome(result)
-    data = record(opened, outcome)
-    save(about.out.joinpath(*experiment.name.split("."), opened.label), outcome, data, {
-        **opened.manifest, "seconds": round(watch.seconds(), 2)
-    })  # fmt: skip
-    print(json.dumps(data) if about.json else "\n".join(outcome.words))
+    folder = _folder(about, about.out.joinpath(*experiment.name.split(".")), opened.label)
+    seconds = {"seconds": round(watch.seconds(), 2)}
+    publish(
+        about.json,
+        folder,
+        lambda: outcome.figure,
+        record(opened, outcome),
+        outcome.words,
+        {**opened.manifest, **seconds},
+        outcome.files,
+    )
+
+
+def _folder(about: Flags, folder: Path, label: str) -> Path:
+    return (
+        study_folder(folder, label, about.study) if isinstance(about, OfStudy) else folder / label
+    )
 
 
 def check(experiment: Experiment, subject: Any) -> None:
@@ -97,14 +106,6 @@ def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def save(folder: Path, outcome: Outcome, data: dict[str, Any], about: dict[str, Any]) -> None:
-    """``figure.html``, ``result.json`` and ``manifest.json``, each written atomically."""
-    write_html(outcome.figure, folder / "figure.html")
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", {**manifest(), **about})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-
-
 # -- subjects -----------------------------------------------------------------------------------
 
 
@@ -126,7 +127,7 @@ def _model(about: OfModel, settings: Any) -> Opened:
         loaded.model,
         model_record(loaded, about.seed, settings),
         _of(loaded),
-        "-".join([label(loaded), *own]),
+        folder_name(model_label(loaded), *own),
     )
 
 
@@ -152,7 +153,9 @@ def _list(about: OfList, settings: Any) -> Opened:
             "intervention": subject.treatment.words(loaded.model.task),
         },
         _of(loaded),
-        "-".join([label(loaded), "".join(map(str, subject.digits)), *_asked_for(about, settings)]),
+        folder_name(
+            model_label(loaded), "".join(map(str, subject.digits)), *_asked_for(about, settings)
+        ),
     )
 
 
@@ -172,7 +175,7 @@ def _two_models(about: OfTwoModels, settings: Any) -> Opened:
             "other_intervention": b.treatment.words(b.model.task),
         },
         _of(loaded),
-        "-".join([label(loaded), label(other), *settings.own]),
+        folder_name(model_label(loaded), model_label(other), *settings.own),
     )
 
 
@@ -224,7 +227,7 @@ def _run(about: OfRun, settings: Any) -> Opened:
         folder,
         {"run": about.run, "seed": about.seed, "config": asdict(settings)},
         {"run": about.run},
-        folder.resolve().name,
+        _run_label(about.run),
     )
 
 
@@ -241,13 +244,11 @@ def _study(about: OfStudy, settings: Any) -> Opened:
 
 @open_subject.register
 def _logs(about: OfLogs, settings: Any) -> Opened:
-    return Opened(None, label="-".join(settings.own))
+    return Opened(None, label=folder_name(*map(_run_label, settings.own)))
 
 
-def label(loaded: LoadedModel) -> str:
-    """A model's name as that of a folder."""
-    name = Path(loaded.name).resolve().name if "/" in loaded.name else loaded.name
-    return name.replace(":", "-")
+def _run_label(name: str) -> str:
+    return name if name in (*shipped_runs(), *shipped_models()) else path_label(Path(name))
 
 
 def _of(loaded: LoadedModel) -> dict[str, Any]:
@@ -255,37 +256,6 @@ def _of(loaded: LoadedModel) -> dict[str, Any]:
 
 
 # -- time ---------------------------------------------------------------------------------------
-
-
-class _Bar(Progress):
-    """A bar on stderr."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def begin(self, total: int, words: str) -> None:
-        self.close()
-        self._bar = tqdm(total=total, desc=words, leave=False, file=sys.stderr)
-
-    def step(self, done: int = 1) -> None:
-        self._bar.update(done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield SILENT
-        return
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 class Stopwatch:

@@ -30,7 +30,9 @@ from typing import TYPE_CHECKING
 from jaxtyping import Bool, Int
 
 from interp.support.errors import UserError
+from interp.support.fields import check_types
 from interp.support.lazy import lazy_import
+from interp.support.limits import MOST_POSITIONS
 from interp.support.seeds import stream
 
 if TYPE_CHECKING:
@@ -110,12 +112,18 @@ class SortTask:
     pos_offset: int = 0  # added to the positions after SEP, as if that many blanks were there
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.max_len < 1:
             raise UserError(f"the maximum length must be at least 1, not {self.max_len}")
         if self.n_blanks < 0:
             raise UserError(f"the number of blanks must be at least 0, not {self.n_blanks}")
         if self.pos_offset < 0:
             raise UserError(f"the position offset must be at least 0, not {self.pos_offset}")
+        if (most := max(self.n_ctx, self.pos_offset)) > MOST_POSITIONS:
+            raise UserError(
+                f"lists of {self.max_len:,} digits with {self.n_blanks:,} blanks and an offset of "
+                f"{self.pos_offset:,} take {most:,} positions; the most are {MOST_POSITIONS:,}"
+            )
 
     # -- what is asked --------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,9 +25,12 @@ from interp.answers.decode import score
 from interp.model import SortTransformer
 from interp.passes.packed import Dropout, length_sorted, packed_logits, window
 from interp.support.device import pick_device, pick_precision
+from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
+from training.average import WeightAverage
 from training.init import pytorch_initialise
+from training.optimizer_state import check_optimizer, check_tensors
 from training.recipes import TrainConfig
 
 
@@ -43,6 +46,8 @@ class StepMetrics:
     """
     digit_accuracy: float
     """Share of single outputs in the loss that are right."""
+    average_accuracy: float | None = None
+    """``accuracy`` of the averaged weights, where they are kept."""
 
 
 @dataclass
@@ -70,6 +75,7 @@ class Trainer:
         self.parameters = list(self.model.parameters())
         self.optimizer = _optimizer(self.model, config)
         self.step = 0
+        self.average = WeightAverage(self.model, config.average) if config.average else None
         self._maker = ThreadPoolExecutor(1, initializer=_one_core_each)
         self._ahead: tuple[int, Future[SortBatch]] | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -108,6 +114,8 @@ class Trainer:
             group["lr"] = self.config.lr_at(self.step)
         self.optimizer.step()
         self.step += 1
+        if self.average:
+            self.average.update(self.model)
         return metrics
 
     def gradients(
@@ -136,7 +144,11 @@ class Trainer:
             exact, right, scored = (
                 sum(getattr(p, k) for p in done) for k in ("exact", "right", "scored")
             )
-        return StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+        found = StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+        if self.average is None:
+            return found
+        averaged = score(self.average.model, batch, digits_only=not self.config.blank_loss)
+        return replace(found, average_accuracy=float(averaged.exact.sum()) / len(batch))
 
     def _on_every_core(self, run: Callable[[int, int], list[_Part]]) -> list[_Part]:
         """Parts dealt out in turn and gathered in a fixed order, so that sums are reproducible."""
@@ -185,13 +197,26 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything but the weights that the next step depends on."""
-        return {"step": self.step, "optimizer": self.optimizer.state_dict()}
+        state = {"step": self.step, "optimizer": self.optimizer.state_dict()}
+        return state | ({"average": self.average.state()} if self.average else {})
 
-    def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same config."""
+    def restore(self, weights: dict[str, Tensor], state: Any) -> None:
+        """Continue from a checkpoint of the same config.
+
+        Raises:
+            UserError: if ``state`` is not what :meth:`state` makes for these parameters.
+        """
+        step = state.get("step") if isinstance(state, dict) else None
+        if type(step) is not int or not 0 < step <= self.config.steps:
+            raise UserError(f"it is of no step from 1 to {self.config.steps}")
+        check_optimizer(state.get("optimizer"), self.optimizer, step)
+        if self.average:
+            check_tensors(state.get("average"), self.average.state(), "its averaged weights")
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
+        if self.average:
+            self.average.restore(state["average"], step)
+        self.step = step
 
 
 class TrainingDiverged(RuntimeError):

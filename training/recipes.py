@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 from interp.config import ModelConfig, Norm, Positions, Sight
 from interp.support.device import Device
 from interp.support.errors import UserError
+from interp.support.fields import checked
+from interp.support.limits import MOST_BATCH, MOST_LISTS, MOST_SEED, MOST_STEPS, MOST_THREADS
 from interp.task import SortTask
 
 Init = Literal["normal", "pytorch"]
@@ -62,6 +64,7 @@ class TrainConfig:
     batch_size: int = 128  # lists per step; smaller learns more from as many lists than 342
     blank_loss: bool = True  # whether predicting BLANK counts in loss and accuracy, as published
     steps: int = 2500  # updates
+    average: float = 0.0  # keep an exponential average of the weights, of this decay (0: none)
     seed: int = 0  # weights, lists and dropout all follow from it
     # The run
     log_every: int = 10  # steps between measurements on the training batch
@@ -75,14 +78,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:
                 raise UserError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}")
+        for name, most in _AT_MOST.items():
+            if getattr(self, name) > most:
+                raise UserError(
+                    f"{_flag(name)} must be at most {most:,}, not {getattr(self, name):,}"
+                )
         for name in ("weight_decay", "warmup_steps", "clip_norm", "threads", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{_flag(name)} must be 0 or more, not {getattr(self, name)}")
         if not 0 < self.lr < math.inf:
             raise UserError(f"--lr must be above 0, not {self.lr}")
-        for name in ("dropout", "beta2"):
+        for name in ("dropout", "beta2", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(
                     f"{_flag(name)} must be at least 0 and below 1, not {getattr(self, name)}"
@@ -147,11 +155,17 @@ class TrainConfig:
         return {key: value for key, value in asdict(self).items() if key not in MACHINE_FIELDS}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
-        unknown = sorted(set(data) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise UserError(f"unknown key {unknown[0]!r} in the training part of a config")
-        return cls(**data)
+    def from_dict(cls, data: Any) -> TrainConfig:
+        """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
+        return cls(**checked(cls, data, "training"))
+
+
+def first_difference(what: str, one: dict[str, Any], two: dict[str, Any]) -> str | None:
+    """``what: key is a, not b`` of the first key whose values differ."""
+    for key in one:
+        if one[key] != two[key]:
+            return f"{what}: {key} is {one[key]!r}, not {two[key]!r}"
+    return None
 
 
 def _flag(name: str) -> str:
@@ -171,6 +185,18 @@ _AT_LEAST_ONE = [
     "checkpoint_every",
     "micro_batch",
 ]
+_AT_MOST = {
+    "batch_size": MOST_BATCH,
+    "micro_batch": MOST_BATCH,
+    "steps": MOST_STEPS,
+    "warmup_steps": MOST_STEPS,
+    "log_every": MOST_STEPS,
+    "eval_every": MOST_STEPS,
+    "checkpoint_every": MOST_STEPS,
+    "eval_lists": MOST_LISTS,
+    "threads": MOST_THREADS,
+    "seed": MOST_SEED,
+}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "recipe": get_args(RecipeName),
     "init": get_args(Init),

@@ -35,9 +35,7 @@ class CurvesSettings:
     @property
     def own(self) -> tuple[str, ...]:
         """Each choice has its own folder of results."""
-        if self.study is not None:
-            return ("study", self.study.name)
-        return tuple(Path(run).name for run in self.runs[:4])
+        return self.runs if self.study is None else (str(self.study),)
 
 
 EXPERIMENT = Experiment(

@@ -59,10 +59,11 @@ def read_folder(folder: Path, name: str) -> RunCurves:
     """
     try:
         rows = read_metrics(folder / METRICS)
-        curves = read_curves(rows)
-        kept = [(row["step"], row["loss"]) for row in rows if "loss" in row]
-    except (KeyError, TypeError, UnicodeDecodeError):
-        raise UserError(f"{name}: its {METRICS} is not the log of a run") from None
+    except UserError as error:
+        reason = str(error).replace(str(folder / METRICS), METRICS)  # a page shows no such paths
+        raise UserError(f"{name}: its {METRICS} is not the log of a run: {reason}") from None
+    curves = read_curves(rows)
+    kept = [(row["step"], row["loss"]) for row in rows if "loss" in row]
     loss = Curve(tuple(step for step, _ in kept), tuple(value for _, value in kept))
     return RunCurves(name, curves.batch, curves.held_out, loss)
 

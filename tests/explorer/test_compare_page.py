@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
-from tests.test_training_page import command, spec, values
+from tests.explorer.test_training_page import command, spec, values
 
 from analyses.compare_models import EXPERIMENT
 from analyses.compare_models import body as compare_models

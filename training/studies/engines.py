@@ -112,6 +112,8 @@ class LocalEngine:
 def spawn(job: Job, command: Sequence[str], threads: int) -> subprocess.Popen[bytes]:
     """Start a worker whose words are added to the job's log."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
+    if job.log.exists() and not job.log.is_file():  # a pipe would make us wait
+        raise UserError(f"cannot write {job.log}: it is no regular file")
     with job.log.open("ab") as log:
         return subprocess.Popen(
             command,

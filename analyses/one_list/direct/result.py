@@ -45,7 +45,7 @@ def attribute(answered: AnsweredList, output: int) -> ListDirect:
     """Direct logit attribution of an output's margin, LayerNorms frozen as they are in this run."""
     model, view = answered.model, UpTo(answered.task, len(answered.digits), answered.row(output))
     put_in: dict[Place, Tensor] = {}
-    edits = _recorded(answered.edits, put_in)
+    edits = _recorded(answered.edits, put_in, view.stop)
     run = forward(model, answered.tokens, view, edits, keep=places_read(model.config.n_layers))
     compared = margin(answered, output, run.logits)
     paths = paths_of(model, run, answered.tokens, compared.target)
@@ -67,18 +67,18 @@ def attribute(answered: AnsweredList, output: int) -> ListDirect:
     )
 
 
-def _recorded(edits: Edits, put_in: dict[Place, Tensor]) -> Edits:
-    """The same edits, which leave in ``put_in`` what they added at each place."""
+def _recorded(edits: Edits, put_in: dict[Place, Tensor], stop: int) -> Edits:
+    """The same edits, which leave in ``put_in`` what they added at each place before ``stop``."""
 
     def record(place: Place, value: Tensor, frame: Frame) -> Tensor:
         after = value
         for edit in edits[place]:
             after = edit(after, frame)
-        put_in[place] = after - value
+        put_in[place] = (after - value)[:, : stop - frame.position]
         return after
 
     recorded = Edits({place: (partial(record, place),) for place in edits})
-    recorded.since = edits.since
+    recorded.since, recorded.opens = edits.since, edits.opens
     return recorded
 
 

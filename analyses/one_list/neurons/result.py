@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from analyses.one_list.margin import AnsweredList, Margin, UpTo, margin
+from interp.interventions import Set
 from interp.methods.attribution import paths_of, places_read
 from interp.passes.forward import Edits, Run, forward
 from interp.passes.packed import norm_after, unembed
-from interp.sites import Component
+from interp.passes.untouched import refuse_touched
+from interp.sites import Component, Frame, Site
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 
@@ -54,9 +56,10 @@ def ablate_neurons(
     Exact: the pass is run again from the layer's MLP on, without the neuron.
 
     Raises:
-        UserError: if there is no such layer or output.
+        UserError: if there is no such layer or output, or something acts on the model.
     """
     model, row = answered.model, answered.row(output)
+    refuse_touched(model, "the ablation of every single neuron")
     n_layers = model.config.n_layers
     if not 0 <= layer < n_layers:
         raise UserError(f"there is no layer {layer}: this model has 0 to {n_layers - 1}")
@@ -110,9 +113,15 @@ def _without(
     x = edited(Component.RESID_POST, norm_after(middle + added, block.ln2, model.config.norm))
     if layer == model.config.n_layers - 1:
         return unembed(model, x)
-    later = Edits({p: edits for p, edits in answered.edits.items() if p[1] > layer})
-    start = (Component.RESID_PRE, layer + 1)
-    later[start] = (lambda _value, _frame: x, *later.get(start, ()))
-    later.since = run.view.start
+    place, opens = (Component.RESID_PRE, layer + 1), answered.edits.opens
+    stream = Set(Site(*place), x, Frame(run.view.start)).changes(model)[0][1]
+
+    def put_in(value: Tensor, here: Frame) -> Tensor:
+        return stream(value.expand(len(x), -1, -1), here)
+
+    # Where attention may be opened, the pass begins at the beginning, with all edits.
+    later = Edits({p: e for p, e in answered.edits.items() if opens or p[1] > layer})
+    later[place] = (put_in, *later.get(place, ()))
+    later.since, later.opens = run.view.start, opens
     tokens = answered.tokens.expand(len(neurons), -1)
     return forward(model, tokens, run.view, later, base=run).logits

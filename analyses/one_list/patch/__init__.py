@@ -25,7 +25,7 @@ from analyses.experiment import Experiment
 from analyses.subjects import OfList
 
 Direction = Literal["denoising", "noising"]
-"""As in :mod:`interp.methods.attribution_patching`, which imports torch."""
+"""As in :mod:`interp.methods.pair_runs`, which imports torch."""
 Rows = Literal["stream", "z", "q", "k", "v"]
 """What the rows of a map are: the residual stream and what is added to it; or the outputs,
 queries, keys or values of the heads, together and one by one."""

@@ -14,12 +14,11 @@ from analyses.one_list.patch.words import rows, summary
 from analyses.one_list.subject import ListSubject
 from interp.answers.pairs import make_pairs
 from interp.methods.attribution_patching import (
-    PairRuns,
     attributed_effects,
     exact_effects,
-    pair_runs,
     possible_effects,
 )
+from interp.methods.pair_runs import PairRuns, pair_runs
 from interp.methods.patching import patched_logits
 from interp.sites import Site
 from interp.support.errors import UserError

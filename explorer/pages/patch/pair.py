@@ -18,7 +18,7 @@ from analyses.one_list.patch.words import pair_words
 from explorer.parts.elements import plain, refuse
 from explorer.server import session
 from explorer.server.models import OpenModel
-from interp.methods.attribution_patching import PairRuns
+from interp.methods.pair_runs import PairRuns
 from interp.support.errors import UserError
 from interp.task import SortTask, typed
 

@@ -464,7 +464,7 @@ def test_a_changed_plan_is_refused(plan_file, tmp_path, inline, capsys):
         (["--seeds", "0"], "--seeds must be at least 1, not 0"),
         (["--workers", "-1"], "--workers must be at least 0, not -1"),
         (["--threads", "0"], "--threads must be at least 1, not 0"),
-        (["--plan", "nowhere"], "no plan 'nowhere': give a shipped one (original, quick, "),
+        (["--plan", "nowhere"], "no plan 'nowhere': give a shipped one (half, original, quick, "),
         (["--arms", "many"], "plan quick has no arm 'many'; it has blanks, "),
         (["--engine", "cloud"], "cloud"),
         (["export", "--study", "nowhere", "--to", "x"], "nowhere is not the folder of a study"),
@@ -750,6 +750,40 @@ def test_an_export_holds_the_results_of_the_study(plan_file, tmp_path, inline, c
     written(plan_file, 30)
     with pytest.raises(UserError, match="holds the results of another plan: arm blanks: steps"):
         export(replace(exported, plan=load_plan(plan_file)), to)
+
+
+def test_a_study_goes_on_elsewhere_from_its_export_alone(plan_file, tmp_path, inline, capsys):
+    here, there, to = tmp_path / "here", tmp_path / "there", tmp_path / "small"
+    main(argv(plan_file, here, "--arms", "blanks"))
+    main(["export", "--study", str(here / "tiny"), "--to", str(to)])
+    first = load_results(to)
+    capsys.readouterr()
+    main(argv(plan_file, there, "--known", str(to)))
+    assert not (there / "tiny" / "blanks").exists()  # none of its runs is made again
+    said = capsys.readouterr()
+    assert "2 of 4 runs have ended in" in said.err
+    assert [line.split()[:2] for line in said.out.splitlines()] == [
+        ["blanks", "2"],
+        ["no-blanks", "2"],
+    ]
+    main(["export", "--study", str(there / "tiny"), "--to", str(to)])
+    both = load_results(to)
+    assert both.of("blanks") == first.of("blanks")
+    assert [(run.arm, run.seed) for run in both.runs if run.summary is not None] == [
+        ("blanks", 0),
+        ("blanks", 1),
+        ("no-blanks", 0),
+        ("no-blanks", 1),
+    ]
+    # A run that has ended there is not replaced by one that has only begun here.
+    job = there / "tiny" / "no-blanks" / "seed-0001" / "summary.json"
+    job.unlink()
+    export(load_results(there / "tiny"), to)
+    assert load_results(to) == both
+    written(plan_file, 30)
+    with pytest.raises(SystemExit):
+        main(argv(plan_file, tmp_path / "other", "--known", str(to)))
+    assert "holds the results of another plan: arm blanks: steps" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
