@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import plotly.graph_objects as go
 
 from interp.checkpoints import LoadedModel, shipped_checkpoints, shipped_models
 from interp.figures import write_html
@@ -21,9 +23,6 @@ from interp.support.errors import UserError
 from interp.support.manifest import manifest
 from interp.support.strict_json import without_nan
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 def publish(
     as_json: bool,
@@ -32,17 +31,21 @@ def publish(
     data: dict[str, Any],
     words: Sequence[str],
     about: dict[str, Any],
+    more: Mapping[str, str] | None = None,
 ) -> None:
     """Print a result, and write ``figure.html``, ``result.json`` and ``manifest.json``, each
     atomically. Whichever of the two fails, a full disk or a reader that left, the other is done.
 
     Args:
         about: what the manifest says beside the arguments, versions and machine.
+        more: text of further files, by their names.
     """
     data = without_nan(data)
     try:
         say(json.dumps(data) if as_json else "\n".join(words))
     finally:
+        for name, text in (more or {}).items():
+            files.write_text(folder / name, text)
         write_html(figure(), folder / "figure.html")
         files.write_json(folder / "result.json", data)
         files.write_json(folder / "manifest.json", {**manifest(), **about})

@@ -54,10 +54,15 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     with progress_bar() as progress:
         result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
     outcome = experiment.outcome(result)
-    about_it = {**opened.manifest, "seconds": round(watch.seconds(), 2)}
-    folder = about.out.joinpath(*experiment.name.split("."), opened.label)
-    data = record(opened, outcome)
-    publish(about.json, folder, lambda: outcome.figure, data, outcome.words, about_it)
+    publish(
+        about.json,
+        about.out.joinpath(*experiment.name.split("."), opened.label),
+        lambda: outcome.figure,
+        record(opened, outcome),
+        outcome.words,
+        {**opened.manifest, "seconds": round(watch.seconds(), 2)},
+        outcome.files,
+    )
 
 
 def check(experiment: Experiment, subject: Any) -> None:
