@@ -54,7 +54,7 @@ def draw(view: View, places: Places) -> None:
         st.header("One head enlarged", divider="gray")
         _enlarged(view, said, seen, chosen)
     st.header("Which heads carry the answer", divider="gray")
-    attention_views.finder(view)
+    attention_views.studies(view)
     st.header("What the weights of the head say", divider="gray")
     attention_views.circuits(view, chosen)
 
