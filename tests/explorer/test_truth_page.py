@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_known_answers import MISLEADING
+from tests.analyses.test_known_answers import MISLEADING
 
 from analyses import catalogue
 from analyses.known_answers import body as known_answers
