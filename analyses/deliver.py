@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from interp.support import files
 from interp.support.cli import note, say
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
+from interp.support.strict_json import without_nan
 
 
 def publish(
@@ -38,6 +40,7 @@ def publish(
         about: what the manifest says beside the arguments, versions and machine.
         more: text of further files, by their names.
     """
+    data = without_nan(data)
     try:
         say(json.dumps(data) if as_json else "\n".join(words))
     finally:
@@ -81,6 +84,16 @@ def study_folder(out: Path, name: str, study: Path) -> Path:
     except UserError:  # there is nothing, or nothing of ours
         other = False
     return out / (f"{name}-{path_label(study)}" if other else name)
+
+
+def flag_label(name: str, value: object) -> str:
+    """``do-zero-3-10``: what was asked, in the name of a folder. Values that differ in signs that a
+    name cannot hold are told apart by a hash."""
+    text = f"{name}-{value}"
+    label = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")
+    if re.fullmatch(r"[A-Za-z0-9.:_-]*", text):
+        return label
+    return f"{label}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]}"
 
 
 def folder_name(*parts: str) -> str:

@@ -7,14 +7,20 @@ results/patch_blanks/blanks/figure.html    the figure, in a page that opens offl
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analyses.deliver import folder_name, model_label, path_label, publish, study_folder
+from analyses.deliver import (
+    flag_label,
+    folder_name,
+    model_label,
+    path_label,
+    publish,
+    study_folder,
+)
 from analyses.experiment import Experiment, Outcome
 from analyses.one_list.subject import ListSubject, TwoModels
 from analyses.subjects import (
@@ -63,22 +69,14 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     with progress_bar() as progress:
         result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
     outcome = experiment.outcome(result)
-    folder = _folder(about, about.out.joinpath(*experiment.name.split(".")), opened.label)
-    seconds = {"seconds": round(watch.seconds(), 2)}
     publish(
         about.json,
-        folder,
+        about.out.joinpath(*experiment.name.split("."), opened.label),
         lambda: outcome.figure,
         record(opened, outcome),
         outcome.words,
-        {**opened.manifest, **seconds},
+        {**opened.manifest, "seconds": round(watch.seconds(), 2)},
         outcome.files,
-    )
-
-
-def _folder(about: Flags, folder: Path, label: str) -> Path:
-    return (
-        study_folder(folder, label, about.study) if isinstance(about, OfStudy) else folder / label
     )
 
 
@@ -205,11 +203,7 @@ def _asked_for(about: OfList, settings: Any) -> list[str]:
     """``do-zero-3-10``, ``step-4``: a folder's name tells apart what was asked of one list."""
     mine = {f.name: getattr(settings, f.name) for f in fields(settings)}
     asked = {"do": (about.do, "")} | {f.name: (mine[f.name], f.default) for f in fields(settings)}
-    return [
-        re.sub(r"[^A-Za-z0-9.]+", "-", f"{name}-{value}").strip("-")
-        for name, (value, default) in asked.items()
-        if value != default
-    ]
+    return [flag_label(name, value) for name, (value, default) in asked.items() if value != default]
 
 
 @open_subject.register
@@ -238,7 +232,7 @@ def _study(about: OfStudy, settings: Any) -> Opened:
         study,
         {"study": study.plan.name, "seed": about.seed},
         {"study": str(about.study)},
-        study.plan.name,
+        study_folder(about.out / "replication", study.plan.name, about.study).name,
     )
 
 

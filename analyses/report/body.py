@@ -29,6 +29,7 @@ from interp.support.cli import note, say
 from interp.support.device import pick_device
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
+from interp.support.strict_json import without_nan
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def carry_out(args: ReportArgs) -> None:
         "left_out": {part.experiment.name: part.left_out for part in parts if part.left_out},
         "finding": [f"{part.experiment.title}: {part.finding}" for part in parts],
     }
+    data = without_nan(data)
     about = {
         **manifest(),
         "model": {"name": loaded.name, "hash": loaded.hash},
@@ -97,7 +99,7 @@ def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, one: Experime
     with progress_bar() as progress:
         outcome = one.outcome(one.compute(loaded.model, None, args.seed, progress))
     asked = runner.model_record(loaded, args.seed, one.settings)
-    data = runner.record(runner.Opened(loaded.model, asked), outcome)
+    data = without_nan(runner.record(runner.Opened(loaded.model, asked), outcome))
     figure = json.loads(unlinked(outcome.figure).to_json())
     seconds = round(time.monotonic() - began, 2)
     files.write_json(path, {"key": key, "result": data, "figure": figure, "seconds": seconds})

@@ -182,3 +182,15 @@ def test_sorters_of_full_size(name: str, unchecked: None) -> None:
     compiled = compile_sorter(name)
     said = verdicts(compute(compiled.model))
     assert {what for what in ("sorted", "counts") if said[what]} == compiled.truth.decodable
+
+
+@pytest.mark.parametrize("length", range(1, TASK.max_len + 1))
+def test_the_lists_of_one_length_may_have_any(length: int) -> None:
+    """Blanks that stand for no digit of theirs are left out, of these lists alone."""
+    config = ProbeConfig(lists_any_length=90, lists_one_length=60, length=length, blanks=20)
+    result = compute(small_model(), config)
+    n = min(TASK.n_blanks - 1, TASK.max_len)
+    assert result.one_length.blanks == tuple(range(min(n, length)))
+    assert result.any_length.blanks == tuple(range(n))
+    assert json.dumps({**to_json(result), "words": summary(result)}, allow_nan=False)
+    figure(result)
