@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.analyses.test_known_answers import MISLEADING
 
 from analyses import catalogue
 from analyses.known_answers import body as known_answers
@@ -40,6 +39,7 @@ from interp.passes.packed import window
 from interp.sites import Component, Site
 from interp.sorters.truth import SORTERS, truth_of
 from interp.task import BLANK, Region, SortTask
+from tests.analyses.test_known_answers import MISLEADING
 from tests.pages import address, button, errors, open_page, small_models
 
 TASK = SortTask()
