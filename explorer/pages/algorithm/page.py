@@ -1,4 +1,4 @@
-"""The page "Algorithm": a list, a prefix that may be wrong, and which program tells what follows."""
+"""The page "Algorithm": a list, a prefix that may be wrong, and what each program says next."""
 
 from __future__ import annotations
 
