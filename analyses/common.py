@@ -10,10 +10,8 @@ An analysis is a module with a frozen config, ``compute(model, config, seed, pro
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.deliver import publish, result_folder
 from interp.checkpoints import LoadedModel, load_model
+from interp.support.bars import progress_bar
 from interp.support.cli import run_command
 from interp.support.device import Device, pick_device
 from interp.support.errors import UserError
-from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -126,39 +124,6 @@ def record(
 def open_model(args: CommonArgs) -> LoadedModel:
     """The model that the flags ask for, on its device."""
     return load_model(args.model, pick_device(args.device))
-
-
-class _Bar(Progress):
-    """A bar on stderr."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def begin(self, total: int, words: str) -> None:
-        from tqdm import tqdm
-
-        self.close()
-        self._bar = tqdm(total=total, desc=words, leave=False, file=sys.stderr)
-
-    def step(self, done: int = 1) -> None:
-        self._bar.update(done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield SILENT
-        return
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 class Stopwatch:

@@ -7,7 +7,8 @@ An experiment is a folder of this package (or of a family in it, such as ``one_l
       __main__.py   ``python -m analyses.patch_blanks``
       body.py       ``compute(subject, settings, seed, progress)``, and what is made of its result:
                     ``summary``, ``figure``, ``to_json``; ``rows``, the table behind the figure
-                    (else the JSON as a table); ``verdicts``, if the scoreboard asks
+                    (else the JSON as a table); ``verdicts``, if the scoreboard asks; ``files``,
+                    if more is written than figure, result and manifest
       ...           figure.py, words.py, result.py where the body would be long
 
 The face's docstring is what people read: its first paragraph is the command's description, the one
@@ -58,8 +59,12 @@ class OnPage:
     """What the figure shows, as a sentence without its first words and with its full stop."""
     question: str = ""
     """Above it (default: the experiment's title)."""
+    takes: str = ""
+    """How long, about, on two cores, with the shipped model: ``80 s``."""
     quick: Mapping[str, Any] | None = None
     """Settings that differ when it is to be quick; None: there is one size only."""
+    quick_takes: str = ""
+    """How long that takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +169,11 @@ class Outcome:
     def json(self) -> dict[str, Any]:
         """The result as data."""
         return dict(self._made("to_json"))
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Text to be written beside the result, by the names of the files."""
+        return dict(self._made("files")) if self._makes("files") else {}
 
     @property
     def verdicts(self) -> dict[str, Any]:

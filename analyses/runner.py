@@ -7,31 +7,28 @@ results/patch_blanks/blanks/figure.html    the figure, in a page that opens offl
 
 from __future__ import annotations
 
-import json
-import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from analyses.deliver import (
+    flag_label,
+    folder_name,
+    model_label,
+    path_label,
+    publish,
+    study_folder,
+)
 from analyses.experiment import Experiment, Outcome
 from analyses.one_list.subject import ListSubject
 from analyses.subjects import Flags, OfList, OfLogs, OfModel, OfRun, OfSorters, OfStudy
 from interp.answers.treatment import Treatment
 from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
-from interp.figures import write_html
-from interp.support import files
-from interp.support.cli import note
+from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
-from interp.support.manifest import manifest
-from interp.support.progress import SILENT, Progress
 from interp.transformer import Transformer
 from training.studies.results import load_results
 
@@ -57,11 +54,15 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     with progress_bar() as progress:
         result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
     outcome = experiment.outcome(result)
-    data = record(opened, outcome)
-    save(about.out.joinpath(*experiment.name.split("."), opened.label), outcome, data, {
-        **opened.manifest, "seconds": round(watch.seconds(), 2)
-    })  # fmt: skip
-    print(json.dumps(data) if about.json else "\n".join(outcome.words))
+    publish(
+        about.json,
+        about.out.joinpath(*experiment.name.split("."), opened.label),
+        lambda: outcome.figure,
+        record(opened, outcome),
+        outcome.words,
+        {**opened.manifest, "seconds": round(watch.seconds(), 2)},
+        outcome.files,
+    )
 
 
 def check(experiment: Experiment, subject: Any) -> None:
@@ -88,14 +89,6 @@ def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def save(folder: Path, outcome: Outcome, data: dict[str, Any], about: dict[str, Any]) -> None:
-    """``figure.html``, ``result.json`` and ``manifest.json``, each written atomically."""
-    write_html(outcome.figure, folder / "figure.html")
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", {**manifest(), **about})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-
-
 # -- subjects -----------------------------------------------------------------------------------
 
 
@@ -117,7 +110,7 @@ def _model(about: OfModel, settings: Any) -> Opened:
         loaded.model,
         model_record(loaded, about.seed, settings),
         _of(loaded),
-        "-".join([label(loaded), *own]),
+        folder_name(model_label(loaded), *own),
     )
 
 
@@ -146,7 +139,7 @@ def _list(about: OfList, settings: Any) -> Opened:
             "intervention": treatment.words(loaded.model.task),
         },
         _of(loaded),
-        "-".join([label(loaded), "".join(map(str, digits)), *_asked_for(about, settings)]),
+        folder_name(model_label(loaded), "".join(map(str, digits)), *_asked_for(about, settings)),
     )
 
 
@@ -154,11 +147,7 @@ def _asked_for(about: OfList, settings: Any) -> list[str]:
     """``do-zero-3-10``, ``step-4``: a folder's name tells apart what was asked of one list."""
     mine = {f.name: getattr(settings, f.name) for f in fields(settings)}
     asked = {"do": (about.do, "")} | {f.name: (mine[f.name], f.default) for f in fields(settings)}
-    return [
-        re.sub(r"[^A-Za-z0-9.]+", "-", f"{name}-{value}").strip("-")
-        for name, (value, default) in asked.items()
-        if value != default
-    ]
+    return [flag_label(name, value) for name, (value, default) in asked.items() if value != default]
 
 
 @open_subject.register
@@ -176,7 +165,7 @@ def _run(about: OfRun, settings: Any) -> Opened:
         folder,
         {"run": about.run, "seed": about.seed, "config": asdict(settings)},
         {"run": about.run},
-        folder.resolve().name,
+        about.run if about.run in shipped_runs() else path_label(folder),
     )
 
 
@@ -187,19 +176,13 @@ def _study(about: OfStudy, settings: Any) -> Opened:
         study,
         {"study": study.plan.name, "seed": about.seed},
         {"study": str(about.study)},
-        study.plan.name,
+        study_folder(about.out / "replication", study.plan.name, about.study).name,
     )
 
 
 @open_subject.register
 def _logs(about: OfLogs, settings: Any) -> Opened:
-    return Opened(None, label="-".join(settings.own))
-
-
-def label(loaded: LoadedModel) -> str:
-    """A model's name as that of a folder."""
-    name = Path(loaded.name).resolve().name if "/" in loaded.name else loaded.name
-    return name.replace(":", "-")
+    return Opened(None, label=folder_name(*settings.own))
 
 
 def _of(loaded: LoadedModel) -> dict[str, Any]:
@@ -207,37 +190,6 @@ def _of(loaded: LoadedModel) -> dict[str, Any]:
 
 
 # -- time ---------------------------------------------------------------------------------------
-
-
-class _Bar(Progress):
-    """A bar on stderr."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def begin(self, total: int, words: str) -> None:
-        self.close()
-        self._bar = tqdm(total=total, desc=words, leave=False, file=sys.stderr)
-
-    def step(self, done: int = 1) -> None:
-        self._bar.update(done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield SILENT
-        return
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 class Stopwatch:

@@ -48,9 +48,10 @@ class Snapshot:
                 other lists and dropout masks; a ``beta2`` acts on the moments as they are.
         """
         config = replace(self.config, **changes)
-        trainer = Trainer(config)
+        trainer = Trainer(replace(config, beta2=self.config.beta2))  # as the moments were made
         trainer.restore(self.weights, copy.deepcopy(self.state))
-        for group in trainer.optimizer.param_groups:  # restored with the rest, as they were
+        trainer.config = config
+        for group in trainer.optimizer.param_groups:
             group["betas"] = (group["betas"][0], config.beta2)
         return trainer
 
@@ -67,12 +68,7 @@ def replayed(run: Path, step: int, each: Callable[[], None] = lambda: None) -> T
     recorded = read_run(run)
     if not 0 <= step <= recorded.training.steps:
         raise UserError(f"--step must be 0 to {recorded.training.steps} for {run}, not {step}")
-    its_own = {
-        "threads": recorded.threads,
-        "device": recorded.device.split(":")[0],
-        "precision": recorded.precision,
-    }
-    trainer = Trainer(TrainConfig.from_dict({**recorded.training.to_dict(), **its_own}))
+    trainer = Trainer(recorded.as_computed())
     _start(run, step, trainer)
     while trainer.step < step:
         trainer.update()

@@ -21,11 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyses.common import Stopwatch, progress_bar
+from analyses.common import Stopwatch
 from analyses.deliver import path_label, publish
 from analyses.training_curves.figure import legend_on_top
 from interp import figures
 from interp.checkpoints import checkpoint_step, run_checkpoints, shipped_runs
+from interp.support.bars import progress_bar
 from interp.support.cli import run_command
 from interp.support.errors import UserError, at_least
 from interp.support.lazy import lazy_import

@@ -35,7 +35,7 @@ def figure(result: CrashResult) -> go.Figure:
     _again(fig, result)
     fig.update_yaxes(title="outputs, %", row=2, col=1)
     for row in (1, 3, 4):
-        fig.update_yaxes(title="lists exact, %", range=[-3, 103], row=row, col=1)
+        fig.update_yaxes(title="lists exact, %", row=row, col=1)
     for row in (1, 4):
         fig.update_xaxes(title="step", row=row, col=1)
     fall = f"{100 * result.fall:.0f} points"
@@ -51,12 +51,17 @@ def _course(fig: go.Figure, result: CrashResult) -> None:
     ):
         line = {"color": colour, "dash": dash}
         y = [100 * value for value in values]
-        fig.add_trace(go.Scatter(x=steps, y=y, name=name, line=line), row=1, col=1)
-    for name, step in (("before", result.before), ("drop", result.during), ("after", result.after)):
+        trace = go.Scatter(x=steps, y=y, name=name, line=line, offsetgroup="course")
+        fig.add_trace(trace, row=1, col=1)
+    marks = (
+        ("before", result.before, "bottom left"),
+        ("drop", result.during, "bottom left"),
+        ("after", result.after, "bottom right"),
+    )
+    for name, step, place in marks:
         if step is not None:
-            fig.add_vline(
-                step, line_dash="dot", line_color=figures.GREY, annotation_text=name, row=1, col=1
-            )
+            mark = {"annotation_text": name, "annotation_position": place}
+            fig.add_vline(step, line_dash="dot", line_color=figures.GREY, row=1, col=1, **mark)
 
 
 def _rates(fig: go.Figure, rates: Mapping[str, Estimate], name: str, colour: str, row: int) -> None:
@@ -86,5 +91,5 @@ def _line(
     shown: bool = True,
 ) -> None:
     y = [100 * value for value in exact]
-    trace = go.Scatter(x=list(steps), y=y, name=name, line=line, showlegend=shown, legendgroup=name)
-    fig.add_trace(trace, row=4, col=1)
+    trace = go.Scatter(x=list(steps), y=y, name=name, line=line, mode="lines", offsetgroup="again")
+    fig.add_trace(trace.update(showlegend=shown, legendgroup=name), row=4, col=1)

@@ -8,14 +8,13 @@ page can be made again by typing:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses.common import CommonArgs, Stopwatch, open_model
-from analyses.deliver import publish, result_folder
+from analyses.deliver import flag_label, publish, result_folder
 from interp.answers.treatment import Treatment
 from interp.support.cli import run_command
 
@@ -79,7 +78,7 @@ def _asked_for(args: Any) -> list[str]:
     """``do-zero-3-10``, ``step-4``: a folder's name tells apart what was asked of one list."""
     shared = {field.name for field in fields(CommonArgs)} | {"list"}
     return [
-        re.sub(r"[^A-Za-z0-9.]+", "-", f"{field.name}-{getattr(args, field.name)}").strip("-")
+        flag_label(field.name, getattr(args, field.name))
         for field in fields(args)
         if field.name not in shared and getattr(args, field.name) != field.default
     ]

@@ -14,7 +14,7 @@ from explorer.parts.elements import plain, refuse
 from explorer.server import session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
-from interp.answers.treatment import Act, Treatment
+from interp.answers.treatment import ABLATIONS, Act, Treatment
 from interp.support.errors import UserError
 from interp.task import N_DIGITS, SortTask
 
@@ -178,9 +178,10 @@ def _treatment(opened: OpenModel, digits: tuple[int, ...] | None) -> Treatment:
         placeholder="zero:3-10",
         max_chars=session.LONGEST_TEXT,
         on_change=_unmask,
-        help="Set by the pages Patch and Blanks, or typed: mask, mask-kept, zero, mean or resample "
-        "and blanks counted from 0 (zero:3-10); transplant:0-47:31415 for the blanks of the list "
-        "3 1 4 1 5; patch:v.1.2:53:31419 for one place (values of layer 1, head 2, position 53).",
+        help=f"Set by the pages Patch and Blanks, or typed: {', '.join(ABLATIONS[:-1])} or "
+        f"{ABLATIONS[-1]} and blanks counted from 0 (zero:3-10); transplant:0-47:31415 for the "
+        "blanks of the list 3 1 4 1 5; patch:v.1.2:53:31419 for one place (values of layer 1, head "
+        "2, position 53).",
     )
     message = st.sidebar.container()
     try:

@@ -20,7 +20,7 @@ import streamlit as st
 
 from explorer.parts.controls import View
 from explorer.parts.elements import sentences
-from interp.figures import GREY, html_page
+from interp.figures import GREY, html_page, unlinked
 from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def panel(
         key: of the figure on the page, and the name of its files.
         rows: the numbers behind the figure, or how to make them when they are asked for.
     """
-    figure = named(figure, of)
+    figure = unlinked(named(figure, of))
     image = {"format": "png", "filename": f"sortscope-{key}", "scale": 2}
     st.plotly_chart(
         figure,

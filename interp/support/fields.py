@@ -38,7 +38,13 @@ def checked(cls: Any, data: Any, what: str) -> dict[str, Any]:
                 f"{key} in the {what} part of a config cannot be {short(value)}: "
                 f"it must be {_words(hints[key])}"
             )
-    return dict(data)
+    return {key: _as_float(value, hints[key]) for key, value in data.items()}
+
+
+def _as_float(value: Any, hint: Any) -> Any:
+    """JSON may write 1.0 as 1."""
+    whole = type(value) is int and (hint is float or float in get_args(hint))
+    return float(value) if whole and int not in get_args(hint) else value
 
 
 def check_types(instance: Any) -> None:

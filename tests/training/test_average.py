@@ -10,6 +10,7 @@ import torch
 from interp.answers.decode import score
 from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
+from tests.training.test_training import stop_after
 from training.loop import Trainer
 from training.recipes import TrainConfig
 from training.runs import create_run, read_metrics, resume_run
@@ -55,14 +56,17 @@ def test_the_average_is_as_defined_and_leaves_the_run_alone():
     )
 
 
-def test_a_resumed_run_keeps_the_same_average_to_the_bit(tmp_path):
+def test_a_resumed_run_keeps_the_same_average_to_the_bit(tmp_path, monkeypatch):
     config = replace(SMALL, average=DECAY)
     whole = Trainer(config)
     run = create_run(tmp_path, config, whole)
     train(whole, run)
-    half = Trainer(replace(config, steps=10))
-    part = create_run(tmp_path, replace(config, steps=20), half)
-    train(half, part)
+    half = Trainer(config)
+    part = create_run(tmp_path, config, half)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 13, RuntimeError)
+        with pytest.raises(RuntimeError, match="stopped here"):
+            train(half, part)
     again = resume_run(part)
     assert again.step == 10 and again.average is not None
     train(again, part)

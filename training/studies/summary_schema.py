@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from interp.stats import Estimate
 from interp.support.errors import UserError
 from interp.support.fields import checked, fits
 from interp.support.strict_json import short
@@ -27,6 +26,7 @@ _PARTS: dict[str, Any] = {
     "model_hash": str | None,
     "cost": dict,
 }
+_ESTIMATE = {"value": float, "low": float, "high": float, "n": int}  # interp.stats.Estimate
 
 
 def check_summary(data: Any, source: object) -> dict[str, Any]:
@@ -53,7 +53,11 @@ def _check(data: Any) -> dict[str, Any]:
     for curve in ("batch", "held_out", *(["average"] if "average" in data else [])):
         CurveMeasures(**checked(CurveMeasures, data[curve], curve))
     for estimate in _estimates(data):
-        Estimate(**checked(Estimate, estimate, "estimates"))
+        if not isinstance(estimate, dict) or set(estimate) != set(_ESTIMATE):
+            raise UserError(f"an estimate in it cannot be {short(estimate)}")
+        for name, kind in _ESTIMATE.items():
+            if not fits(estimate[name], kind):
+                raise UserError(f"{name} of an estimate in it cannot be {short(estimate[name])}")
     return data
 
 

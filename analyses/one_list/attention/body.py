@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jaxtyping import Bool, Float
 
-from analyses.attention_patterns.body import label
 from analyses.one_list.answer.body import attended, told
 from analyses.one_list.answer.result import Answer, Attention, region_name
 from analyses.one_list.command import OneListArgs, Seen, run_one_list
+from interp.sites import head_name
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
 from interp.task import BLANK, Region
@@ -104,7 +104,7 @@ def scores(seen: Attention, said: Answer) -> list[dict[str, Any]]:
         }
         bits = -(weights * np.log2(np.maximum(weights, 1e-30))).sum(-1).mean()
         on_target = {name: _mean_on(weights, mask) for name, mask in masks.items()}
-        table.append({"head": label(head), **mass, "entropy, bits": float(bits), **on_target})
+        table.append({"head": head_name(head), **mass, "entropy, bits": float(bits), **on_target})
     return table
 
 
@@ -171,7 +171,7 @@ def part(
     pattern = seen.pattern
     if head not in heads_of(seen):
         raise UserError(
-            f"there is no head {label(head)}: layers are 0 to {pattern.shape[0] - 1}, "
+            f"there is no head {head_name(head)}: layers are 0 to {pattern.shape[0] - 1}, "
             f"heads 0 to {pattern.shape[1] - 1}"
         )
     rows = slice(0 if every_row else first_row(seen), len(seen.labels))
@@ -244,7 +244,7 @@ def look(
     shown = part(seen, head, args.every_row, args.keys, less)
     rows = list(matrix_rows(shown.weights, shown.queries, shown.keys))
     figure = drawn.enlarged(shown, head, signed=args.difference)
-    return Seen(figure, rows, [words[label(head)]])
+    return Seen(figure, rows, [words[head_name(head)]])
 
 
 def main(argv: Sequence[str] | None = None) -> None:

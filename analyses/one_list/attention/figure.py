@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyses.attention_patterns.body import label
 from interp import figures
+from interp.sites import head_name
 from interp.support.lazy import lazy_import
 from interp.task import Region
 
@@ -146,7 +146,7 @@ def enlarged(shown: Part, head: tuple[int, int], signed: bool = False) -> go.Fig
         figure.add_vline(edge - 0.5, line_width=1.5, line_color=figures.ORANGE)
     for edge in shown.row_edges:
         figure.add_hline(edge - 0.5, line_width=1.5, line_color=figures.ORANGE)
-    name = f"Head {label(head)}" + (": what the intervention changes" if signed else "")
+    name = f"Head {head_name(head)}" + (": what the intervention changes" if signed else "")
     height = max(320, min(900, 14 * len(shown.queries) + 200))
     # Names of positions stand upright below the cells, and need their room.
     return figures.style(figure, name, height + 40).update_layout(margin={"b": 110})

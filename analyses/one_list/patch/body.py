@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from jaxtyping import Bool, Float
 
-from analyses.common import progress_bar
 from analyses.one_list.command import OneListArgs, Seen, run_one_list
 from interp.sites import Component, Site, all_sites
+from interp.support.bars import progress_bar
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
 from interp.support.progress import SILENT, Progress
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from interp.answers.pairs import Pairs
     from interp.answers.treatment import Treatment
     from interp.config import ModelConfig
-    from interp.methods.attribution_patching import PairRuns
+    from interp.methods.pair_runs import PairRuns
     from interp.model import SortTransformer
 else:
     torch = lazy_import("torch")
@@ -185,7 +185,7 @@ def both_runs(
         UserError: if the two lists cannot be compared.
     """
     from interp.answers.pairs import make_pairs
-    from interp.methods.attribution_patching import pair_runs
+    from interp.methods.pair_runs import pair_runs
 
     return pair_runs(model, make_pairs(model.task, [clean], [corrupt]), direction)
 

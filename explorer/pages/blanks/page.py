@@ -29,32 +29,6 @@ _WELCOME = (
     "with as many other positions; then give the model the blanks of another list, and see whose "
     "answer comes out."
 )
-_KINDS = {
-    Act.MASK: (
-        "mask",
-        "Outputs may not look at these positions, and their attention spreads over the rest. What "
-        "the positions hold goes, and with it a place for attention to rest (the attention sink).",
-    ),
-    Act.MASK_KEPT: (
-        "mask, other weights kept",
-        "Attention to these positions becomes zero and all other weights stay as they were: what "
-        "the positions hold goes, the resting place stays.",
-    ),
-    Act.ZERO: (
-        "zero",
-        "Keys and values of these positions become zero, an input that no list ever makes.",
-    ),
-    Act.MEAN: (
-        "mean",
-        "Keys and values of these positions become their average over 64 random lists of this "
-        "length, from layer 1 on: what is special to this list goes, what all lists share stays.",
-    ),
-    Act.RESAMPLE: (
-        "resample",
-        "Keys and values of these positions are those of one random other list of this length, "
-        "from layer 1 on: as a real list would leave them.",
-    ),
-}
 _MASKS_NOT = (
     "that what the blanks hold is used: a mask also takes away the place where attention rests "
     "when there is nothing to look for (the attention sink); compare with mean and resample. Nor "
@@ -124,10 +98,14 @@ def _kind() -> Act:
     kinds = [act.value for act in ABLATIONS]
     session.allow(KIND, kinds, Act.MASK.value)
     chosen = st.radio(
-        "How", kinds, key=KIND, format_func=lambda kind: _KINDS[Act(kind)][0], horizontal=True
+        "How",
+        kinds,
+        key=KIND,
+        format_func=lambda text: Treatment(Act(text)).kind.way.title,
+        horizontal=True,
     )
     session.write_link(kind=chosen)
-    st.caption(_KINDS[Act(chosen)][1])
+    st.caption(Treatment(Act(chosen)).kind.way.explained)
     return Act(chosen)
 
 
@@ -159,7 +137,7 @@ def _sample_panel(view: View, digits: tuple[int, ...], treatment: Treatment) -> 
         f"or to all that a short list has: {found.control_positions:.0f} on average, beside "
         f"{len(treatment.blanks)} blanks. Intervals: 95 %, Wilson for lists and a bootstrap over "
         "lists for digits.",
-        (_MASKS_NOT if treatment.act in (Act.MASK, Act.MASK_KEPT) else "") + _NOT,
+        (_MASKS_NOT if treatment.kind.way.masks else "") + _NOT,
     )
 
 

@@ -23,7 +23,7 @@ from interp.support.errors import UserError
 from interp.task import N_DIGITS, SortTask
 
 if TYPE_CHECKING:
-    from interp.methods.attribution_patching import PairRuns
+    from interp.methods.pair_runs import PairRuns
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """The clean list and the corrupted one."""
