@@ -26,6 +26,7 @@ from analyses.one_list.subject import ListSubject
 from analyses.subjects import Flags, OfList, OfLogs, OfModel, OfRun, OfSorters, OfStudy
 from interp.answers.treatment import Treatment
 from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
+from interp.lists import given_one
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
@@ -127,7 +128,7 @@ def model_record(loaded: LoadedModel, seed: int, settings: Any) -> dict[str, Any
 @open_subject.register
 def _list(about: OfList, settings: Any) -> Opened:
     loaded = load_model(about.model, pick_device(about.device))
-    digits, treatment = loaded.model.task.parse(about.list), Treatment.parse(about.do)
+    digits, treatment = given_one(about.list, loaded.model.task.max_len), Treatment.parse(about.do)
     treatment.check(loaded.model.config, len(digits))
     asked = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
     return Opened(

@@ -154,6 +154,9 @@ class SortTransformer(HookedTransformer):
             )
         if tokens.ndim == 1:
             tokens = tokens[None]
+        if tokens.ndim != 2 or not tokens.numel():
+            shape = tuple(tokens.shape)
+            raise UserError(f"tokens are [batch, pos], at least one of each, not of shape {shape}")
         past = _past(past_kv_cache)
         if past + tokens.shape[1] > self.task.n_ctx:
             raise UserError(

@@ -39,6 +39,7 @@ from analyses.one_list.answer.body import told
 from analyses.one_list.command import OneListArgs, Seen
 from analyses.one_list.glance.body import Glance, glance
 from interp.answers.treatment import Treatment
+from interp.lists import given_one
 from interp.support.cli import run_command
 from interp.support.errors import UserError, at_least
 from interp.support.progress import SILENT, Progress
@@ -280,7 +281,7 @@ def _command(args: CompareArgs) -> None:
     watch, loaded = Stopwatch(), open_model(args)
     other = open_model(replace(args, model=args.other))
     of_list = args.part not in _OF_NO_LIST
-    digits = loaded.model.task.parse(args.list) if of_list else ()
+    digits = given_one(args.list, loaded.model.task.max_len) if of_list else ()
     texts = (args.do, args.do if args.other_do is None else args.other_do) if of_list else ("", "")
     a, b = (
         Side(one.name, one.model, _checked(text, one.model, len(digits)))

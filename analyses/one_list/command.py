@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.common import CommonArgs, Stopwatch, open_model
 from analyses.deliver import flag_label, publish, result_folder
 from interp.answers.treatment import Treatment
+from interp.lists import given_one
 from interp.support.cli import run_command
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class OneListArgs(CommonArgs):
     """Flags of every command about one list."""
 
-    list: str = "3,1,4,1,5,9,2,6,5,3"  # the list to sort, as 3,1,4 or 314
+    list: str = "3,1,4,1,5,9,2,6,5,3"  # the list to sort: 3,1,4 or 314, or a file
     do: str = ""  # what is done to the model: zero:3-10, transplant:0-47:31415, ... (none)
 
 
@@ -55,7 +56,7 @@ def run_one_list(look: Look, args_type: Any, name: str, argv: Sequence[str] | No
 
 def _command(look: Look, name: str, args: Any) -> None:
     watch, loaded = Stopwatch(), open_model(args)
-    digits = loaded.model.task.parse(args.list)
+    digits = given_one(args.list, loaded.model.task.max_len)
     treatment = Treatment.parse(args.do)
     treatment.check(loaded.model.config, len(digits))
     seen = look(loaded.model, digits, treatment, args)

@@ -11,9 +11,9 @@ step by step, for showing, and for the lists that go wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -71,7 +71,7 @@ def score(
     right = torch.zeros_like(targets, dtype=torch.bool)
     for index in parts_of(model, batch, _LISTS_AT_ONCE, edits.per_list):
         part = batch[index]
-        view = Window(task, int(part.lengths.max()), first)
+        view = Window(task, part.longest, first)
         if edits:
             logits = forward(model, part.tokens, view, edits).logits
         else:
@@ -108,7 +108,7 @@ class Decoded:
 @torch.no_grad()
 def greedy_decode(
     model: Transformer,
-    lists: Sequence[Sequence[int]],
+    lists: Iterable[Any],
     *,
     interventions: Sequence[Intervention] = (),
 ) -> Decoded:
@@ -125,7 +125,7 @@ def greedy_decode(
     """
     task, edits = model.task, edits_of(model, interventions)
     batch = task.encode(lists).to(model.W_U.device)
-    view, steps = window(task, batch, digits_only=True), int(batch.lengths.max())
+    view, steps = window(task, batch, digits_only=True), batch.longest
     fed = batch.tokens.clone()
     given = fed[:, task.first_output_row + 1 : view.stop]  # a view: the outputs fed back
     fed_back = torch.arange(steps - 1, device=fed.device) < batch.lengths[:, None] - 1
@@ -149,7 +149,7 @@ def greedy_decode(
 @torch.no_grad()
 def decode_stepwise(
     model: SortTransformer,
-    lists: Sequence[Sequence[int]],
+    lists: Iterable[Any],
     *,
     interventions: Sequence[Intervention] = (),
 ) -> list[tuple[int, ...]]:
@@ -163,7 +163,7 @@ def decode_stepwise(
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, model.W_U.device, len(batch))
     feed, said = batch.tokens[:, : model.task.prompt_len], []
     with intervene(model, interventions):
-        for _ in range(int(batch.lengths.max())):
+        for _ in range(batch.longest):
             logits = model(feed, past_kv_cache=cache)
             feed = logits[:, -1:].argmax(-1)
             said.append(feed)

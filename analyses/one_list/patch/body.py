@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from jaxtyping import Bool, Float
 
 from analyses.one_list.command import OneListArgs, Seen, run_one_list
+from interp.lists import given_one
 from interp.sites import Component, Site, all_sites
 from interp.support.bars import progress_bar
 from interp.support.errors import UserError
@@ -263,7 +264,10 @@ def look(
     """
     if treatment:
         raise UserError("patching is what is done here, to the model as it is; leave out --do")
-    corrupt = model.task.parse(args.corrupt) if args.corrupt else one_digit_changed(digits)
+    if args.corrupt:
+        corrupt = given_one(args.corrupt, model.task.max_len)
+    else:
+        corrupt = one_digit_changed(digits)
     from analyses.one_list.patch.figure import figure, summary, table
 
     runs = both_runs(model, digits, corrupt, args.direction)

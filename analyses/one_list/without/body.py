@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Literal
 from analyses.one_list.command import OneListArgs, Seen, run_one_list
 from analyses.one_list.without.figure import figure, rows, summary
 from interp.answers.treatment import Act, Treatment
+from interp.lists import given_one
 from interp.sites import Component, Site
 from interp.sorters.truth import SORTERS
 from interp.support.errors import UserError
@@ -222,7 +223,7 @@ def look(
     model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, args: WithoutArgs
 ) -> Seen:
     """What the command and the page show."""
-    other = model.task.parse(args.other) if args.other else ()
+    other = given_one(args.other, model.task.max_len) if args.other else ()
     result = compute(model, digits, other, args.of, treatment, args.seed)
     return Seen(figure(result), rows(result), summary(result))
 
