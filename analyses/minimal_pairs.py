@@ -43,8 +43,8 @@ def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
         UserError: if the two lists that are asked for cannot be compared.
     """
     if config.list is not None and config.corrupt is not None:
-        clean, corrupt = (given(text, task.max_len) for text in (config.list, config.corrupt))
-        return make_pairs(task, clean, corrupt)
+        own, others = (given(text, task.max_len) for text in (config.list, config.corrupt))
+        return make_pairs(task, own, others)
     if task.max_len > 1:
         return sample_pairs(task, config.pairs, min(config.length, task.max_len), seed)
     # A list of one digit has only a first output, which sample_pairs leaves out.

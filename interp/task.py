@@ -199,7 +199,7 @@ class SortTask:
         """``values`` as a tuple, if they are a list this task can sort; else ``UserError``."""
         return lists.checked(values, self.max_len)
 
-    def encode(self, many: Iterable[Any]) -> SortBatch:
+    def encode(self, many: Any) -> SortBatch:
         """Given lists, of any lengths, with their answers.
 
         Args:
@@ -215,7 +215,7 @@ class SortTask:
         digits = torch.zeros(len(checked), self.max_len, dtype=torch.long)
         for row, values in zip(digits, checked, strict=True):
             row[self.max_len - len(values) :] = torch.tensor(values)
-        return self._assemble(digits, torch.tensor([len(v) for v in checked]))
+        return self._assemble(digits, torch.tensor([len(v) for v in checked], dtype=torch.long))
 
     def decode_list(self, tokens: Int[torch.Tensor, " pos"]) -> tuple[int, ...]:
         """The list that a sequence of tokens asks to sort."""
