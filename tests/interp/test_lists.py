@@ -164,7 +164,8 @@ def test_pairs_may_come_from_two_files(tmp_path: Path) -> None:
     (tmp_path / "corrupt").write_text("3,1,7\n2,2,6\n")
     config = PairConfig(list=str(tmp_path / "clean"), corrupt=str(tmp_path / "corrupt"))
     pairs = choose_pairs(TASK, config, 0)
-    assert torch.equal(pairs.clean, TASK.encode([[3, 1, 4], [2, 2, 5]]).tokens)
+    assert [TASK.decode_list(tokens) for tokens in pairs.clean] == [(3, 1, 4), (2, 2, 5)]
+    assert [TASK.decode_list(tokens) for tokens in pairs.corrupt] == [(3, 1, 7), (2, 2, 6)]
     assert config.own == ("clean", "to", "corrupt")
     with pytest.raises(UserError, match="1 clean lists and 2 corrupted ones"):
         choose_pairs(TASK, PairConfig(list="3,1,4", corrupt=config.corrupt), 0)
