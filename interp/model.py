@@ -67,7 +67,7 @@ class SortTransformer(HookedTransformer):
         if config.norm == "post":
             blocks = [_PostNormBlock(self.cfg, layer) for layer in range(config.n_layers)]
             self.blocks = nn.ModuleList(blocks)
-        if config.norm != "pre":
+        if config.norm != "pre":  # a stream that is not normalised at its end
             self.ln_final = nn.Identity()
         self.register_buffer("blocked", own_blocked(config), persistent=False)
         if self.blocked is not None:

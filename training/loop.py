@@ -23,6 +23,8 @@ from torch.nn import functional as F
 
 from interp.answers.decode import score
 from interp.model import SortTransformer
+from interp.passes.kernels import pick_kernel
+from interp.passes.native import native_logits
 from interp.passes.packed import Dropout, length_sorted, packed_logits, window
 from interp.support.device import pick_device, pick_precision
 from interp.support.errors import UserError
@@ -69,6 +71,8 @@ class Trainer:
         self.device = pick_device(config.device)
         self.threads = config.threads or torch.get_num_threads()
         self.precision = pick_precision(config.precision, self.device)
+        self.kernel, self.kernel_words = pick_kernel(config.kernel, self.device, _pays(config))
+        self._logits = native_logits if self.kernel == "native" else packed_logits
         self.model = SortTransformer(config.model(), seed=config.seed, device=self.device)
         if config.init == "pytorch":
             pytorch_initialise(self.model, config.seed)
@@ -172,7 +176,7 @@ class Trainer:
             key = ("dropout", self.config.seed, self.step, number)
             dropout = Dropout(self.config.dropout, stream(*key, device=self.device))
         with self._autocast():
-            logits = packed_logits(self.model, batch.tokens, view, dropout)
+            logits = self._logits(self.model, batch.tokens, view, dropout)
         targets = task.targets(batch.tokens)[:, view.rows]
         loss = F.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD, reduction="sum"
@@ -225,6 +229,16 @@ class TrainingDiverged(RuntimeError):
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss became NaN or infinite at step {step}")
         self.step = step
+
+
+def _pays(config: TrainConfig) -> bool:
+    """Whether a run is long enough for the kernels to be compiled: some minutes of a core."""
+    lists, task = config.steps * config.batch_size, config.task()
+    weights = config.n_layers * 2 * config.d_model * config.d_mlp
+    return 6 * lists * task.n_ctx * weights >= _LONG_RUN
+
+
+_LONG_RUN = 3e13  # floating-point operations
 
 
 def _one_core_each() -> None:

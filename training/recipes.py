@@ -28,6 +28,9 @@ Schedule = Literal["constant", "cosine"]
 """``cosine`` falls to zero at the last step."""
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto``: bfloat16 autocast where the processor multiplies it natively, else float32."""
+Kernel = Literal["auto", "plain", "native"]
+"""``plain``: PyTorch's operators. ``native``: ours in C++ between products, on a CPU and where a
+compiler is. ``auto``: native where a run is long enough to pay and they can be had, else plain."""
 RecipeName = Literal["stable", "original"]
 
 
@@ -75,6 +78,7 @@ class TrainConfig:
     threads: int = 0  # processor threads (0: all cores); the same number gives the same bits
     device: Device = "auto"  # cuda, else mps, else cpu
     precision: Precision = "auto"  # arithmetic of the matrix products
+    kernel: Kernel = "auto"  # what computes a step: PyTorch's operators, or ours in C++
 
     def __post_init__(self) -> None:
         for name in _AT_LEAST_ONE:
@@ -172,7 +176,7 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-MACHINE_FIELDS = ("threads", "device", "precision", "micro_batch")
+MACHINE_FIELDS = ("threads", "device", "precision", "micro_batch", "kernel")
 """Settings of ``TrainConfig`` that may differ between machines that share one study."""
 
 _AT_LEAST_ONE = [
@@ -204,6 +208,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
     "device": get_args(Device),
+    "kernel": get_args(Kernel),
 }
 
 STABLE = TrainConfig()

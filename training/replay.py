@@ -68,12 +68,7 @@ def replayed(run: Path, step: int, each: Callable[[], None] = lambda: None) -> T
     recorded = read_run(run)
     if not 0 <= step <= recorded.training.steps:
         raise UserError(f"--step must be 0 to {recorded.training.steps} for {run}, not {step}")
-    its_own = {
-        "threads": recorded.threads,
-        "device": recorded.device.split(":")[0],
-        "precision": recorded.precision,
-    }
-    trainer = Trainer(TrainConfig.from_dict({**recorded.training.to_dict(), **its_own}))
+    trainer = Trainer(recorded.as_computed())
     _start(run, step, trainer)
     while trainer.step < step:
         trainer.update()

@@ -1,7 +1,7 @@
 """Run folders: numbered, self-describing, and safe to lose power in.
 
 runs/0003-stable-blanks-s0/
-  config.json          the recipe with its overrides, threads, device and precision
+  config.json          the recipe with its overrides, threads, device, precision, kernels
   manifest.json        arguments, versions, git commit, machine; one entry more per resume
   metrics.jsonl        a line per measurement
   events.out.tfevents  the same for TensorBoard
@@ -63,12 +63,27 @@ class RunConfig:
     threads: int
     device: str
     precision: Literal["float32", "bfloat16"]
+    kernel: Literal["plain", "native"] = "plain"
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise UserError(f"precision must be float32 or bfloat16, not {self.precision!r}")
+        if self.kernel not in ("plain", "native"):
+            raise UserError(f"kernel must be plain or native, not {self.kernel!r}")
         # Threads and device are held against what a recipe may ask for.
-        TrainConfig(threads=self.threads, device=self.device.split(":")[0])  # type: ignore[arg-type]
+        self.as_computed()
+
+    def as_computed(self) -> TrainConfig:
+        """The recipe, on the threads and device and with the arithmetic that the run has had."""
+        return TrainConfig.from_dict(
+            {
+                **self.training.to_dict(),
+                "threads": self.threads,
+                "device": self.device.split(":")[0],
+                "precision": self.precision,
+                "kernel": self.kernel,
+            }
+        )
 
 
 class RunHeldError(UserError):
@@ -130,6 +145,7 @@ def start_run(folder: Path, config: TrainConfig, trainer: Trainer) -> None:
             "threads": trainer.threads,
             "device": str(trainer.device),
             "precision": trainer.precision,
+            "kernel": trainer.kernel,
         },
     )
 
@@ -168,6 +184,7 @@ def read_run(folder: Path) -> RunConfig:
     own = {key: value for key, value in data.items() if key != "format"}
     try:
         own["training"] = TrainConfig.from_dict(data["training"])
+        own.setdefault("kernel", "plain")  # older runs knew no other
         for name in RunConfig.__dataclass_fields__:
             if name not in own:
                 raise UserError(f"{name!r} is missing")
@@ -193,12 +210,12 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 
 def resume_run(run: Path) -> Trainer:
-    """The trainer of ``run`` at its newest checkpoint, on its own device, precision and threads:
-    others would give other bits.
+    """The trainer of ``run`` at its newest checkpoint, on its own device, precision, threads
+    and kernels: others would give other bits.
 
     Raises:
-        UserError: if this is no run, if this machine lacks its device, or if something of it is
-            lost or damaged; then no file has been touched.
+        UserError: if this is no run, if this machine lacks its device or its kernels, or if
+            something of it is lost or damaged; then no file has been touched.
     """
     from training.loop import Trainer
 
@@ -206,12 +223,7 @@ def resume_run(run: Path) -> Trainer:
     about = read_manifest(run)
     rows = read_metrics(run / METRICS)
     newest = newest_checkpoint(run, recorded.training, rows)
-    its_own = {
-        "threads": recorded.threads,
-        "device": recorded.device.split(":")[0],
-        "precision": recorded.precision,
-    }
-    trainer = Trainer(TrainConfig.from_dict({**recorded.training.to_dict(), **its_own}))
+    trainer = Trainer(recorded.as_computed())
     trainer.config = recorded.training
     if newest is not None:
         restore(newest, trainer)

@@ -97,7 +97,10 @@ def _begin(run: Path, trainer: Trainer) -> None:
     from training.runs import start_run
 
     start_run(run, trainer.config, trainer)
-    note(f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
+    note(
+        f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads, "
+        f"{trainer.kernel_words}"
+    )
     _train_and_say(trainer, run)
 
 

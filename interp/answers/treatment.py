@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from interp.answers.kinds import Kind
 from interp.sites import Component, Site, spans
 from interp.support.errors import UserError
 from interp.task import SortTask
 
 if TYPE_CHECKING:
-    from interp.answers.ablation import Kind
     from interp.answers.trials import Chunk
     from interp.config import ModelConfig
     from interp.interventions import Intervention
@@ -37,11 +37,11 @@ class Act(StrEnum):
     """Outputs after the first may not attend to any blank: the published test."""
     PUBLISHED_LAST = "published+last"
     """Also the last blank, which emits the first output, may not attend to the other blanks."""
-    MASK = "mask"
-    MASK_KEPT = "mask-kept"
-    ZERO = "zero"
-    MEAN = "mean"
-    RESAMPLE = "resample"
+    MASK = Kind.MASK.way.text
+    MASK_KEPT = Kind.MASK_KEPT.way.text
+    ZERO = Kind.ZERO.way.text
+    MEAN = Kind.MEAN.way.text
+    RESAMPLE = Kind.RESAMPLE.way.text
     TRANSPLANT = "transplant"
     """Keys and values of some blanks from another list, from layer 1 on (in layer 0 they are the
     same for every list)."""
@@ -50,16 +50,13 @@ class Act(StrEnum):
 
 
 PUBLISHED_ACTS = (Act.PUBLISHED, Act.PUBLISHED_LAST)
-ABLATIONS = (Act.MASK, Act.MASK_KEPT, Act.ZERO, Act.MEAN, Act.RESAMPLE)
+_KINDS = {Act(kind.way.text): kind for kind in Kind}
+ABLATIONS = tuple(_KINDS)
 _WORDS = {
     Act.NOTHING: "nothing is changed",
     Act.PUBLISHED: "blanks masked for the outputs after the first",
     Act.PUBLISHED_LAST: "blanks masked for all outputs, the last blank's row too",
-    Act.MASK: "{} masked for all outputs, the attention spread over the rest",
-    Act.MASK_KEPT: "{} masked for all outputs, the other weights left as they were",
-    Act.ZERO: "{}: keys and values zero",
-    Act.MEAN: "{}: keys and values as they are on average over lists of this length",
-    Act.RESAMPLE: "{}: keys and values of a random other list",
+    **{act: kind.way.done for act, kind in _KINDS.items()},
     Act.TRANSPLANT: "{}: keys and values of the list {}",
     Act.PATCH: "{}: as it is for the list {}",
 }
@@ -70,7 +67,7 @@ _PARTS = {
     Act.PATCH: 3,
 }
 _FORMS = (
-    "published, published+last, mask:0-48, mask-kept:0-48, zero:3, mean:3,7, resample:3-10, "
+    f"published, published+last, {', '.join(f'{k.way.text}:{k.way.example}' for k in Kind)}, "
     "transplant:0-47:31415 or patch:v.1.2:53:31419"
 )
 
@@ -195,15 +192,7 @@ class Treatment:
     @property
     def kind(self) -> Kind:
         """The way of ablating, of an ablation."""
-        from interp.answers.ablation import Kind
-
-        return {
-            Act.MASK: Kind.MASK,
-            Act.MASK_KEPT: Kind.MASK_KEPT,
-            Act.ZERO: Kind.ZERO,
-            Act.MEAN: Kind.MEAN,
-            Act.RESAMPLE: Kind.RESAMPLE,
-        }[self.act]
+        return _KINDS[self.act]
 
     def on_list(
         self, model: Transformer, digits: Sequence[int], seed: int = 0

@@ -52,7 +52,7 @@ class Dropout:
     def scale(self) -> float:
         """What is kept is multiplied by this, so that the mean stays."""
         on_cpu = self.generator.device.type == "cpu"
-        return 1 / (1 - (self._threshold / _STEPS if on_cpu else self.p))
+        return 1 / (1 - (self.threshold / _STEPS if on_cpu else self.p))
 
     def mask(self, like: Tensor) -> Tensor:
         """0 where dropped, else ``scale``, in the shape of ``like``."""
@@ -64,11 +64,11 @@ class Dropout:
         draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64)
         draws.random_(-(2**63), None, generator=self.generator)
         numbers = draws.view(torch.int16)[: like.numel()].view(like.shape)
-        keep = numbers >= self._threshold - _STEPS // 2
+        keep = numbers >= self.threshold - _STEPS // 2
         return keep.to(like.dtype).mul_(self.scale)
 
     @property
-    def _threshold(self) -> int:
+    def threshold(self) -> int:
         return min(round(self.p * _STEPS), _STEPS - 1)
 
 

@@ -129,7 +129,10 @@ def _open(job: Job, plan: Plan, args: WorkerArgs) -> Trainer:
         return trainer
     trainer = Trainer(_on_this_machine(plan.arm(job.arm).seeded(job.seed), args))
     start_run(job.folder, trainer.config, trainer)
-    note(f"{job.folder}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
+    note(
+        f"{job.folder}: {trainer.device}, {trainer.precision}, {trainer.threads} threads, "
+        f"{trainer.kernel_words}"
+    )
     return trainer
 
 

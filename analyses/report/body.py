@@ -1,14 +1,4 @@
-"""Every analysis of one model, in one file that opens offline.
-
-    python -m analyses.report
-    python -m analyses.report --model no-blanks
-    python -m analyses.report --model runs/0001-stable-blanks-s0 --only ablate_blanks path_blanks
-
-What each found stands on top, in words; below, every figure with what it does not show and the
-command that makes it alone. Analyses of blanks are left out, with the reason, for a model that has
-none. A report that was stopped goes on where it was: what was computed for the same weights, seed
-and settings is not computed again (--fresh does so all the same).
-"""
+"""Runs every analysis on a model, keeps what each found, and writes one page."""
 
 from __future__ import annotations
 
@@ -17,47 +7,36 @@ import html
 import json
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.catalogue import NAMES, analysis, caveat
-from analyses.common import Analysis, CommonArgs, Stopwatch, open_model, record
+import plotly.graph_objects as go
+import plotly.io
+from plotly.offline import get_plotlyjs
+
+import analyses
+import interp
+from analyses import catalogue, runner
 from analyses.deliver import result_folder
+from analyses.experiment import Experiment
+from analyses.report import ReportArgs
+from interp.checkpoints import LoadedModel, load_model
 from interp.figures import unlinked
 from interp.support import files
 from interp.support.bars import progress_bar
-from interp.support.cli import note, run_command, say
+from interp.support.cli import note, say
+from interp.support.device import pick_device
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
-
-if TYPE_CHECKING:
-    from interp.checkpoints import LoadedModel
-
-PROG = "python -m analyses.report"
-
-
-@dataclass(frozen=True)
-class ReportArgs(CommonArgs):
-    """Run every analysis on a model, and write one self-contained page."""
-
-    only: tuple[str, ...] = ()  # some analyses by name (default: all)
-    fresh: bool = False  # compute again what an earlier report left
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in self.only:
-            if name not in NAMES:
-                raise UserError(f"--only: no analysis {name!r}; there are {', '.join(NAMES)}")
+from interp.support.strict_json import without_nan
 
 
 @dataclass(frozen=True)
 class Part:
     """One analysis of a report."""
 
-    name: str
-    title: str
+    experiment: Experiment
     result: dict[str, Any] | None
     """The JSON of the result; None where the analysis says nothing about the model."""
     figure: dict[str, Any] | None
@@ -70,27 +49,26 @@ class Part:
         return self.result["finding"][-1] if self.result else f"Left out: {self.left_out}."
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    run_command(ReportArgs, report_command, PROG, argv)
-
-
-def report_command(args: ReportArgs) -> None:
-    watch, loaded = Stopwatch(), open_model(args)
+def carry_out(args: ReportArgs) -> None:
+    """The whole command, once its flags are parsed."""
+    watch, loaded = runner.Stopwatch(), load_model(args.model, pick_device(args.device))
     folder = result_folder(args.out, "report", loaded)
-    parts = [make_part(args, loaded, folder, name) for name in args.only or NAMES]
+    chosen = [catalogue.experiment(name) for name in args.only] or catalogue.reported()
+    parts = [make_part(args, loaded, folder, one) for one in chosen]
     data: dict[str, Any] = {
         "model": loaded.name,
         "model_hash": loaded.hash,
         "seed": args.seed,
-        "parts": {part.name: part.result for part in parts},
-        "left_out": {part.name: part.left_out for part in parts if part.left_out},
-        "finding": [f"{part.title}: {part.finding}" for part in parts],
+        "parts": {part.experiment.name: part.result for part in parts},
+        "left_out": {part.experiment.name: part.left_out for part in parts if part.left_out},
+        "finding": [f"{part.experiment.title}: {part.finding}" for part in parts],
     }
+    data = without_nan(data)
     about = {
         **manifest(),
         "model": {"name": loaded.name, "hash": loaded.hash},
         "seconds": round(watch.seconds(), 2),
-        "seconds_of_parts": {part.name: part.seconds for part in parts},
+        "seconds_of_parts": {part.experiment.name: part.seconds for part in parts},
     }
     try:
         say(json.dumps(data) if args.json else "\n".join(data["finding"]))
@@ -104,41 +82,42 @@ def report_command(args: ReportArgs) -> None:
 # -- computing, and what is kept ----------------------------------------------------------------
 
 
-def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, name: str) -> Part:
+def make_part(args: ReportArgs, loaded: LoadedModel, folder: Path, one: Experiment) -> Part:
     """Compute an analysis, or take what an earlier report of the same things computed."""
-    one = analysis(name)
     try:
-        one.check(loaded.model)
+        runner.check(one, loaded.model)
     except UserError as error:
-        return Part(name, one.title, None, None, str(error).split(",", 1)[0], 0.0)
+        return Part(one, None, None, str(error).split(",", 1)[0], 0.0)
+    name = one.name
     path = folder / "parts" / f"{name}.json"
     key = _key(one, args, loaded)
     if not args.fresh and (kept := _kept(path, key)):
         note(f"{name}: kept from an earlier report")
-        return Part(name, one.title, kept["result"], kept["figure"], "", kept["seconds"])
+        return Part(one, kept["result"], kept["figure"], "", kept["seconds"])
     began = time.monotonic()
     note(f"{name} ...")
     with progress_bar() as progress:
-        result = one.compute(loaded.model, one.config, args.seed, progress)
-    data = record(one, one.config, args.seed, loaded, result)
-    figure = json.loads(unlinked(one.figure(result)).to_json())
+        outcome = one.outcome(one.compute(loaded.model, None, args.seed, progress))
+    asked = runner.model_record(loaded, args.seed, one.settings)
+    data = without_nan(runner.record(runner.Opened(loaded.model, asked), outcome))
+    figure = json.loads(unlinked(outcome.figure).to_json())
     seconds = round(time.monotonic() - began, 2)
     files.write_json(path, {"key": key, "result": data, "figure": figure, "seconds": seconds})
     note(f"{name}: {seconds:.0f} s")
-    return Part(name, one.title, data, figure, "", seconds)
+    return Part(one, data, figure, "", seconds)
 
 
-def _key(one: Analysis, args: ReportArgs, loaded: LoadedModel) -> str:
+def _key(one: Experiment, args: ReportArgs, loaded: LoadedModel) -> str:
     """Of everything that a result depends on, the code included."""
-    asked = [one.name, loaded.hash, args.seed, asdict(one.config), args.device, _code()]
+    asked = [one.name, loaded.hash, args.seed, asdict(one.settings), args.device, code_hash()]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
-def _code() -> str:
-    """A hash of the source of the library and of the analyses."""
-    root = Path(__file__).parent.parent
+def code_hash() -> str:
+    """A hash of the source of the library and of the analyses, wherever they lie."""
+    folders = [Path(folder) for package in (interp, analyses) for folder in package.__path__]
     digest = hashlib.sha256()
-    for path in sorted([*(root / "interp").rglob("*.py"), *(root / "analyses").rglob("*.py")]):
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -169,11 +148,9 @@ dd {margin: 0 0 0 0} a {color: #0b5394}
 
 def page(loaded: LoadedModel, args: ReportArgs, parts: list[Part], about: dict[str, Any]) -> str:
     """The whole report as HTML, with the library that draws the figures inside."""
-    from plotly.offline import get_plotlyjs
-
     name = html.escape(loaded.name)
     summary = "".join(
-        f'<dt><a href="#{part.name}">{html.escape(part.title)}</a></dt>'
+        f'<dt><a href="#{part.experiment.name}">{html.escape(part.experiment.title)}</a></dt>'
         f"<dd>{html.escape(part.finding)}</dd>"
         for part in parts
     )
@@ -194,14 +171,14 @@ def page(loaded: LoadedModel, args: ReportArgs, parts: list[Part], about: dict[s
 
 
 def _section(args: ReportArgs, part: Part) -> str:
-    heading = f'<h2 id="{part.name}">{html.escape(part.title)}</h2>'
+    heading = f'<h2 id="{part.experiment.name}">{html.escape(part.experiment.title)}</h2>'
     if part.result is None:
         return f"{heading}<p>{html.escape(part.finding)}</p>"
     words = "\n".join(part.result["finding"])
-    command = f"{analysis(part.name).prog} --model {args.model} --seed {args.seed}"
+    command = part.experiment.command(model=args.model, seed=args.seed)
     return (
         f"{heading}<p>{html.escape(part.finding)}</p>"
-        f'<p class="caveat">What it does not show: {_rich(caveat(part.name))}</p>'
+        f'<p class="caveat">What it does not show: {_rich(part.experiment.caveat)}</p>'
         f"{_figure_html(part)}"
         f"<details><summary>In numbers</summary><pre>{html.escape(words)}</pre></details>"
         f'<p class="about">Alone: <code>{html.escape(command)}</code></p>'
@@ -214,17 +191,10 @@ def _rich(text: str) -> str:
 
 
 def _figure_html(part: Part) -> str:
-    import plotly.graph_objects as go
-    import plotly.io
-
     return plotly.io.to_html(
         go.Figure(part.figure),
         include_plotlyjs=False,
         full_html=False,
-        div_id=f"figure-{part.name}",
+        div_id=f"figure-{part.experiment.name}",
         config={"displaylogo": False, "responsive": True},
     )
-
-
-if __name__ == "__main__":
-    main()
