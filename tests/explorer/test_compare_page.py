@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
-from tests.explorer.test_training_page import command, spec, values
 
 from analyses.compare_models import EXPERIMENT
 from analyses.compare_models import body as compare_models
@@ -33,6 +32,7 @@ from interp.passes.bare import BareTransformer
 from interp.stats import Estimate, wilson
 from interp.support.errors import UserError
 from interp.task import SortTask, token_name
+from tests.explorer.test_training_page import command, spec, values
 from tests.models import TASK, small_model
 from tests.pages import SIZES, address, captions, errors, open_page, small_models
 
