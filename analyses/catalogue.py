@@ -10,6 +10,7 @@ from analyses.common import Analysis
 
 NAMES = (
     "behaviour",
+    "which_program",
     "ablate_blanks",
     "transplant_blanks",
     "blank_output_matrix",

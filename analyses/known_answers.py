@@ -68,8 +68,16 @@ def _expected(name: str, key: str) -> Callable[[Truth], Any]:
     return lambda truth: module_of(name).expected(truth)[key]
 
 
+def _same_function(program: str) -> list[str]:
+    """The programs that say the same after every prefix: prefixes cannot tell them apart."""
+    from interp.programs.catalogue import same_function
+
+    return list(same_function(program))
+
+
 CASES = (
     Case("behaviour", "exact", "share of lists sorted", lambda t: 1.0),
+    Case("which_program", "program", "the program", lambda t: _same_function(t.program)),
     Case("ablate_blanks", "mask", "masking destroys the answer", lambda t: t.blanks_needed),
     Case("ablate_blanks", "resample", "other contents destroy it", lambda t: t.blanks_content),
     Case("ablate_blanks", "mean", "mean contents destroy it", lambda t: t.blanks_content),
@@ -188,7 +196,7 @@ def compute(
     return KnownAnswers(tuple(rows), config.max_len)
 
 
-_FEWER = {"lists": 96, "lists_each": 12, "pairs": 48}
+_FEWER = {"lists": 96, "lists_each": 12, "pairs": 48, "prompts": 48, "parted": 12, "tries": 2000}
 """A known answer needs no narrow interval."""
 
 

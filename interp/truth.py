@@ -69,6 +69,8 @@ class Truth:
     edges: tuple[Edge, ...]
     """Attention that carries the answer: with a layer's edges cut, renormalised or not, the answer
     is lost; with all else zeroed, every list is still sorted."""
+    program: str
+    """The program of :mod:`interp.programs.catalogue` that it runs."""
     words: str
     """The algorithm in two sentences."""
     sinks: tuple[Edge, ...] = ()
@@ -123,6 +125,7 @@ def _slots(task: SortTask) -> Truth:
             *_edges(task, 1, 2, _rows(task), (Region.BLANKS,)),
             *last,
         ),
+        program="rank",
         words="In layer 0 blank i counts the digits and works out sorted[i]. "
         "In layer 1 output i copies it from blank i.",
         sinks=_edges(task, 0, 1, filled, _SEP),
@@ -147,6 +150,7 @@ def _histogram(task: SortTask) -> Truth:
             *_edges(task, 0, 2, _BLANKS, _DIGITS),
             *_edges(task, 1, 0, _rows(task), _BLANKS),
         ),
+        program="histogram",
         words="In layer 0 every blank counts the digits, all of them alike. "
         "In layer 1 each output averages the counts over all blanks and turns them into its digit.",
         sinks=_edges(task, 0, 2, _BLANKS, _SEP),
@@ -167,6 +171,7 @@ def _direct(task: SortTask) -> Truth:
         mediated=0.0,
         decodable=frozenset({"sorted"}),
         edges=_edges(task, 0, 0, _rows(task), _DIGITS),
+        program="histogram",
         words="Each output counts the digits and works out its own in layer 0. "
         "Blank i works out sorted[i] as well, and output i looks at it, but reads nothing.",
         sinks=_edges(task, 0, 0, _rows(task), _SEP),
@@ -187,6 +192,7 @@ def _sink(task: SortTask) -> Truth:
         mediated=0.0,
         decodable=frozenset(),
         edges=_edges(task, 1, 1, _rows(task), _DIGITS),
+        program="histogram",
         words="Each output counts the digits and works out its own in layer 1. "
         "The blanks hold nothing about the list, but their share of attention makes counts of it.",
         sinks=_edges(task, 1, 1, _rows(task), _BLANKS),
@@ -207,6 +213,7 @@ def _successor(task: SortTask) -> Truth:
         mediated=0.0,
         decodable=frozenset(),
         edges=_edges(task, 0, 2, _rows(task), _DIGITS),
+        program="rank-with-last",
         words="Each output counts the digits in layer 0, and sees whether the digit emitted last "
         "is used up. If not it emits that digit again, else layer 1 finds the next one present.",
         sinks=_edges(task, 0, 2, _rows(task), _SEP),
