@@ -11,6 +11,7 @@ from analyses.common import Analysis
 NAMES = (
     "behaviour",
     "which_program",
+    "align_program",
     "ablate_blanks",
     "transplant_blanks",
     "blank_output_matrix",

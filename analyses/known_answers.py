@@ -78,6 +78,9 @@ def _same_function(program: str) -> list[str]:
 CASES = (
     Case("behaviour", "exact", "share of lists sorted", lambda t: 1.0),
     Case("which_program", "program", "the program", lambda t: _same_function(t.program)),
+    Case("align_program", "list", "what holds the list", lambda t: sorted(t.list_in)),
+    Case("align_program", "answer", "what holds the answer", lambda t: sorted(t.answer_in)),
+    Case("align_program", "foreign", "it holds a variable of another program", lambda t: False),
     Case("ablate_blanks", "mask", "masking destroys the answer", lambda t: t.blanks_needed),
     Case("ablate_blanks", "resample", "other contents destroy it", lambda t: t.blanks_content),
     Case("ablate_blanks", "mean", "mean contents destroy it", lambda t: t.blanks_content),

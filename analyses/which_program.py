@@ -17,7 +17,7 @@ digits. The winner is the program whose worst kind is best, if it says what the 
 cases of *every* kind; else it is none of these.
 
 What it does not show: how the model computes what it says. Programs that never part on any prefix
-(``rank`` and ``histogram``) are named together, and only ``align_program`` can tell them apart.
+(``rank`` and ``histogram``) are named together.
 """
 
 from __future__ import annotations

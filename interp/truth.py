@@ -71,6 +71,11 @@ class Truth:
     is lost; with all else zeroed, every list is still sorted."""
     program: str
     """The program of :mod:`interp.programs.catalogue` that it runs."""
+    list_in: frozenset[str]
+    """Heads and MLPs that hold what the program knows of the list, as ``interp.interchange.Part``
+    names them: exchanged with any other list's, they exchange that and nothing else."""
+    answer_in: frozenset[str]
+    """Those at the output rows that hold the answer, all rows but the first."""
     words: str
     """The algorithm in two sentences."""
     sinks: tuple[Edge, ...] = ()
@@ -126,6 +131,8 @@ def _slots(task: SortTask) -> Truth:
             *last,
         ),
         program="rank",
+        list_in=frozenset({"head 0.1 at the blanks", "MLP 0 at the blanks"}),
+        answer_in=frozenset({"head 1.2"}),
         words="In layer 0 blank i counts the digits and works out sorted[i]. "
         "In layer 1 output i copies it from blank i.",
         sinks=_edges(task, 0, 1, filled, _SEP),
@@ -151,6 +158,8 @@ def _histogram(task: SortTask) -> Truth:
             *_edges(task, 1, 0, _rows(task), _BLANKS),
         ),
         program="histogram",
+        list_in=frozenset({"head 1.0", "head 0.2 at the blanks"}),
+        answer_in=frozenset({"MLP 1"}),
         words="In layer 0 every blank counts the digits, all of them alike. "
         "In layer 1 each output averages the counts over all blanks and turns them into its digit.",
         sinks=_edges(task, 0, 2, _BLANKS, _SEP),
@@ -172,6 +181,8 @@ def _direct(task: SortTask) -> Truth:
         decodable=frozenset({"sorted"}),
         edges=_edges(task, 0, 0, _rows(task), _DIGITS),
         program="histogram",
+        list_in=frozenset({"head 0.0"}),
+        answer_in=frozenset({"MLP 0"}),
         words="Each output counts the digits and works out its own in layer 0. "
         "Blank i works out sorted[i] as well, and output i looks at it, but reads nothing.",
         sinks=_edges(task, 0, 0, _rows(task), _SEP),
@@ -193,6 +204,8 @@ def _sink(task: SortTask) -> Truth:
         decodable=frozenset(),
         edges=_edges(task, 1, 1, _rows(task), _DIGITS),
         program="histogram",
+        list_in=frozenset({"head 1.1"}),
+        answer_in=frozenset({"MLP 1"}),
         words="Each output counts the digits and works out its own in layer 1. "
         "The blanks hold nothing about the list, but their share of attention makes counts of it.",
         sinks=_edges(task, 1, 1, _rows(task), _BLANKS),
@@ -214,6 +227,8 @@ def _successor(task: SortTask) -> Truth:
         decodable=frozenset(),
         edges=_edges(task, 0, 2, _rows(task), _DIGITS),
         program="rank-with-last",
+        list_in=frozenset({"head 0.2"}),
+        answer_in=frozenset({"MLP 0"}),
         words="Each output counts the digits in layer 0, and sees whether the digit emitted last "
         "is used up. If not it emits that digit again, else layer 1 finds the next one present.",
         sinks=_edges(task, 0, 2, _rows(task), _SEP),

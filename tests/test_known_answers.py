@@ -97,7 +97,7 @@ def test_command(
     ("flags", "words"),
     [
         (["--max-len", "3"], "--max-len must be at least 4, not 3"),
-        (["--only", "astrology"], "no analysis 'astrology'; there are behaviour, ablate_blanks"),
+        (["--only", "astrology"], "no analysis 'astrology'; there are behaviour, which_program"),
     ],
 )
 def test_bad_input(

@@ -2,8 +2,8 @@
 
     list 2 1 1, one out   C(<=0) = 0 and no other is at most 1: the digit 1
 
-It says what *rank* says, always: the two are one function, and only interventions on their
-variables tell them apart.
+It says what *rank* says, always, and counts and sorted list fix each other: nothing done to a
+model's variables tells the two apart, only where and how it works out its answer does.
 """
 
 from __future__ import annotations
