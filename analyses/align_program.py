@@ -57,7 +57,7 @@ else:
     torch = lazy_import("torch")
 
 AUTO = "auto"
-FAMILIES = ("alike", "any", "control")
+FAMILIES: tuple[Sources, ...] = ("alike", "any", "control")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def compute(
     bench = _Bench(model, pool, rows, usable, said, config, seed)
     parts = all_parts(model)
     wanted = [(program, name, family) for name in program.names for family in FAMILIES]
-    wanted.append((foreign, foreign_variable, "any"))
+    wanted.append((foreign, foreign_variable, FAMILIES[1]))
     progress.begin(len(wanted), "variables")
     alignments, sets = [], []
     for owner, name, family in wanted:

@@ -5,7 +5,7 @@
     exchanged(model, base, source, [Part(Site(Component.Z, 0, heads=(4,)))])    # logits [pair, 12]
 
 A prompt (a list and outputs so far, :mod:`interp.programs.prompts`) is answered by one row. What
-the row computes is a stream, heads and MLPs of its own, reading the keys and values of the positions
+the row computes is a stream, heads and MLPs of its own, reading keys and values of the positions
 before it. A :class:`Part` of the *base* is replaced by what it is in the *source* (Geiger et al.
 2021), and what follows in the row is computed anew: exactly the model, for one row instead of all.
 Base and source rows may stand at different positions.
@@ -20,7 +20,7 @@ numbers of outputs differ, the places that both have are exchanged.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -125,28 +125,24 @@ class Rows:
 @torch.no_grad()
 def record(model: SortTransformer, prompts: Prompts) -> Rows:
     """Run the model on every prompt."""
-    parts = [_record(model, prompts.take(i)) for i in _chunks(len(prompts))]
+    index = torch.arange(len(prompts)).split(_PROMPTS_AT_ONCE)
+    return _joined([_record(model, prompts.take(some)) for some in index])
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
     first = parts[0]
-
-    def joined(of: Callable[[Rows], Tensor]) -> Tensor:
-        return torch.cat([of(part) for part in parts])
-
-    layers = range(model.cfg.n_layers)
+    layers = range(len(first.keys))
     return Rows(
-        model.task,
-        joined(lambda r: r.rows),
-        joined(lambda r: r.lengths),
-        joined(lambda r: r.allowed),
-        {place: joined(lambda r, p=place: r.at[p]) for place in first.at},
-        tuple(joined(lambda r, n=n: r.keys[n]) for n in layers),
-        tuple(joined(lambda r, n=n: r.values[n]) for n in layers),
-        {c: joined(lambda r, c=c: r.before_last[c]) for c in first.before_last},
-        joined(lambda r: r.logits),
+        first.task,
+        torch.cat([part.rows for part in parts]),
+        torch.cat([part.lengths for part in parts]),
+        torch.cat([part.allowed for part in parts]),
+        {place: torch.cat([part.at[place] for part in parts]) for place in first.at},
+        tuple(torch.cat([part.keys[n] for part in parts]) for n in layers),
+        tuple(torch.cat([part.values[n] for part in parts]) for n in layers),
+        {c: torch.cat([part.before_last[c] for part in parts]) for c in first.before_last},
+        torch.cat([part.logits for part in parts]),
     )
-
-
-def _chunks(n: int) -> list[Int[Tensor, " some"]]:
-    return list(torch.arange(n).split(_PROMPTS_AT_ONCE))
 
 
 def _record(model: SortTransformer, prompts: Prompts) -> Rows:
@@ -268,15 +264,12 @@ def _with_elsewhere(model: SortTransformer, base: Rows, source: Rows, part: Part
         keys, values = source.keys[last], source.values[last]
     else:
         keys, values = _last_keys(model, base, source, site, here)
-    chosen = here[:, : base.keys[last].shape[1], None, None]
-    new = [
-        (*old[:last], torch.where(chosen, now, old[last]))
-        for old, now in ((base.keys, keys), (base.values, values))
-    ]
-    return Rows(
-        base.task, base.rows, base.lengths, base.allowed, base.at, *new,
-        base.before_last, base.logits,
-    )  # fmt: skip
+    chosen = here[..., None, None]
+    return replace(
+        base,
+        keys=(*base.keys[:last], torch.where(chosen, keys, base.keys[last])),
+        values=(*base.values[:last], torch.where(chosen, values, base.values[last])),
+    )
 
 
 def _shared(base: Rows, source: Rows, where: Where) -> Bool[Tensor, "pair pos"]:

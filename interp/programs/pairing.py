@@ -56,25 +56,31 @@ class Pairs:
 
 
 def make_pool(task: SortTask, n: int, seed: int) -> Prompts:
-    """About ``n`` prompts of a few lengths; of every list some right prefixes and some edited."""
+    """About ``n`` prompts of a few lengths; of every list some right prefixes and some edited.
+
+    Every second list is the one before with one digit replaced, under the same prefixes, so that
+    there are sources that differ from a base in next to nothing.
+    """
     chance = random.Random(f"{seed} pool")
     n_lengths = min(_LENGTHS, task.max_len - 1)
     lengths = sorted({max(2, task.max_len * (k + 1) // n_lengths) for k in range(n_lengths)})
     found: list[tuple[list[int], list[int]]] = []
     while len(found) < n:
-        length = lengths[len(found) // _PREFIXES % len(lengths)]
+        length = lengths[len(found) // (2 * _PREFIXES) % len(lengths)]
         digits = chance.sample(range(N_DIGITS), chance.choice((3, 5, 10, 10)))
         values = [chance.choice(digits) for _ in range(length)]
-        found += [(values, _prefix(chance, task, values, k % 2 == 1)) for k in range(_PREFIXES)]
-    return as_prompts(found[:n])
+        prefixes = [_prefix(chance, task, values, k % 2 == 1) for k in range(_PREFIXES)]
+        other = list(values)
+        other[chance.randrange(length)] = chance.choice(digits)
+        found += [(listed, prefix) for listed in (values, other) for prefix in prefixes]
+    return as_prompts([(v, p) for v, p in found[:n] if p[-1] < max(v)])
 
 
 def _prefix(chance: random.Random, task: SortTask, values: list[int], edit: bool) -> list[int]:
     right = sorted(values)[: chance.randint(1, len(values) - 1)]
     kind = chance.choice(("drop", "insert", "scramble", "drop a copy", "repeat"))
     changed = KINDS[kind](chance, values, right, task.max_len - 1) if edit else None
-    fits = changed and len(changed) < task.max_len and changed[-1] < max(values)
-    return changed if changed and fits else right
+    return changed if changed and len(changed) < task.max_len else right
 
 
 def pair_up(
@@ -124,11 +130,7 @@ def _best_of_each_base(pairs: Pairs, rank: torch.Tensor, n: int) -> Pairs:
 def _differ(
     value: torch.Tensor, base: Int[torch.Tensor, " pair"], source: Int[torch.Tensor, " pair"]
 ) -> Bool[torch.Tensor, " pair"]:
-    return (
-        (value[base] != value[source]).flatten(1).any(1)
-        if value.ndim > 1
-        else (value[base] != value[source])
-    )
+    return (value[base] != value[source]).reshape(len(base), -1).any(1)
 
 
 def _others_that_differ(
