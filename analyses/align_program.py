@@ -176,7 +176,7 @@ def compute(
         if len(pairs):
             alignments.append(bench.align(owner, name, family, pairs, parts))
             if owner is program and family != "control":
-                sets.append(bench.smallest_set(name, family, pairs))
+                sets.append(bench.smallest_set(alignments[-1], pairs, parts))
         progress.step()
     other = (foreign, foreign_variable)
     subspaces = search_all(model, pool, rows, usable, program, other, config, seed, progress)
@@ -228,8 +228,10 @@ class _Bench:
         n = self.config.pairs
         return pair_up(program, variable, self.pool, n, self.seed, family, self.usable)
 
-    def answers(self, pairs: Pairs, sets: Sequence[Sequence[Part]]) -> torch.Tensor:
-        """[set, pair]: what the model says with all parts of a set exchanged."""
+    def answers(
+        self, pairs: Pairs, sets: Sequence[Sequence[Part]]
+    ) -> Int[torch.Tensor, "set pair"]:
+        """What the model says with all parts of a set exchanged."""
         from interp.interchange import exchanged
         from interp.programs.prompts import digits_said
 
@@ -246,36 +248,27 @@ class _Bench:
             program.name, variable, family, pairs.answer, source, pairs.counterfactual, said
         )
 
-    def smallest_set(self, variable: str, family: str, pairs: Pairs) -> PartSet:
-        """Singles, then pairs at the row, then the best set so far with one more part there."""
-        from interp.interchange import elsewhere, writers
-        from interp.stats import wilson
+    def smallest_set(self, alone: Alignment, pairs: Pairs, parts: Sequence[Part]) -> PartSet:
+        """Singles, then pairs at the row, then the best set so far with one more part there.
 
-        parts, bar = writers(self.model), self.config.bar * len(pairs)
-        alone = [*parts, *(p for p in elsewhere(self.model) if p.adds)]
-        best: tuple[int, tuple[Part, ...], torch.Tensor] | None = None
-        for size in range(1, self.config.most_parts + 1):
-            if size <= 2:
-                sets = list(combinations(alone if size == 1 else parts, size))
-            else:
-                kept = best[1] if best else ()
-                sets = [(*kept, part) for part in parts if part not in kept]
-            said = self.answers(pairs, sets)
-            hits = (said == pairs.counterfactual).sum(1)
-            top = int(hits.argmax())
-            if best is None or int(hits[top]) > best[0]:
-                best = int(hits[top]), sets[top], said[top]
-            if best[0] >= bar:
+        Args:
+            alone: what every one of ``parts`` does by itself.
+        """
+        from interp.interchange import writers
+
+        row, bar = writers(self.model), self.config.bar * len(pairs)
+        adds = [p for p, part in enumerate(parts) if part.adds]
+        best = _top([(parts[p],) for p in adds], alone.said[adds], pairs)
+        for size in range(2, self.config.most_parts + 1):
+            if best.hits >= bar:
                 break
-        assert best is not None
-        return PartSet(
-            variable,
-            family,
-            tuple(part.words for part in best[1]),
-            wilson(best[0], len(pairs)),
-            best[0] >= bar,
-            self._misses(pairs, best[2]),
-        )
+            kept = best.parts if all(part in row for part in best.parts) else ()
+            sets = list(combinations(row, 2)) if size == 2 else _grown(kept, row)
+            found = _top(sets, self.answers(pairs, sets), pairs)
+            best = found if found.hits > best.hits else best
+        names, share = tuple(part.words for part in best.parts), _share(best.hits, len(pairs))
+        missed = self._misses(pairs, best.said)
+        return PartSet(alone.variable, alone.family, names, share, best.hits >= bar, missed)
 
     def _misses(self, pairs: Pairs, said: torch.Tensor) -> tuple[int, int, int]:
         wrong = said != pairs.counterfactual
@@ -283,6 +276,33 @@ class _Bench:
         counts = (wrong & own, wrong & other & ~own, wrong & ~own & ~other)
         first, second, third = (int(c.sum()) for c in counts)
         return first, second, third
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A set of parts and what the model says with all of them exchanged."""
+
+    parts: tuple[Part, ...]
+    said: Int[torch.Tensor, " pair"]
+    hits: int
+
+
+def _top(
+    sets: Sequence[tuple[Part, ...]], said: Int[torch.Tensor, "set pair"], pairs: Pairs
+) -> _Found:
+    hits = (said == pairs.counterfactual).sum(1)
+    top = int(hits.argmax())
+    return _Found(sets[top], said[top], int(hits[top]))
+
+
+def _grown(kept: tuple[Part, ...], row: Sequence[Part]) -> list[tuple[Part, ...]]:
+    return [(*kept, part) for part in row if part not in kept]
+
+
+def _share(hits: int, n: int) -> Estimate:
+    from interp.stats import wilson
+
+    return wilson(hits, n)
 
 
 # -- command line -------------------------------------------------------------------------------

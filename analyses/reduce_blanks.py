@@ -1,0 +1,261 @@
+"""What the blanks are for: put less and less in their place, and see when lists stop coming out.
+
+    python -m analyses.reduce_blanks
+    python -m analyses.reduce_blanks --model compiled:sink
+
+At the rows that answer, in every layer, the blanks (all but the last, itself such a row) are
+replaced, step by step, by less:
+
+    as it is            nothing is done
+    one blank           the one in the middle alone, its attention score raised by log n
+    mean keys, values   at every blank, those of its mean over other lists
+    one key and value   the same mean for all blanks: n equal places of no content
+    a fixed vector      weights as they are; what is gathered at the blanks is one vector for each
+                        layer and head, the mean over outputs of other lists
+    a share and bias    no blank is attended to; attention to the rest is a softmax of its own,
+                        times one number for each head, plus the vector
+    a bias              the same without the number
+    nothing             no blank is attended to (the published mask, in every layer)
+
+The smallest replacement under which lists still come out says what the blanks do. That a step is
+exact shows that what it took away is not needed, on these lists; that a step fails shows that it is
+needed in this place, for the model was trained with it.
+
+What it does not show: whether a model trained without blanks finds another way; ``no-blanks`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from analyses.common import Analysis, CommonArgs, run_analysis
+from interp import figures
+from interp.errors import UserError, at_least
+from interp.lazy import lazy_import
+from interp.progress import SILENT, Progress
+from interp.task import Region
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import torch
+
+    from interp.interventions import Intervention
+    from interp.model import SortTransformer
+    from interp.reductions import Contribution
+    from interp.trials import Chunk, Condition, Trials
+else:
+    go = lazy_import("plotly.graph_objects")
+    torch = lazy_import("torch")
+
+AS_IT_IS, ONE, MEANS, EQUAL = "as it is", "one blank", "mean keys, values", "one key and value"
+FIXED, SHARE, BIAS, NOTHING = "a fixed vector", "a share and bias", "a bias", "nothing"
+STEPS = (AS_IT_IS, ONE, MEANS, EQUAL, FIXED, SHARE, BIAS, NOTHING)
+_REFERENCE_LISTS = 192  # for the means, other lists than those that are judged
+
+
+@dataclass(frozen=True)
+class ReduceConfig:
+    """How many lists, and when a step counts as harmless."""
+
+    lists: int = 240  # five of every length up to 48
+    bar: float = 0.95  # the share of the lists that come out as they are that a step must keep
+
+    def __post_init__(self) -> None:
+        at_least(self, lists=1)
+        if not 0 < self.bar <= 1:
+            raise UserError(f"--bar must be above 0 and at most 1, not {self.bar}")
+
+
+@dataclass(frozen=True)
+class ReduceResult:
+    """Answers at every step, on the same lists."""
+
+    trials: Trials
+    contribution: Contribution
+    config: ReduceConfig
+
+    def kept(self, step: str) -> float:
+        """Of the lists that come out as they are, the share that still does."""
+        before = self.trials.exact(AS_IT_IS)
+        both = before & self.trials.exact(step)
+        return int(both.sum()) / max(1, int(before.sum()))
+
+    @property
+    def least(self) -> str:
+        """The smallest replacement that is harmless."""
+        return [step for step in STEPS if self.kept(step) >= self.config.bar][-1]
+
+
+def compute(
+    model: SortTransformer,
+    config: ReduceConfig = ReduceConfig(),
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> ReduceResult:
+    """Answer the same lists at every step."""
+    from interp.reductions import contribution
+    from interp.trials import nothing, run_trials, stratified
+
+    others = stratified(model, _REFERENCE_LISTS, seed)
+    means = contribution(model, others)
+    conditions: dict[str, Condition] = {
+        AS_IT_IS: nothing,
+        ONE: _one,
+        MEANS: partial(_mean, False),
+        EQUAL: partial(_mean, True),
+        FIXED: partial(_replace, means, "weights"),
+        SHARE: partial(_replace, means, "share"),
+        BIAS: partial(_replace, means, "bias"),
+        NOTHING: partial(_replace, means, "nothing"),
+    }
+    batch = model.task.held_out(config.lists, seed).to(model.W_U.device)
+    trials = run_trials(model, batch, conditions, seed=seed, progress=progress, words="reducing")
+    return ReduceResult(trials, means, config)
+
+
+def _blanks(chunk: Chunk) -> range:
+    return chunk.model.task.region(Region.BLANKS)
+
+
+def _one(chunk: Chunk) -> Sequence[Intervention]:
+    from interp.reductions import Merge
+
+    blanks = _blanks(chunk)
+    return [Merge(chunk.rows, blanks, blanks[len(blanks) // 2])] if blanks else ()
+
+
+def _mean(equal: bool, chunk: Chunk) -> Sequence[Intervention]:
+    """Keys and values of the blanks, from layer 1 on the mean of lists of this length.
+
+    In layer 0 they are functions of token and position, the same for every list: there only the
+    step to equal ones changes anything.
+    """
+    from interp.interventions import Set
+    from interp.sites import Component, Frame, Site
+
+    blanks, reference, found = _blanks(chunk), chunk.reference, []
+    cut = slice(blanks.start - reference.view.start, blanks.stop - reference.view.start)
+    for layer in range(chunk.model.cfg.n_layers):
+        for component in (Component.K, Component.V):
+            value = reference.at(component, layer)[:, cut].mean(0, keepdim=True)
+            value = value.mean(1, keepdim=True).expand_as(value) if equal else value
+            site = Site(component, layer, positions=blanks)
+            found.append(Set(site, value, Frame(blanks.start)))
+    return found
+
+
+def _replace(means: Contribution, what: str, chunk: Chunk) -> Sequence[Intervention]:
+    from interp.reductions import Replace
+
+    device = chunk.base.logits.device
+    vectors = means.vectors if what != "nothing" else torch.zeros_like(means.vectors)
+    share = {"weights": None, "share": means.rest}.get(what, torch.ones_like(means.rest))
+    share = None if share is None else share.to(device)
+    return [Replace(chunk.rows, _blanks(chunk), vectors.to(device), share)]
+
+
+# -- words, JSON and figure ---------------------------------------------------------------------
+
+
+def summary(result: ReduceResult) -> list[str]:
+    """Exact match at every step, then the smallest replacement that is harmless."""
+    trials = result.trials
+    lines = [f"In place of the blanks, at the rows that answer (n = {len(trials.lengths)} lists):"]
+    for step in STEPS:
+        exact, digits = trials.exact_match(step), trials.digit_accuracy(step)
+        lines.append(f"  {step}: {exact.percent()} of lists, {digits.percent()} of outputs")
+    for layer, heads in enumerate(result.contribution.rest.tolist()):
+        on = " ".join(f"{1 - rest:.2f}" for rest in heads)
+        spread = " ".join(f"{s:.2f}" for s in result.contribution.spread[layer].tolist())
+        lines.append(f"  layer {layer}, by head: attention on the blanks {on}; spread of what is "
+                     f"gathered there, of its mean square {spread}")  # fmt: skip
+    return [*lines, _finding(result)]
+
+
+_MEANING = {
+    AS_IT_IS: "No step is harmless: more than one blank is needed, as they are",
+    ONE: "One blank would do, if it weighed as much as all; what it holds of the list matters",
+    MEANS: "They hold nothing of the list that is used, but differ from place to place",
+    EQUAL: "They are equal places without content: their share of the attention is what they give",
+    FIXED: "They give one vector for each head, and weight in the softmax that varies",
+    SHARE: "They give each head a constant vector and a constant share of attention",
+    BIAS: "They give a bias and nothing else",
+    NOTHING: "They are not needed at the rows that answer",
+}
+
+
+def _finding(result: ReduceResult) -> str:
+    least = result.least
+    exact = result.trials.exact_match(least)
+    own = result.trials.exact_match(AS_IT_IS)
+    return (
+        f"{_MEANING[least]}: with {least} in their place {exact.percent()} of lists come out, "
+        f"{own.percent()} as it is (n = {exact.n})."
+        if least != AS_IT_IS
+        else f"{_MEANING[least]} ({own.percent()} of lists, n = {own.n})."
+    )
+
+
+def to_json(result: ReduceResult) -> dict[str, Any]:
+    """Exact match, digit accuracy and lists kept at every step; what the blanks contribute."""
+    return {
+        "steps": {
+            step: {
+                "exact": result.trials.exact_match(step).to_dict(),
+                "digits": result.trials.digit_accuracy(step).to_dict(),
+                "kept": result.kept(step),
+            }
+            for step in STEPS
+        },
+        "least": result.least,
+        "attention_on_blanks": (1 - result.contribution.rest).tolist(),
+        "spread": result.contribution.spread.tolist(),
+    }
+
+
+def figure(result: ReduceResult) -> go.Figure:
+    """Exact match and digit accuracy, step by step."""
+    fig = go.Figure()
+    for words, colour, symbol, rate in (
+        ("outputs that are right", figures.ORANGE, "diamond", result.trials.digit_accuracy),
+        ("lists without a mistake", figures.BLUE, "circle", result.trials.exact_match),
+    ):
+        trace = figures.rate_points(list(STEPS), [rate(s) for s in STEPS], words, colour, symbol)
+        fig.add_trace(trace.update(mode="lines+markers", showlegend=True))
+    fig.update_xaxes(title="in place of the blanks")
+    fig.update_yaxes(title="%", range=[-4, 104])
+    n = len(result.trials.lengths)
+    figures.style(fig, f"Less and less in place of the blanks · {n} lists", 460)
+    fig.update_layout(legend={"y": -0.35})
+    return fig
+
+
+# -- command line -------------------------------------------------------------------------------
+
+ANALYSIS = Analysis(
+    name="reduce_blanks",
+    title="What the blanks are for",
+    config=ReduceConfig(),
+    compute=compute,
+    figure=figure,
+    summary=summary,
+    to_json=to_json,
+)
+
+
+@dataclass(frozen=True)
+class ReduceArgs(CommonArgs):
+    """Less and less in place of the blanks: when do lists stop coming out?"""
+
+    config: ReduceConfig = ReduceConfig()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_analysis(ANALYSIS, ReduceArgs, argv)
+
+
+if __name__ == "__main__":
+    main()
