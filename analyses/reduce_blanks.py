@@ -10,6 +10,7 @@ replaced, step by step, by less:
     one blank           the one in the middle alone, its attention score raised by log n
     mean keys, values   at every blank, those of its mean over other lists
     one key and value   the same mean for all blanks: n equal places of no content
+    one key, no value   the same keys, and nothing is gathered there: a share of attention alone
     a fixed vector      weights as they are; what is gathered at the blanks is one vector for each
                         layer and head, the mean over outputs of other lists
     a share and bias    no blank is attended to; attention to the rest is a softmax of its own,
@@ -51,8 +52,9 @@ else:
     torch = lazy_import("torch")
 
 AS_IT_IS, ONE, MEANS, EQUAL = "as it is", "one blank", "mean keys, values", "one key and value"
-FIXED, SHARE, BIAS, NOTHING = "a fixed vector", "a share and bias", "a bias", "nothing"
-STEPS = (AS_IT_IS, ONE, MEANS, EQUAL, FIXED, SHARE, BIAS, NOTHING)
+KEY, FIXED = "one key, no value", "a fixed vector"
+SHARE, BIAS, NOTHING = "a share and bias", "a bias", "nothing"
+STEPS = (AS_IT_IS, ONE, MEANS, EQUAL, KEY, FIXED, SHARE, BIAS, NOTHING)
 _REFERENCE_LISTS = 192  # for the means, other lists than those that are judged
 
 
@@ -104,8 +106,9 @@ def compute(
     conditions: dict[str, Condition] = {
         AS_IT_IS: nothing,
         ONE: _one,
-        MEANS: partial(_mean, False),
-        EQUAL: partial(_mean, True),
+        MEANS: partial(_mean, MEANS),
+        EQUAL: partial(_mean, EQUAL),
+        KEY: partial(_mean, KEY),
         FIXED: partial(_replace, means, "weights"),
         SHARE: partial(_replace, means, "share"),
         BIAS: partial(_replace, means, "bias"),
@@ -127,7 +130,7 @@ def _one(chunk: Chunk) -> Sequence[Intervention]:
     return [Merge(chunk.rows, blanks, blanks[len(blanks) // 2])] if blanks else ()
 
 
-def _mean(equal: bool, chunk: Chunk) -> Sequence[Intervention]:
+def _mean(step: str, chunk: Chunk) -> Sequence[Intervention]:
     """Keys and values of the blanks, from layer 1 on the mean of lists of this length.
 
     In layer 0 they are functions of token and position, the same for every list: there only the
@@ -141,7 +144,10 @@ def _mean(equal: bool, chunk: Chunk) -> Sequence[Intervention]:
     for layer in range(chunk.model.cfg.n_layers):
         for component in (Component.K, Component.V):
             value = reference.at(component, layer)[:, cut].mean(0, keepdim=True)
-            value = value.mean(1, keepdim=True).expand_as(value) if equal else value
+            if step != MEANS:
+                value = value.mean(1, keepdim=True).expand_as(value)
+            if step == KEY and component is Component.V:
+                value = torch.zeros_like(value)
             site = Site(component, layer, positions=blanks)
             found.append(Set(site, value, Frame(blanks.start)))
     return found
@@ -180,6 +186,7 @@ _MEANING = {
     ONE: "One blank would do, if it weighed as much as all; what it holds of the list matters",
     MEANS: "They hold nothing of the list that is used, but differ from place to place",
     EQUAL: "They are equal places without content: their share of the attention is what they give",
+    KEY: "They are equal places of which nothing is read: a share of attention is what they take",
     FIXED: "They give one vector for each head, and weight in the softmax that varies",
     SHARE: "They give each head a constant vector and a constant share of attention",
     BIAS: "They give a bias and nothing else",
