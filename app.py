@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from interp.explorer.shell import show
+from explorer.shell import show
 
 # Tests run this file inside a program with arguments of its own.
 started_here = Path(sys.argv[0]).resolve() == Path(__file__).resolve()

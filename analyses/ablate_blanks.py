@@ -4,7 +4,7 @@
     python -m analyses.ablate_blanks --model compiled:sink
     python -m analyses.ablate_blanks --lists 96 --lists-each 24
 
-"Taken away" can mean five things (see ``interp.ablation``): masking takes away what the blanks hold
+"Taken away" can mean five things (see ``interp.answers.ablation``): masking takes away what the blanks hold
 *and* the attention that rests on them; masking with the other weights kept, and putting in zeros,
 means or another list's keys and values take away what they hold. If masking destroys the answer and
 another list's blanks do not, the model needs its blanks to be there, and not what is in them.
@@ -26,20 +26,20 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from interp.ablation import Kind
+    from interp.answers.ablation import Kind
+    from interp.answers.trials import Chunk, Condition, Trials
     from interp.interventions import Intervention
     from interp.model import SortTransformer
     from interp.stats import Estimate
     from interp.task import SortBatch
-    from interp.trials import Chunk, Condition, Trials
 else:
     go = lazy_import("plotly.graph_objects")
 
@@ -86,8 +86,8 @@ def compute(
     progress: Progress = SILENT,
 ) -> AblateResult:
     """Run every ablation on held-out lists, as many of every length."""
-    from interp.ablation import Kind, doses
-    from interp.trials import donors_for, run_trials, stratified
+    from interp.answers.ablation import Kind, doses
+    from interp.answers.trials import donors_for, run_trials, stratified
 
     task = model.task
     blanks = (*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK))
@@ -113,8 +113,8 @@ def compute(
 
 def _together(blanks: tuple[int, ...], seed: int) -> dict[str, Condition]:
     """Every set of blanks, in every way, and as many other positions."""
-    from interp.ablation import Kind
-    from interp.trials import nothing
+    from interp.answers.ablation import Kind
+    from interp.answers.trials import nothing
 
     sets = dict(zip(SETS, (blanks[:-1], blanks[-1:], blanks), strict=True))
     conditions: dict[str, Condition] = {AS_IT_IS: nothing, PUBLISHED: _published}
@@ -128,8 +128,8 @@ def _together(blanks: tuple[int, ...], seed: int) -> dict[str, Condition]:
 
 def _each(blanks: tuple[int, ...]) -> dict[str, Condition]:
     """Every blank alone, in every way."""
-    from interp.ablation import Kind
-    from interp.trials import nothing
+    from interp.answers.ablation import Kind
+    from interp.answers.trials import nothing
 
     alone: dict[str, Condition] = {
         f"{kind}: blank {number}": partial(_at, kind, (blank,))
@@ -141,8 +141,8 @@ def _each(blanks: tuple[int, ...]) -> dict[str, Condition]:
 
 def _dose(blanks: tuple[int, ...], sizes: list[int], seed: int) -> dict[str, Condition]:
     """Growing subsets of the blanks but the last, in every way, and as many other positions."""
-    from interp.ablation import Kind, nested_subsets
-    from interp.trials import nothing
+    from interp.answers.ablation import Kind, nested_subsets
+    from interp.answers.trials import nothing
 
     subsets = nested_subsets(blanks[:-1] or blanks, sizes, seed)
     conditions: dict[str, Condition] = {AS_IT_IS: nothing}
@@ -154,19 +154,19 @@ def _dose(blanks: tuple[int, ...], sizes: list[int], seed: int) -> dict[str, Con
 
 
 def _at(kind: Kind, positions: tuple[int, ...], chunk: Chunk) -> Sequence[Intervention]:
-    from interp.ablation import ablate
+    from interp.answers.ablation import ablate
 
     return ablate(kind, chunk, positions)
 
 
 def _control(kind: Kind, wanted: int, seed: int, chunk: Chunk) -> Sequence[Intervention]:
-    from interp.ablation import ablate, control_positions
+    from interp.answers.ablation import ablate, control_positions
 
     return ablate(kind, chunk, control_positions(chunk.model.task, chunk.length, wanted, seed))
 
 
 def _published(chunk: Chunk) -> Sequence[Intervention]:
-    from interp.ablation import published_mask
+    from interp.answers.ablation import published_mask
 
     return published_mask(chunk.model.task)
 

@@ -22,10 +22,10 @@ from interp.subspaces import exchanged_in, random_subspace, search_subspace
 
 if TYPE_CHECKING:
     from analyses.align_program import AlignConfig
-    from interp.forward import Place
     from interp.model import SortTransformer
+    from interp.passes.forward import Place
     from interp.programs.program import Program
-    from interp.progress import Progress
+    from interp.support.progress import Progress
 
 FOUND, RANDOM, TWIN, FOREIGN = "found", "random", "untrained twin", "another program's variable"
 _RANDOM_DRAWS = 5

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.attention_patterns import BEST, label
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import Region
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ _SMALL: dict[str, Any] = {"tickfont": {"size": 10}, "tickangle": 0, "showgrid": 
 
 
 def _draw_circuit(fig: go.Figure, values: Any, name: str, row: int, col: int) -> None:
-    from interp.circuits import TOKENS
+    from interp.methods.circuits import TOKENS
 
     tokens = list(TOKENS)
     limit = max(1e-6, float(values.abs().max()))

@@ -12,9 +12,10 @@ at the *answer rows*, those that emit the sorted digits. With the list 3 1 1 and
 Per head, with intervals over lists: attention to each region; entropy, as a share of that of
 uniform attention; the constant offset that gathers most; how much of the pattern is a function of
 the offset alone; attention to an equal digit, the next larger one, the digit to be emitted, the
-previous position and the row's own blank, each *above chance* (see ``interp.attention`` for exact
-definitions). Below, the QK circuit over tokens and the OV circuit to the logits, which are read off
-the weights and see the direct path only (``interp.circuits`` says where that is exact).
+previous position and the row's own blank, each *above chance* (see ``interp.methods.attention`` for
+exact definitions). Below, the QK circuit over tokens and the OV circuit to the logits, which are
+read off the weights and see the direct path only (``interp.methods.circuits`` says where that is
+exact).
 
 What it does not show: whether anything is read where a head looks. A head can look at its own blank
 and write nothing (``compiled:direct``), and one that carries all counts can look like one that
@@ -31,16 +32,16 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
-    from interp.attention import AttentionStats
+    from interp.methods.attention import AttentionStats
     from interp.model import SortTransformer
     from interp.stats import Estimate
 else:
@@ -79,7 +80,7 @@ class PatternResult:
     @cached_property
     def table(self) -> list[dict[str, Estimate | None]]:
         """For every head its statistics at the answer rows; None where there are no such rows."""
-        from interp.attention import KEYS, head_scores
+        from interp.methods.attention import KEYS, head_scores
 
         scores = {name: s for name, s in head_scores(self.stats).items() if name[:3] != "on "}
         present = [k for k in KEYS if self.stats.task.region(k, self.stats.length)]
@@ -88,7 +89,7 @@ class PatternResult:
     def _row(
         self, head: tuple[int, int], regions: list[Region], scores: dict[str, Any]
     ) -> dict[str, Estimate | None]:
-        from interp.attention import ANSWER_ROWS, ROWS
+        from interp.methods.attention import ANSWER_ROWS, ROWS
 
         stats, answer = self.stats, ROWS.index(ANSWER_ROWS)
         best = stats.offset_mass[:, *head, answer, stats.best_offset(*head) or 0]
@@ -108,9 +109,9 @@ def compute(
     progress: Progress = SILENT,
 ) -> PatternResult:
     """Statistics of the patterns on random lists of one length, and the circuits."""
-    from interp.attention import attention_stats
-    from interp.circuits import copying_score, ov_circuit, qk_circuit
-    from interp.seeds import stream
+    from interp.methods.attention import attention_stats
+    from interp.methods.circuits import copying_score, ov_circuit, qk_circuit
+    from interp.support.seeds import stream
 
     progress.begin(1, "patterns")
     lengths = torch.full((config.lists,), min(config.length, model.task.max_len))
@@ -138,7 +139,7 @@ def label(head: tuple[int, int]) -> str:
 
 def verdicts(result: PatternResult) -> dict[str, Any]:
     """For each target the heads that look for it: above chance by ``looks``, for certain."""
-    from interp.attention import Target
+    from interp.methods.attention import Target
 
     return {
         target.value: [
@@ -191,7 +192,7 @@ def _finding(result: PatternResult) -> str:
 
 def _last_layer(result: PatternResult) -> str:
     """``34 % [33, 35] on digits, 20 % [19, 21] on blanks``"""
-    from interp.attention import ANSWER_ROWS, KEYS, ROWS
+    from interp.methods.attention import ANSWER_ROWS, KEYS, ROWS
 
     stats = result.stats
     means = stats.mass[:, -1, :, ROWS.index(ANSWER_ROWS)].mean(1)  # [list, region]
@@ -206,8 +207,8 @@ def _last_layer(result: PatternResult) -> str:
 
 def to_json(result: PatternResult) -> dict[str, Any]:
     """Every statistic with its interval, region by region, and the circuits."""
-    from interp.attention import KEYS, ROWS
-    from interp.circuits import TOKENS
+    from interp.methods.attention import KEYS, ROWS
+    from interp.methods.circuits import TOKENS
 
     stats = result.stats
 

@@ -4,17 +4,17 @@
     python -m analyses.attribution --model compiled:histogram
     python -m analyses.attribution --pairs 64 --length 24 --steps 32
 
-*Direct logit attribution* (``interp.attribution``). At the row that must say 1 after 3 1 1, the
-logit of 1 minus the mean of the other nine digits' is a sum: so much from the token, from the
+*Direct logit attribution* (``interp.methods.attribution``). At the row that must say 1 after 3 1 1,
+the logit of 1 minus the mean of the other nine digits' is a sum: so much from the token, from the
 position, from each head, from each MLP. The parts sum to the logit to rounding; for heads it is
 also known from which positions they read it. It shows who writes the answer, not who worked it out:
 what a part does through later ones is counted as theirs.
 
-*Attribution patching* (``interp.attribution_patching``). Between two lists that differ in one
-digit, gradients guess for every place at once what activation patching would do there. The guesses
-are shown beside the exact sweep, with three numbers each: the rank correlation (Spearman), which is
-mostly about the order of many small effects, the linear one, mostly about the few large ones, and
-the share of the exact total that the guesses sum to.
+*Attribution patching* (``interp.methods.attribution_patching``). Between two lists that differ in
+one digit, gradients guess for every place at once what activation patching would do there. The
+guesses are shown beside the exact sweep, with three numbers each: the rank correlation (Spearman),
+which is mostly about the order of many small effects, the linear one, mostly about the few large
+ones, and the share of the exact total that the guesses sum to.
 
 What it does not show: that a guess is right. In a model this small the exact sweep costs hardly
 more, so nothing rests on the guesses here; they are on trial.
@@ -36,23 +36,23 @@ from analyses.attribution_result import (
     as_json,
 )
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
 from interp.sites import all_sites, head_sites
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
-    from interp.agreement import Agreement
-    from interp.attribution import Part
+    from interp.answers.pairs import Pairs
+    from interp.methods.agreement import Agreement
+    from interp.methods.attribution import Part
     from interp.model import SortTransformer
-    from interp.pairs import Pairs
+    from interp.sorters.truth import Truth
     from interp.stats import Estimate
     from interp.task import SortBatch, SortTask
-    from interp.truth import Truth
 else:
     torch = lazy_import("torch")
 
@@ -98,8 +98,8 @@ def direct_result(
     model: SortTransformer, batch: SortBatch, progress: Progress = SILENT
 ) -> DirectResult:
     """Direct logit attribution of every output of every list."""
-    from interp.attribution import Kind
-    from interp.packed import length_sorted
+    from interp.methods.attribution import Kind
+    from interp.passes.packed import length_sorted
 
     task, cfg = model.task, model.cfg
     progress.begin(len(batch), "direct attribution")
@@ -123,8 +123,8 @@ def direct_result(
 
 def _direct(model: SortTransformer, batch: SortBatch) -> tuple[Any, Any, Any, Any]:
     """Parts, their values, the total, and heads by the region that they read."""
-    from interp.attribution import against_other_digits, direct_paths
-    from interp.packed import window
+    from interp.methods.attribution import against_other_digits, direct_paths
+    from interp.passes.packed import window
 
     view = window(model.task, batch, digits_only=True)
     target = against_other_digits(batch.tokens, view)
@@ -148,7 +148,7 @@ def _direct(model: SortTransformer, batch: SortBatch) -> tuple[Any, Any, Any, An
 
 def pairs_of(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
     """Minimal pairs; of lists of one digit too, which part at the first output."""
-    from interp.pairs import make_pairs, sample_pairs
+    from interp.answers.pairs import make_pairs, sample_pairs
     from interp.task import N_DIGITS
 
     if length > 1:
@@ -161,7 +161,7 @@ def patching_result(
     model: SortTransformer, pairs: Pairs, steps: int, progress: Progress = SILENT
 ) -> PatchingResult:
     """Every site at every position in both directions, exactly and by each method."""
-    from interp.attribution_patching import (
+    from interp.methods.attribution_patching import (
         attributed_effects,
         exact_effects,
         pair_runs,

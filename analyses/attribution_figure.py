@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.attribution_result import SOURCES
 from interp import figures
-from interp.lazy import lazy_import
 from interp.sites import Component
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

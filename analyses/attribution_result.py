@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Float
 
-from interp.lazy import lazy_import
 from interp.sites import Component, Site
+from interp.support.lazy import lazy_import
 from interp.task import Region
 
 if TYPE_CHECKING:
     import torch
 
-    from interp.agreement import Agreement
-    from interp.attribution import Part
-    from interp.attribution_patching import Direction, Method
+    from interp.methods.agreement import Agreement
+    from interp.methods.attribution import Part
+    from interp.methods.attribution_patching import Direction, Method
     from interp.stats import Estimate
 else:
     torch = lazy_import("torch")
 
-# As in interp.attribution_patching, which imports torch.
+# As in interp.methods.attribution_patching, which imports torch.
 METHODS: tuple[Method, ...] = ("gradient", "integrated", "integrated inputs")
 DIRECTIONS: tuple[Direction, ...] = ("denoising", "noising")
 SOURCES = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
@@ -91,7 +91,7 @@ class AttributionResult:
 
     def agreement(self, method: str, direction: int, site: int | None = None) -> Agreement:
         """Of guesses with exact effects, at one site or at all of them."""
-        from interp.agreement import agreement
+        from interp.methods.agreement import agreement
 
         which = slice(None) if site is None else slice(site, site + 1)
         found = self.patching

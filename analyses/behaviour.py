@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from analyses.behaviour_figure import figure, offset_text, text, what_is_wrong
 from analyses.behaviour_result import FEWER, RANDOM, BehaviourResult
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import at_least
-from interp.progress import SILENT, Progress
+from interp.support.errors import at_least
+from interp.support.progress import SILENT, Progress
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def compute(
     progress: Progress = SILENT,
 ) -> BehaviourResult:
     """Answer held-out lists, and decode some of those that go wrong."""
-    from interp.behaviour import Answers, answer, calibration, mistakes
+    from interp.answers.behaviour import Answers, answer, calibration, mistakes
 
     task = model.task
     progress.begin(config.lists + (N_DIGITS - 1) * config.lists_each, "answers")

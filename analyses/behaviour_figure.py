@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from interp import figures
-from interp.lazy import lazy_import
 from interp.sites import spans
+from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from analyses.behaviour_result import BehaviourResult
-    from interp.behaviour import Mistake
+    from interp.answers.behaviour import Mistake
     from interp.stats import Estimate
 else:
     go = lazy_import("plotly.graph_objects")

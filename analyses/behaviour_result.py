@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
-    from interp.behaviour import Answers, Calibration, Mistake
+    from interp.answers.behaviour import Answers, Calibration, Mistake
     from interp.stats import Estimate
 
 COPIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
@@ -36,7 +36,7 @@ class BehaviourResult:
     @cached_property
     def sources(self) -> dict[str, Answers]:
         """Whose mistakes are told apart: lists like those of training, and lists unlike them."""
-        from interp.behaviour import Answers
+        from interp.answers.behaviour import Answers
 
         return {RANDOM: self.answers, FEWER: Answers.join(list(self.by_distinct.values()))}
 
@@ -84,7 +84,7 @@ class BehaviourResult:
     @cached_property
     def by_offset(self) -> dict[str, dict[int, Estimate]]:
         """Wrong outputs: what share is too large or too small by so much, 10 for no digit."""
-        from interp.behaviour import offsets
+        from interp.answers.behaviour import offsets
         from interp.stats import clustered_rate
 
         shares: dict[str, dict[int, Estimate]] = {}

@@ -26,18 +26,18 @@ from jaxtyping import Float
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
+    from interp.answers.trials import Chunk
     from interp.model import SortTransformer
     from interp.stats import Estimate
-    from interp.trials import Chunk
 else:
     go = lazy_import("plotly.graph_objects")
     torch = lazy_import("torch")
@@ -117,8 +117,8 @@ class MatrixResult:
 
         None if there is hardly any effect: a diagonal through noise means nothing.
         """
-        from interp.seeds import stream
         from interp.stats import Estimate
+        from interp.support.seeds import stream
 
         if self.total is None or abs(self.total.value) < _NOTHING:
             return None
@@ -142,8 +142,8 @@ def compute(
     progress: Progress = SILENT,
 ) -> MatrixResult:
     """Replace every blank of every pair in turn (``length`` is cut to what the model takes)."""
-    from interp.seeds import stream
-    from interp.trials import chunks, donors_for
+    from interp.answers.trials import chunks, donors_for
+    from interp.support.seeds import stream
 
     task = model.task
     lengths = torch.full((config.pairs,), min(config.length, task.max_len))
@@ -160,8 +160,8 @@ def compute(
 def _effects(
     chunk: Chunk, blanks: list[int], progress: Progress
 ) -> Float[torch.Tensor, "pair blank row"]:
+    from interp.answers.trials import sorted_digits
     from interp.interventions import Transplant
-    from interp.trials import sorted_digits
 
     task, donor = chunk.model.task, chunk.own_donor()
     later = tuple(range(1, chunk.model.cfg.n_layers))

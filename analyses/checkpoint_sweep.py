@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.common import Stopwatch, progress_bar
 from analyses.training_curves_figure import legend_on_top
-from interp import figures, files
+from interp import figures
+from interp.answers.treatment import Act, Treatment
 from interp.checkpoints import checkpoint_step, run_checkpoints, shipped_runs
-from interp.cli import note, run_command
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.manifest import manifest
-from interp.progress import SILENT, Progress
-from interp.treatment import Act, Treatment
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.manifest import manifest
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -78,8 +79,8 @@ def compute(
     Args:
         models: by step, how to open each; one is held at a time.
     """
-    from interp.ablation import published_mask
-    from interp.decode import exact_match
+    from interp.answers.ablation import published_mask
+    from interp.answers.decode import exact_match
 
     progress.begin(len(models), "checkpoints")
     found = []
@@ -106,8 +107,8 @@ def follow_rate(model: SortTransformer, pairs: int, seed: int) -> Estimate | Non
     Equal to ``analyses.transplant_blanks``'s rate for the blanks alone, without its other
     conditions. None for a single blank, which answers itself, or where no two answers differ.
     """
+    from interp.answers.trials import donors_for, run_trials, sorted_digits
     from interp.stats import clustered_rate
-    from interp.trials import donors_for, run_trials, sorted_digits
 
     task = model.task
     if task.n_blanks < 2 or model.config.n_layers < 2:

@@ -20,14 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interp import files
 from interp.checkpoints import LoadedModel, load_model
-from interp.cli import note, run_command
-from interp.device import Device, pick_device
-from interp.errors import UserError
 from interp.figures import write_html
-from interp.manifest import manifest
-from interp.progress import SILENT, Progress
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.device import Device, pick_device
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -12,7 +12,7 @@ from analyses.one_list import Seen
 from analyses.one_list_glance import add_shares, dress_map
 from analyses.training_curves_figure import legend_on_top, short_name
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import BLANK, TOKEN_LABELS
 
 if TYPE_CHECKING:

@@ -38,10 +38,10 @@ from analyses.compare_figure import named
 from analyses.one_list import OneListArgs, Seen
 from analyses.one_list_answer import told
 from analyses.one_list_glance import Glance, glance
-from interp.cli import run_command
-from interp.errors import UserError, at_least
-from interp.progress import SILENT, Progress
-from interp.treatment import Treatment
+from interp.answers.treatment import Treatment
+from interp.support.cli import run_command
+from interp.support.errors import UserError, at_least
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
@@ -150,7 +150,7 @@ def lengths(
     """Both on lists that both can sort, as many of every length."""
     import torch
 
-    from interp.behaviour import answer
+    from interp.answers.behaviour import answer
     from interp.stats import wilson
 
     task = min(a.task, b.task, key=lambda task: task.max_len)
@@ -205,7 +205,7 @@ def matrices(a: SortTransformer, b: SortTransformer) -> list[Matrix]:
 
 
 def _matrices(model: SortTransformer) -> dict[str, np.ndarray]:
-    from interp.bare import parameter_shapes
+    from interp.passes.bare import parameter_shapes
 
     names = [n for n in parameter_shapes(model.config) if n.rsplit(".", 1)[-1].startswith("W_")]
     return {name: _parameter(model, name).detach().cpu().double().numpy() for name in names}

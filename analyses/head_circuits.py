@@ -9,9 +9,10 @@ same with positions on one side or on both. A softmax does not see what all keys
 so a row of a QK circuit is shown less its mean over the digits (where keys are tokens) or over the
 positions up to the query's own, or all (where keys are positions).
 
-Where ``interp.circuits`` is exact, and how LayerNorm is approximated, is said by ``approximation``.
-What it does not show: what happens on real lists, where a head above layer 0 reads mostly what the
-layers below have written. ``analyses.attention_patterns`` has the patterns of real lists.
+Where ``interp.methods.circuits`` is exact, and how LayerNorm is approximated, is said by
+``approximation``. What it does not show: what happens on real lists, where a head above layer 0
+reads mostly what the layers below have written. ``analyses.attention_patterns`` has the patterns of
+real lists.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from jaxtyping import Float
 from analyses.attention_patterns import label
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class CircuitResult:
     config: CircuitConfig
     approximation: str
     copying: float
-    """Of the head, -1 to 1: :func:`interp.circuits.copying_score`; NaN if it writes nothing."""
+    """Of the head, -1 to 1: :func:`interp.methods.circuits.copying_score`; NaN if it writes
+    nothing."""
 
 
 def compute(
@@ -91,7 +93,7 @@ def compute(
     Raises:
         UserError: if there is no such head.
     """
-    from interp.circuits import TOKENS, copying_score, ov_circuit
+    from interp.methods.circuits import TOKENS, copying_score, ov_circuit
 
     del seed, progress
     if not 0 <= config.head < model.cfg.n_heads:
@@ -115,7 +117,7 @@ def compute(
 
 def _qk(model: SortTransformer, config: CircuitConfig) -> Float[torch.Tensor, "row column"]:
     """A QK matrix less each row's mean over keys that it is fair to compare with."""
-    from interp.circuits import qk_circuit
+    from interp.methods.circuits import qk_circuit
 
     qk, head = qk_circuit(model, config.layer), config.head
     if config.circuit == "qk-tokens":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analyses.attention_patterns import label
 from analyses.head_finder import nats
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -25,7 +25,7 @@ _STYLES = {
 
 def figure(result: HeadResult) -> go.Figure:
     """What ablating each head costs, in lists and in nats, over where each head looks."""
-    from interp.heads import pattern_ranks
+    from interp.methods.heads import pattern_ranks
 
     subplots = lazy_import("plotly.subplots")
     names = [label(head) for head in result.heads]

@@ -36,17 +36,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from analyses.attention_patterns import label
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError, at_least
-from interp.progress import SILENT, Progress
+from interp.support.errors import UserError, at_least
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from interp.attention import AttentionStats
-    from interp.heads import Head
+    from interp.answers.trials import Condition, Trials
+    from interp.methods.attention import AttentionStats
+    from interp.methods.heads import Head
     from interp.model import SortTransformer
     from interp.stats import Estimate
-    from interp.trials import Condition, Trials
 
 Kind = Literal["resample", "mean", "zero"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -98,7 +98,7 @@ class HeadResult:
 
     def exact_lost(self, kind: str, head: Head) -> Estimate:
         """Share of lists that an ablation makes wrong, less those that it makes right."""
-        from interp.heads import exact_lost
+        from interp.methods.heads import exact_lost
 
         return exact_lost(self.trials, _condition(kind, head))
 
@@ -117,10 +117,10 @@ def compute(
     """Ablate every head by itself, then the named ones and the others together."""
     import torch
 
-    from interp.attention import attention_stats
-    from interp.heads import AS_IT_IS, HeadOutputs
-    from interp.seeds import stream
-    from interp.trials import donors_for, nothing, run_trials
+    from interp.answers.trials import donors_for, nothing, run_trials
+    from interp.methods.attention import attention_stats
+    from interp.methods.heads import AS_IT_IS, HeadOutputs
+    from interp.support.seeds import stream
 
     task, device = model.task, model.W_U.device
     lengths = torch.full((config.pattern_lists,), min(config.length, task.max_len))
@@ -155,7 +155,7 @@ def _layer(layer: int) -> str:
 
 
 def _effect(trials: Trials, kind: str, head: Head) -> Estimate:
-    from interp.heads import log_prob_lost
+    from interp.methods.heads import log_prob_lost
     from interp.stats import bootstrap_mean
 
     return bootstrap_mean(log_prob_lost(trials, _condition(kind, head)), trials.seed)
@@ -174,7 +174,7 @@ _CONSPICUOUS = 0.1  # below this not even the first head of a ranking has the pa
 
 def on_top(result: HeadResult) -> dict[str, tuple[Head, float]]:
     """For each score of a pattern the first head and its score, where it has the pattern at all."""
-    from interp.heads import pattern_ranks
+    from interp.methods.heads import pattern_ranks
 
     ranks = pattern_ranks(result.stats)
     return {name: ranks[name][0] for name in ranks if ranks[name][0][1] >= _CONSPICUOUS}
@@ -203,7 +203,7 @@ def nats(estimate: Estimate) -> str:
 
 def summary(result: HeadResult) -> list[str]:
     """Every head's cost, the conspicuous patterns, several heads together, and the finding."""
-    from interp.heads import AS_IT_IS
+    from interp.methods.heads import AS_IT_IS
 
     by = result.config.ablation
     plain = result.joint.exact_match(AS_IT_IS)
@@ -257,7 +257,7 @@ def _finding(result: HeadResult, plain: Estimate) -> str:
 
 def to_json(result: HeadResult) -> dict[str, Any]:
     """Every effect with its interval, the rankings, and what ablating together leaves."""
-    from interp.heads import pattern_ranks
+    from interp.methods.heads import pattern_ranks
 
     ranks = pattern_ranks(result.stats)
     return {

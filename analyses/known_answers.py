@@ -5,10 +5,10 @@
     python -m analyses.known_answers --only ablate_blanks transplant_blanks
 
 A row is one question put to one method about one sorter: what the method said, what is true, and
-whether that is right. The sorters and their truths are in ``interp.compiled`` and ``interp.truth``.
-Some questions are asked of a method that is known to be unable to answer them, such as whether
-blanks are used, of attention alone: these rows are meant to be seen, and docs/methods.md explains
-every one that is wrong. None is left out to make the table green.
+whether that is right. The sorters and their truths are in ``interp.sorters.compiled`` and
+``interp.sorters.truth``. Some questions are asked of a method that is known to be unable to answer
+them, such as whether blanks are used, of attention alone: these rows are meant to be seen, and
+docs/methods.md explains every one that is wrong. None is left out to make the table green.
 
 What it does not show: that a method is right about a trained model, whose algorithm may be of
 another kind than these five.
@@ -24,15 +24,16 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.catalogue import NAMES, analysis, module_of
 from analyses.common import Stopwatch, progress_bar
-from interp import figures, files
-from interp.cli import note, run_command
-from interp.device import Device, pick_device
-from interp.errors import UserError
-from interp.lazy import lazy_import
-from interp.manifest import manifest
-from interp.progress import SILENT, Progress
+from interp import figures
+from interp.sorters.truth import SORTERS, Truth
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.device import Device, pick_device
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
+from interp.support.manifest import manifest
+from interp.support.progress import SILENT, Progress
 from interp.task import SortTask
-from interp.truth import SORTERS, Truth
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -181,7 +182,7 @@ def compute(
     device: str = "cpu",
 ) -> KnownAnswers:
     """Run every analysis once on every sorter, and ask every question of its result."""
-    from interp.compiled import compile_sorter
+    from interp.sorters.compiled import compile_sorter
 
     task, rows = SortTask(config.max_len, config.max_len + 1), []
     for name in only:

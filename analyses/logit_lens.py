@@ -5,9 +5,10 @@
     python -m analyses.logit_lens --model no-blanks --lists 480
 
 After the list 3 1 1, output row 0 must say 1. Every residual stream on the way (the embedding, then
-after each attention and each MLP) is read by the model's own unembedding (see ``interp.lens``):
-where does 1 come out on top? And at blank j, all but the last: how probable, and of which rank, are
-sorted[j], the token that the model emits at output row j, and BLANK, which it is trained to say?
+after each attention and each MLP) is read by the model's own unembedding (see
+``interp.methods.lens``): where does 1 come out on top? And at blank j, all but the last: how
+probable, and of which rank, are sorted[j], the token that the model emits at output row j, and
+BLANK, which it is trained to say?
 
 sorted[j] can be guessed from j alone (the first are small). So each list is set against another of
 the same length, in a forced choice: where their sorted[j] differ, does the lens at blank j prefer
@@ -27,22 +28,22 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Bool, Float, Int
 
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
     from interp.model import SortTransformer
+    from interp.sorters.truth import Truth
     from interp.stats import Estimate
     from interp.task import SortBatch
-    from interp.truth import Truth
 else:
     torch = lazy_import("torch")
 
-CANDIDATES = ("sorted", "emitted", "blank")  # of interp.lens, which imports torch
+CANDIDATES = ("sorted", "emitted", "blank")  # of interp.methods.lens, which imports torch
 _WORDS = {"sorted": "sorted[j]", "emitted": "what output row j emits", "blank": "BLANK"}
 _LISTS_AT_ONCE = 48
 _MADE = 0.9  # the answer is there from the depth on that has this share of the final rate
@@ -112,9 +113,9 @@ def compute(
     progress: Progress = SILENT,
 ) -> LensResult:
     """Read held-out lists of every length, each beside another one of its length."""
-    from interp.lens import depths, numbered_blanks
-    from interp.packed import length_sorted
-    from interp.seeds import stream
+    from interp.methods.lens import depths, numbered_blanks
+    from interp.passes.packed import length_sorted
+    from interp.support.seeds import stream
 
     task = model.task
     batch = task.held_out(config.lists, seed)
@@ -145,8 +146,14 @@ def _read(
     model: SortTransformer, batch: SortBatch, others: SortBatch, index: Any, into: LensResult
 ) -> None:
     """Fill in the lists of ``index``."""
-    from interp.lens import blank_candidates, lens, numbered_blanks, preference, sorted_digits
-    from interp.packed import window
+    from interp.methods.lens import (
+        blank_candidates,
+        lens,
+        numbered_blanks,
+        preference,
+        sorted_digits,
+    )
+    from interp.passes.packed import window
 
     task, device = model.task, model.W_U.device
     mine, theirs = batch.tokens.to(device), others.tokens.to(device)

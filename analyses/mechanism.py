@@ -29,9 +29,9 @@ from jaxtyping import Bool, Float, Int
 
 from analyses import mechanism_words
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
@@ -246,8 +246,8 @@ def _masses(
     model: SortTransformer, head: tuple[int, int], batch: SortBatch
 ) -> Float[torch.Tensor, " kind"]:
     """Mean attention of the head over output rows after the first, by kind of key."""
-    from interp.forward import forward
-    from interp.packed import length_sorted, window
+    from interp.passes.forward import forward
+    from interp.passes.packed import length_sorted, window
     from interp.sites import Component
 
     task, total, n_rows = model.task, torch.zeros(len(MASSES)), 0
@@ -287,7 +287,7 @@ def _kinds(
 @torch.no_grad()
 def _weights(model: SortTransformer, head: int) -> Weights:
     """Scores and outputs of a head of layer 0, for every digit at every position."""
-    from interp.packed import norm_before
+    from interp.passes.packed import norm_before
 
     task, block = model.task, model.blocks[0]
     listed = torch.arange(task.max_len)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from analyses.mechanism_words import curve
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Float, Int
 
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.seeds import stream
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.seeds import stream
 from interp.task import N_DIGITS, Region, SortTask
 
 if TYPE_CHECKING:
     import torch
 
-    from interp.forward import Run
+    from interp.answers.pairs import Pairs
     from interp.model import SortTransformer
-    from interp.pairs import Pairs
+    from interp.passes.forward import Run
 else:
     torch = lazy_import("torch")
 
@@ -74,7 +74,7 @@ def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
     Raises:
         UserError: if the two lists that are asked for cannot be compared.
     """
-    from interp.pairs import make_pairs, sample_pairs
+    from interp.answers.pairs import make_pairs, sample_pairs
 
     if config.list is not None and config.corrupt is not None:
         return make_pairs(task, [task.parse(config.list)], [task.parse(config.corrupt)])

@@ -16,8 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses.common import CommonArgs, Stopwatch, open_model, result_folder, save_result
-from interp.cli import run_command
-from interp.treatment import Treatment
+from interp.answers.treatment import Treatment
+from interp.support.cli import run_command
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -31,17 +31,17 @@ from analyses.one_list_answer_result import (
     token_name,
     weights_at,
 )
-from interp.errors import UserError
-from interp.lazy import lazy_import
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from interp.answers.treatment import Treatment
     from interp.interventions import Intervention
     from interp.model import SortTransformer
-    from interp.treatment import Treatment
 else:
     np, torch = lazy_import("numpy"), lazy_import("torch")
 
@@ -66,7 +66,7 @@ def told(
     model: SortTransformer, digits: tuple[int, ...], done: Sequence[Intervention] = ()
 ) -> Told:
     """Greedy decoding of one list under interventions (``treatment.on_list``)."""
-    from interp.decode import greedy_decode
+    from interp.answers.decode import greedy_decode
 
     decoded = greedy_decode(model, [digits], interventions=done).probabilities[0].cpu()
     best = decoded.topk(2)  # values and indices are [step, 2]
@@ -87,9 +87,9 @@ def attended_along(
     done: Sequence[Intervention] = (),
 ) -> Attention:
     """The attention while ``outputs`` are given back, whoever said them."""
-    from interp.forward import forward
     from interp.interventions import edits_of
-    from interp.packed import Window
+    from interp.passes.forward import forward
+    from interp.passes.packed import Window
     from interp.sites import Component
 
     task, length = model.task, len(digits)

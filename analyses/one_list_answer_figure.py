@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analyses.one_list_answer_result import region_name, token_name, weights_at
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import D_VOCAB_OUT
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import BLANK, TOKEN_LABELS, Region
 
 if TYPE_CHECKING:

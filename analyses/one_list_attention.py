@@ -30,15 +30,15 @@ from analyses.attention_patterns import label
 from analyses.one_list import OneListArgs, Seen, run_one_list
 from analyses.one_list_answer import attended, told
 from analyses.one_list_answer_result import Answer, Attention, region_name
-from interp.errors import UserError
-from interp.lazy import lazy_import
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 from interp.task import BLANK, Region
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from interp.answers.treatment import Treatment
     from interp.model import SortTransformer
-    from interp.treatment import Treatment
 else:
     np = lazy_import("numpy")
 
@@ -91,8 +91,8 @@ def span(seen: Attention, *regions: Region) -> slice:
 def scores(seen: Attention, said: Answer) -> list[dict[str, Any]]:
     """For every head, means over the rows that emit: attention to regions, entropy, and targets.
 
-    The targets are those of :class:`interp.attention.Target`; not above chance, and along the
-    model's own outputs. None where no row has such a target.
+    The targets are those of :class:`interp.methods.attention.Target`; not above chance, and along
+    the model's own outputs. None where no row has such a target.
     """
     rows, masks = seen.pattern[:, :, first_row(seen) :], targets(seen, said)
     table = []
@@ -118,7 +118,7 @@ def _mean_on(
 
 def targets(seen: Attention, said: Answer) -> dict[str, Bool[np.ndarray, "row key"]]:
     """Keys that an algorithm might have each emitting row look for, by name of the target."""
-    from interp.attention import Target
+    from interp.methods.attention import Target
 
     n, keys = len(said.digits), np.arange(len(seen.labels))
     digits, blanks = np.array(said.digits), span(seen, Region.BLANKS, Region.LAST_BLANK)

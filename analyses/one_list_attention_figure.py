@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.attention_patterns import label
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import Region
 
 if TYPE_CHECKING:

@@ -25,17 +25,17 @@ from typing import TYPE_CHECKING, Any
 from analyses.one_list import OneListArgs, Seen, run_one_list
 from analyses.one_list_answer import token_name, told
 from analyses.one_list_blanks_result import AS_IT_IS, CONDITIONS, Beside, Exchange, Sample
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
-from interp.treatment import ABLATIONS, Act, Treatment, blank_positions
+from interp.answers.treatment import ABLATIONS, Act, Treatment, blank_positions
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import torch
 
+    from interp.answers.trials import Chunk, Condition
     from interp.interventions import Intervention
     from interp.model import SortTransformer
-    from interp.trials import Chunk, Condition
 else:
     torch = lazy_import("torch")
 
@@ -100,7 +100,7 @@ def check_act(treatment: Treatment) -> None:
 
 
 def _elsewhere(chunk: Chunk, wanted: int) -> tuple[int, ...]:
-    from interp.ablation import control_positions
+    from interp.answers.ablation import control_positions
 
     return control_positions(chunk.model.task, chunk.length, wanted, chunk.seed)
 
@@ -117,8 +117,8 @@ def exchange(
 
 def self_change(chunk: Chunk, blanks: tuple[int, ...]) -> float:
     """Put the list's own keys and values where they were: no logit may change by one bit."""
-    from interp.forward import forward
     from interp.interventions import Transplant, edits_of
+    from interp.passes.forward import forward
 
     positions = blank_positions(chunk.model.task, blanks)
     edits = edits_of(chunk.model, [Transplant(chunk.base, positions)])
@@ -129,7 +129,7 @@ def self_change(chunk: Chunk, blanks: tuple[int, ...]) -> float:
 
 def other_list(model: SortTransformer, digits: tuple[int, ...], seed: int = 0) -> tuple[int, ...]:
     """A random list of the same length whose sorted digits are others."""
-    from interp.trials import donors_for
+    from interp.answers.trials import donors_for
 
     batch = model.task.encode([digits])
     for number in count(seed):
@@ -147,7 +147,7 @@ def sample(
     progress: Progress = SILENT,
 ) -> Sample:
     """An ablation and its control on random lists of eight lengths, up to the longest."""
-    from interp.trials import donors_for, nothing, run_trials, stratified
+    from interp.answers.trials import donors_for, nothing, run_trials, stratified
 
     check_act(treatment)
     treatment.check(model.config)

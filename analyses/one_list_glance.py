@@ -22,15 +22,15 @@ from jaxtyping import Float
 from analyses.one_list import OneListArgs, Seen, run_one_list
 from analyses.one_list_answer import attended_along
 from interp import figures
-from interp.errors import UserError
-from interp.lazy import lazy_import
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from interp.answers.treatment import Treatment
     from interp.model import SortTransformer
-    from interp.treatment import Treatment
 else:
     go = lazy_import("plotly.graph_objects")
 
@@ -94,7 +94,7 @@ def glance(
     Args:
         outputs: what is given back as the outputs; by default the model's own.
     """
-    from interp.decode import greedy_decode
+    from interp.answers.decode import greedy_decode
 
     done = treatment.on_list(model, digits)
     if outputs is None:

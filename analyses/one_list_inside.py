@@ -31,16 +31,16 @@ from analyses import one_list_inside_figure as draw
 from analyses.common import CommonArgs
 from analyses.one_list import OneListArgs, Seen, run_one_list
 from analyses.one_list_answer_result import token_name
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import D_VOCAB_OUT
 
 if TYPE_CHECKING:
     from analyses import one_list_inside_neurons as neurons
     from analyses import one_list_inside_result as inside
+    from interp.answers.treatment import Treatment
     from interp.model import SortTransformer
-    from interp.treatment import Treatment
 else:
     inside = lazy_import("analyses.one_list_inside_result")
     neurons = lazy_import("analyses.one_list_inside_neurons")

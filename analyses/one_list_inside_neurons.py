@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from analyses.one_list_inside_result import Margin, UpTo, Written, margin
-from interp.attribution import paths_of, places_read
-from interp.errors import UserError
-from interp.forward import Edits, Run, forward
-from interp.packed import norm_after, unembed
-from interp.progress import SILENT, Progress
+from interp.methods.attribution import paths_of, places_read
+from interp.passes.forward import Edits, Run, forward
+from interp.passes.packed import norm_after, unembed
 from interp.sites import Component
+from interp.support.errors import UserError
+from interp.support.progress import SILENT, Progress
 
 _NEURONS_AT_ONCE = 64  # copies of the sequence: more would leave the processor's cache
 

@@ -22,19 +22,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.one_list_answer_result import token_name
-from interp.attribution import DirectPaths, Kind, difference, paths_of, places_read
-from interp.decode import greedy_decode
-from interp.errors import UserError
-from interp.forward import Edits, Place, forward
+from interp.answers.decode import greedy_decode
 from interp.interventions import edits_of
-from interp.lens import depths
-from interp.packed import Window, unembed
+from interp.methods.attribution import DirectPaths, Kind, difference, paths_of, places_read
+from interp.methods.lens import depths
+from interp.passes.forward import Edits, Place, forward
+from interp.passes.packed import Window, unembed
 from interp.sites import Component, Frame
+from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
+    from interp.answers.treatment import Treatment
     from interp.model import SortTransformer
-    from interp.treatment import Treatment
 
 SOURCES = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
 """Where heads read; ``blanks`` are all but the last."""

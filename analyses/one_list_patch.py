@@ -13,7 +13,7 @@ exchanged at one position (a column):
 A cell is the change of the logit difference (clean answer minus corrupted one) as a share of that
 between the two runs. Positions after the one that is read are left out: nothing there is seen.
 ``--method exact`` patches every cell in turn; the others guess all of them from gradients
-(attribution patching, see :mod:`interp.attribution_patching`), at once and with errors.
+(attribution patching, see :mod:`interp.methods.attribution_patching`), at once and with errors.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from jaxtyping import Bool, Float
 
 from analyses.common import progress_bar
 from analyses.one_list import OneListArgs, Seen, run_one_list
-from interp.errors import UserError
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
 from interp.sites import Component, Site, all_sites
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import N_DIGITS, TOKEN_LABELS, Region
 
 if TYPE_CHECKING:
     import torch
 
-    from interp.attribution_patching import PairRuns
+    from interp.answers.pairs import Pairs
+    from interp.answers.treatment import Treatment
     from interp.config import ModelConfig
+    from interp.methods.attribution_patching import PairRuns
     from interp.model import SortTransformer
-    from interp.pairs import Pairs
-    from interp.treatment import Treatment
 else:
     torch = lazy_import("torch")
 
 Direction = Literal["denoising", "noising"]
-"""As in :mod:`interp.attribution_patching`, which imports torch."""
+"""As in :mod:`interp.methods.attribution_patching`, which imports torch."""
 Rows = Literal["stream", "z", "q", "k", "v"]
 """What the rows of a map are: the residual stream and what is added to it; or the outputs,
 queries, keys or values of the heads, together and one by one."""
@@ -184,8 +184,8 @@ def both_runs(
     Raises:
         UserError: if the two lists cannot be compared.
     """
-    from interp.attribution_patching import pair_runs
-    from interp.pairs import make_pairs
+    from interp.answers.pairs import make_pairs
+    from interp.methods.attribution_patching import pair_runs
 
     return pair_runs(model, make_pairs(model.task, [clean], [corrupt]), direction)
 
@@ -199,7 +199,11 @@ def compute(
         runs: of :func:`both_runs`.
         progress: a step is one patched run.
     """
-    from interp.attribution_patching import attributed_effects, exact_effects, possible_effects
+    from interp.methods.attribution_patching import (
+        attributed_effects,
+        exact_effects,
+        possible_effects,
+    )
 
     sites, view = map_sites(runs.model.config, rows), runs.view
     positions = range(view.start, int(runs.pairs.rows[0]) + 1)
@@ -225,7 +229,7 @@ def compute(
 
 def one_patch(runs: PairRuns, site: Site, position: int) -> float:
     """The logit difference under one patch, in logits."""
-    from interp.patching import patched_logits
+    from interp.methods.patching import patched_logits
 
     size = runs.view.stop - runs.view.start
     place = torch.arange(size, device=runs.rows.device) == position - runs.view.start

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from analyses.one_list_patch import PatchMap
-    from interp.pairs import Pairs
+    from interp.answers.pairs import Pairs
 else:
     go = lazy_import("plotly.graph_objects")
 

@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Literal
 
 from analyses.one_list import OneListArgs, Seen, run_one_list
 from analyses.one_list_without_figure import figure, rows, summary
-from interp.errors import UserError
-from interp.lazy import lazy_import
+from interp.answers.treatment import Act, Treatment
 from interp.sites import Component, Site
+from interp.sorters.truth import SORTERS
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 from interp.task import SortTask
-from interp.treatment import Act, Treatment
-from interp.truth import SORTERS
 
 if TYPE_CHECKING:
     import torch
@@ -140,9 +140,9 @@ def compute(
 def _said(
     model: SortTransformer, digits: tuple[int, ...], done: Sequence[Intervention]
 ) -> tuple[int, ...]:
-    from interp.forward import forward
     from interp.interventions import edits_of
-    from interp.packed import window
+    from interp.passes.forward import forward
+    from interp.passes.packed import window
 
     batch = model.task.encode([digits]).to(model.W_U.device)
     view = window(model.task, batch, digits_only=True)
@@ -191,9 +191,9 @@ def all_blanks(act: Act, task: SortTask, other: Sequence[int]) -> Treatment:
 def _head_of(
     model: SortTransformer, layer: int, head: int, other: tuple[int, ...]
 ) -> Sequence[Intervention]:
-    from interp.forward import forward
     from interp.interventions import Patch
-    from interp.packed import window
+    from interp.passes.forward import forward
+    from interp.passes.packed import window
 
     batch, place = model.task.encode([other]).to(model.W_U.device), (Component.Z, layer)
     run = forward(model, batch.tokens, window(model.task, batch, digits_only=True), keep=[place])
@@ -202,7 +202,7 @@ def _head_of(
 
 def _sorter(name: str, task: SortTask) -> SortTransformer:
     """For lists that are as long as the model's may be."""
-    from interp.compiled import compile_sorter
+    from interp.sorters.compiled import compile_sorter
 
     return compile_sorter(name, SortTask(task.max_len, task.max_len + 1)).model
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 from interp.task import BLANK, TOKEN_LABELS
 
 if TYPE_CHECKING:

@@ -43,16 +43,16 @@ from analyses.minimal_pairs import (
     place_masks,
     understood,
 )
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
 from interp.sites import Component, Site, all_sites, head_sites
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
+    from interp.answers.pairs import Pairs
     from interp.model import SortTransformer
-    from interp.pairs import Pairs
     from interp.stats import Estimate
 else:
     torch = lazy_import("torch")
@@ -138,8 +138,8 @@ def patch_pairs(
         seed: of the bootstrap intervals of the result.
         progress: a step is one patched run.
     """
-    from interp.packed import Window
-    from interp.patching import record
+    from interp.methods.patching import record
+    from interp.passes.packed import Window
 
     config, view = model.config, Window(model.task, pairs.length, model.task.first_output_row)
     size, n_pairs = view.stop - view.start, len(pairs)
@@ -175,7 +175,7 @@ def _effects(
     progress: Progress,
 ) -> Float[torch.Tensor, "direction pair site place"]:
     """What each site carries at each of the places, in both directions."""
-    from interp.patching import patched_logits
+    from interp.methods.patching import patched_logits
 
     masks = masks.to(swap.rows.device)
 

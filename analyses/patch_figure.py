@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.minimal_pairs import DIRECTIONS, HEAD_PLACES, PLACES
 from interp import figures
-from interp.lazy import lazy_import
 from interp.sites import Component
+from interp.support.lazy import lazy_import
 from interp.task import Region
 
 if TYPE_CHECKING:

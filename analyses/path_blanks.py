@@ -19,8 +19,8 @@ indirect effect (Pearl 2001; Vig et al. 2020). Two more routes cannot carry anyt
 patched to see that they carry exactly nothing: what the last layer writes at the blanks, and the
 blanks' embeddings, keys and values in layer 0, for BLANK is the same token in both lists.
 
-A table takes the blanks' route apart (path patching: see ``interp.paths``): which heads and MLPs
-write what the blanks hold, and which heads read it.
+A table takes the blanks' route apart (path patching: see ``interp.methods.paths``): which heads and
+MLPs write what the blanks hold, and which heads read it.
 
 With more than two layers, a route is the keys and values of its place in all layers but the first,
 for whoever reads them, so that routes overlap.
@@ -50,17 +50,17 @@ from analyses.minimal_pairs import (
 )
 from analyses.path_sites import impossible_sites, readers_of, writers_of
 from analyses.path_words import IMPOSSIBLE, ROUTES
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
 from interp.sites import Component, Site
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
+    from interp.answers.pairs import Pairs
     from interp.interventions import Intervention
     from interp.model import SortTransformer
-    from interp.pairs import Pairs
     from interp.stats import Estimate
 else:
     torch = lazy_import("torch")
@@ -124,8 +124,8 @@ def compute(
     progress: Progress = SILENT,
 ) -> PathResult:
     """Patch every route of random pairs, or of the pair that ``config`` asks for, both ways."""
-    from interp.packed import Window
-    from interp.paths import record_run
+    from interp.methods.paths import record_run
+    from interp.passes.packed import Window
 
     pairs = choose_pairs(model.task, config, seed)
 
@@ -161,8 +161,8 @@ def _intervened(
     Args:
         restart: compute from the first change on only. Rounding then differs from the base's.
     """
-    from interp.forward import forward
     from interp.interventions import edits_of
+    from interp.passes.forward import forward
 
     base, edits = swap.base(direction), edits_of(swap.model, interventions)
     tokens, kept = swap.base_tokens(direction), base if restart else None
@@ -174,7 +174,7 @@ def _intervened(
 def _routes(swap: Swap, direction: int, progress: Progress) -> Float[torch.Tensor, "pair route"]:
     """Of ``ROUTES``: keys and values of their places, or the stream of the row itself."""
     from interp.interventions import Patch, Transplant
-    from interp.paths import Where
+    from interp.methods.paths import Where
 
     donor, places = swap.donor(direction), place_masks(swap.pairs).to(swap.rows.device)
     later = tuple(range(1, swap.model.cfg.n_layers))
@@ -223,7 +223,7 @@ def _paths(
     progress: Progress,
 ) -> Float[torch.Tensor, "pair writer reader"]:
     """From each writer to each reader, through what the blanks hold."""
-    from interp.paths import after_receivers, direct_effect
+    from interp.methods.paths import after_receivers, direct_effect
 
     base, donor, tokens = swap.base(direction), swap.donor(direction), swap.base_tokens(direction)
     keep = {(site.component, site.layer) for sites in readers.values() for site in sites}

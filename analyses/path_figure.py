@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analyses.minimal_pairs import DIRECTIONS
 from analyses.path_words import ROUTES
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

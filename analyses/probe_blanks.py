@@ -8,8 +8,8 @@ At blank 3 of the list 3 1 4 1 5, a probe (a linear function of the residual str
 lists) must tell sorted[3] = 4, the counts C(<=0) = 0, C(<=1) = 2, ... of digits up to each value,
 and the length 5. Beside each score stand what the best guess from j and the length alone gets, what
 the same probe gets when asked for arbitrary labels (the control task), and what can be told from an
-untrained twin of the model; see ``interp.probes``. All of it for lists of any length, and again for
-lists of one length, where the length can tell nothing.
+untrained twin of the model; see ``interp.methods.probes``. All of it for lists of any length, and
+again for lists of one length, where the length can tell nothing.
 
 **Something is called readable** if, before the last layer and on both sets of lists, its probe
 removes at least ``--least`` of the best guess's error, and beats the control task and the untrained
@@ -27,21 +27,21 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from interp import probes
+    from interp.methods import probes
+    from interp.methods.probes import ProbeSet
     from interp.model import SortTransformer
-    from interp.probes import ProbeSet
     from interp.sites import Site
     from interp.stats import Estimate
 else:
     go = lazy_import("plotly.graph_objects")
-    probes = lazy_import("interp.probes")
+    probes = lazy_import("interp.methods.probes")
 
 NO_USE = "A probe shows what could be read, not that anything reads it."
 
@@ -90,7 +90,7 @@ def compute(
     progress: Progress = SILENT,
 ) -> ProbeResult:
     """Fit and score all probes of a model and of its untrained twin."""
-    from interp.probes import probe, probed_blanks, probing_lists
+    from interp.methods.probes import probe, probed_blanks, probing_lists
 
     task = model.task
     blanks, length = probed_blanks(task, config.blanks), min(config.length, task.max_len)

@@ -34,19 +34,19 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
+    from interp.answers.trials import Chunk, Condition, Trials
     from interp.interventions import Intervention
     from interp.model import SortTransformer
     from interp.reductions import Contribution
-    from interp.trials import Chunk, Condition, Trials
 else:
     go = lazy_import("plotly.graph_objects")
     torch = lazy_import("torch")
@@ -98,8 +98,8 @@ def compute(
     progress: Progress = SILENT,
 ) -> ReduceResult:
     """Answer the same lists at every step."""
+    from interp.answers.trials import nothing, run_trials, stratified
     from interp.reductions import contribution
-    from interp.trials import nothing, run_trials, stratified
 
     others = stratified(model, _REFERENCE_LISTS, seed)
     means = contribution(model, others)

@@ -38,15 +38,15 @@ from analyses.replication_result import (
     Verdict,
     compute,
 )
-from interp import files
-from interp.cli import note, run_command
-from interp.errors import UserError
 from interp.figures import write_html
-from interp.manifest import manifest
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
 
 if TYPE_CHECKING:
-    from training.comparison import ArmOutcome
-    from training.results import RunResult
+    from training.studies.comparison import ArmOutcome
+    from training.studies.results import RunResult
 
 PROG = "python -m analyses.replication"
 # -- words and JSON -----------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def to_json(result: ReplicationResult) -> dict[str, Any]:
 
 
 def _contrast_json(result: ReplicationResult, contrast: Contrast) -> dict[str, Any]:
-    from training.comparison import fisher_exact
+    from training.studies.comparison import fisher_exact
 
     one, other = (result.outcomes[name] for name in (contrast.arm, contrast.against))
     return {
@@ -234,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def replication_command(args: ReplicationArgs) -> None:
-    from training.results import load_results
+    from training.studies.results import load_results
 
     watch = Stopwatch()
     result = compute(load_results(args.study), args.seed)

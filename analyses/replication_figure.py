@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.replication_result import THRESHOLDS
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from analyses.replication_result import ReplicationResult
-    from training.results import RunResult
+    from training.studies.results import RunResult
 else:
     go = lazy_import("plotly.graph_objects")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from interp.errors import UserError
+from interp.support.errors import UserError
 
 if TYPE_CHECKING:
     from interp.stats import Estimate
-    from training.comparison import ArmOutcome, Comparison
-    from training.results import RunResult, StudyResults
+    from training.studies.comparison import ArmOutcome, Comparison
+    from training.studies.results import RunResult, StudyResults
 
 LEVEL = 0.05  # p values below it, after Holm's correction, are called a difference
 THRESHOLDS = tuple(round(0.5 + 0.01 * i, 2) for i in range(50))  # 0.50 to 0.99
@@ -79,7 +79,7 @@ def compute(study: StudyResults, seed: int = 0) -> ReplicationResult:
     Raises:
         UserError: if the study has no runs at all.
     """
-    from training.comparison import compare, fisher_exact, holm
+    from training.studies.comparison import compare, fisher_exact, holm
 
     if not study.runs:
         raise UserError(f"study {study.plan.name} has no runs yet; start them with training.study")

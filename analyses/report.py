@@ -32,10 +32,10 @@ from analyses.common import (
     record,
     result_folder,
 )
-from interp import files
-from interp.cli import note, run_command
-from interp.errors import UserError
-from interp.manifest import manifest
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
 
 if TYPE_CHECKING:
     from interp.checkpoints import LoadedModel

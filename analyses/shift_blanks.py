@@ -25,19 +25,19 @@ from jaxtyping import Bool, Int
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
+    from interp.answers.trials import Chunk, Condition
     from interp.interventions import Intervention
     from interp.model import SortTransformer
     from interp.stats import Estimate
-    from interp.trials import Chunk, Condition
 else:
     go = lazy_import("plotly.graph_objects")
     torch = lazy_import("torch")
@@ -87,7 +87,7 @@ def compute(
     progress: Progress = SILENT,
 ) -> ShiftResult:
     """Rearrange the blanks' values in every way, on lists of every length."""
-    from interp.trials import run_trials
+    from interp.answers.trials import run_trials
 
     n_moved = len(model.task.region(Region.BLANKS))
     sources = rearrangements(n_moved, config.most, seed)
@@ -113,7 +113,7 @@ def rearrangements(
     n_blanks: int, most: int, seed: int
 ) -> Mapping[str, Int[torch.Tensor, " blank"]]:
     """For each blank, the blank whose value it is given."""
-    from interp.seeds import stream
+    from interp.support.seeds import stream
 
     own = torch.arange(n_blanks)
     found = {}

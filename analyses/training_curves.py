@@ -26,16 +26,16 @@ from tyro.conf import Positional
 
 from analyses.common import Stopwatch
 from analyses.training_curves_figure import arms_figure, figure
-from interp import files
 from interp.checkpoints import METRICS, PRETRAINED, shipped_models, shipped_runs
-from interp.cli import note, run_command
-from interp.errors import UserError
 from interp.figures import write_html
-from interp.manifest import manifest
-from training.measures import Curve, read_curves
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
+from training.studies.measures import Curve, read_curves
 
 if TYPE_CHECKING:
-    from training.results import RunResult, StudyResults
+    from training.studies.results import RunResult, StudyResults
 
 _SEED = re.compile(r"seed-(\d{1,9})")
 
@@ -67,7 +67,7 @@ def read_run(name: str) -> RunCurves:
     if (path / METRICS).is_file():
         return read_folder(path, name)
     if (match := _SEED.fullmatch(path.name)) and path.parent.with_suffix(".jsonl").is_file():
-        from training.results import load_results
+        from training.studies.results import load_results
 
         study = load_results(path.parents[1])
         return exported_run(study, path.parent.name, int(match[1]), name)
@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _command(args: CurvesArgs) -> None:
     watch = Stopwatch()
     if args.study is not None:
-        from training.results import load_results
+        from training.studies.results import load_results
 
         study = load_results(args.study)
         drawn, table, words = arms_figure(study, args.log), arm_rows(study), arm_summary(study)

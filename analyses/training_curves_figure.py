@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp import figures
-from interp.lazy import lazy_import
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from analyses.training_curves import RunCurves
-    from training.measures import Curve
-    from training.results import RunResult, StudyResults
+    from training.studies.measures import Curve
+    from training.studies.results import RunResult, StudyResults
 else:
     go = lazy_import("plotly.graph_objects")
 

@@ -32,20 +32,20 @@ from jaxtyping import Bool, Int
 
 from analyses.common import Analysis, CommonArgs, run_analysis
 from interp import figures
-from interp.errors import at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import Region
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     import torch
 
+    from interp.answers.trials import Chunk, Condition
     from interp.interventions import Intervention
     from interp.model import SortTransformer
     from interp.stats import Estimate
     from interp.task import SortBatch
-    from interp.trials import Chunk, Condition
 else:
     go = lazy_import("plotly.graph_objects")
     torch = lazy_import("torch")
@@ -112,7 +112,7 @@ def compute(
     progress: Progress = SILENT,
 ) -> TransplantResult:
     """Run every combination of sources on random pairs of lists, as many of every length."""
-    from interp.trials import donors_for, run_trials, sorted_digits
+    from interp.answers.trials import donors_for, run_trials, sorted_digits
 
     own = model.task.held_out(config.pairs, seed).to(model.W_U.device)
     other = donors_for(model, own, seed)
@@ -204,9 +204,9 @@ def _follows(
 
 def _self_change(model: SortTransformer, batch: SortBatch, seed: int) -> float:
     """Transplant every list's blanks into its own run; in whole passes, so that bits compare."""
-    from interp.forward import forward
+    from interp.answers.trials import chunks
     from interp.interventions import Transplant, edits_of
-    from interp.trials import chunks
+    from interp.passes.forward import forward
 
     most = 0.0
     with torch.no_grad():

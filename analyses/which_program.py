@@ -32,9 +32,9 @@ from jaxtyping import Bool, Int
 
 from analyses import which_program_words
 from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
-from interp.progress import SILENT, Progress
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
-from interp.errors import UserError
+from interp.support.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = [

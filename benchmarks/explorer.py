@@ -28,8 +28,8 @@ from urllib.parse import quote
 
 from benchmarks.browser import WAIT_MS, Server, chromium, serve, settle
 from interp.checkpoints import compiled_names, shipped_models
-from interp.cli import note, run_command
-from interp.errors import at_least
+from interp.support.cli import note, run_command
+from interp.support.errors import at_least
 
 PROG = "python -m benchmarks.explorer"
 PAGES = ("sort", "attention", "blanks")

@@ -9,7 +9,8 @@ and corrupted lists included:
 
     lens    transformer_lens.patching.get_act_patch_block_every: a full forward pass of all pairs
             for every cell, up to the last row that is read (a longer sequence would only cost it)
-    ours    interp.patching.patched_logits: restarted in the patched layer, changed rows only, none
+    ours    interp.methods.patching.patched_logits: restarted in the patched layer, changed rows
+    only, none
             where a patch can change nothing; it keeps the effect of every single pair
 
 Same weights, float32, number of threads, no gradients. Lists are of the model's maximum length by
@@ -29,16 +30,16 @@ from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 
-from interp.cli import note, run_command
-from interp.errors import UserError, at_least
-from interp.lazy import lazy_import
+from interp.support.cli import note, run_command
+from interp.support.errors import UserError, at_least
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import torch
 
     from benchmarks.common import Timing
+    from interp.answers.pairs import Pairs
     from interp.model import SortTransformer
-    from interp.pairs import Pairs
 else:
     torch = lazy_import("torch")
 
@@ -77,8 +78,8 @@ def benchmark_command(args: BenchmarkArgs) -> None:
 def benchmark(args: BenchmarkArgs) -> dict[str, Any]:
     """Check that both arms find the same, then time them."""
     from benchmarks.common import matmul_rate, processor_features
+    from interp.answers.pairs import sample_pairs
     from interp.checkpoints import load_model
-    from interp.pairs import sample_pairs
 
     torch.set_num_threads(args.threads)
     model = load_model(args.model).model
@@ -173,8 +174,8 @@ def our_sweep(
 ) -> Float[torch.Tensor, "component layer position"]:
     """The same table."""
     from analyses.minimal_pairs import logit_difference
-    from interp.packed import Window
-    from interp.patching import patched_logits, record
+    from interp.methods.patching import patched_logits, record
+    from interp.passes.packed import Window
     from interp.sites import STREAM, Site
 
     task, n_layers = pairs.task, model.cfg.n_layers

@@ -26,8 +26,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from interp.cli import note, run_command
-from interp.errors import at_least
+from interp.support.cli import note, run_command
+from interp.support.errors import at_least
 from training.recipes import ORIGINAL, STABLE, TrainConfig
 
 if TYPE_CHECKING:

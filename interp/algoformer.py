@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from interp.config import ModelConfig
-from interp.errors import UserError
 from interp.model import SortTransformer, sinusoids
+from interp.support.errors import UserError
 from interp.task import D_VOCAB_OUT, PAD, SortTask
 
 N_HEADS = 5  # the one size that the shapes of the published weights do not tell

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, subcommand
 
-from interp import files
-from interp.cli import run_command
 from interp.config import ModelConfig
-from interp.errors import UserError
-from interp.lazy import lazy_import
-from interp.truth import SORTERS, truth_of
+from interp.sorters.truth import SORTERS, truth_of
+from interp.support import files
+from interp.support.cli import run_command
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +153,7 @@ def load_bare(name_or_path: str | Path) -> LoadedModel:
 
     A sorter compiled by hand is a ``SortTransformer`` here, too. Raises what ``load_model`` raises.
     """
-    from interp.bare import BareTransformer
+    from interp.passes.bare import BareTransformer
 
     if str(name_or_path).startswith(COMPILED):
         return _load_compiled(str(name_or_path), "cpu")
@@ -188,7 +188,7 @@ def compiled_names() -> list[str]:
 def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:
     from safetensors.torch import save
 
-    from interp.compiled import compile_sorter
+    from interp.sorters.compiled import compile_sorter
 
     model = compile_sorter(name.removeprefix(COMPILED)).model
     config = model.config.to_dict()
@@ -232,7 +232,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_weights(folder: Path, weights: dict[str, torch.Tensor], config: ModelConfig) -> None:
-    from interp.bare import parameter_shapes
+    from interp.passes.bare import parameter_shapes
 
     path, wanted = folder / WEIGHTS, parameter_shapes(config)
     for name in sorted(set(wanted) ^ set(weights)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from interp.errors import UserError
+from interp.support.errors import UserError
 from interp.task import SortTask
 
 Norm = Literal["pre", "post", "none"]

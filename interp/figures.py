@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interp import files
-from interp.lazy import lazy_import
+from interp.support import files
+from interp.support.lazy import lazy_import
 from interp.task import Region
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from interp.errors import UserError
-from interp.forward import Place, forward, project
-from interp.packed import allowed_attention, mlp, norm_after, norm_before, unembed
+from interp.passes.forward import Place, forward, project
+from interp.passes.packed import allowed_attention, mlp, norm_after, norm_before, unembed
 from interp.programs.prompts import Prompts, PromptWindow
 from interp.sites import Component, Site
+from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:

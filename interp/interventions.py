@@ -6,8 +6,8 @@
     forward(model, tokens, view, edits_of(model, [Transplant(other, range(49, 97), layers=(1,))]))
 
 The same list of values runs in two ways: on the hooked model, inside ``with intervene(...)``, and
-through :func:`interp.forward.forward`, which computes only what can change. They compose in the
-order in which they are given. Whatever does not exist (a layer, a head, a position) is refused
+through :func:`interp.passes.forward.forward`, which computes only what can change. They compose in
+the order in which they are given. Whatever does not exist (a layer, a head, a position) is refused
 before anything runs.
 
 ``intervene`` acts in the thread that entered it and in no other, and takes its hooks away again
@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from interp.errors import UserError
-from interp.forward import Edit, Edits, Run, axis_of_positions
-from interp.seeds import stream
+from interp.passes.forward import Edit, Edits, Run, axis_of_positions
 from interp.sites import ATTENTION, WHOLE, Component, Frame, Site, first_position, hook_name, spans
+from interp.support.errors import UserError
+from interp.support.seeds import stream
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
@@ -291,7 +291,7 @@ def _layers(model: SortTransformer, layers: tuple[int, ...] | None) -> Sequence[
 
 
 def edits_of(model: SortTransformer, interventions: Sequence[Intervention]) -> Edits:
-    """What :func:`interp.forward.forward` takes.
+    """What :func:`interp.passes.forward.forward` takes.
 
     Raises:
         UserError: if a site is not in this model.

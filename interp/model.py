@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 from transformer_lens.components import Attention, Embed, PosEmbed, TransformerBlock
 
-from interp.bare import own_blocked, sinusoids
 from interp.config import ModelConfig
-from interp.errors import UserError
-from interp.seeds import stream
+from interp.passes.bare import own_blocked, sinusoids
 from interp.sites import FIRST_POSITION
+from interp.support.errors import UserError
+from interp.support.seeds import stream
 from interp.task import D_VOCAB, D_VOCAB_OUT, PAD, TOKEN_LABELS, SortTask
 
 

@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.forward import Edit, forward
 from interp.interventions import Mask
-from interp.packed import length_sorted, window
+from interp.passes.forward import Edit, forward
+from interp.passes.packed import length_sorted, window
 from interp.sites import Component, Frame, Site
 from interp.task import Region, SortBatch
 

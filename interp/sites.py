@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Bool
 
-from interp.errors import UserError
-from interp.lazy import lazy_import
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import torch

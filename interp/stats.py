@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp.seeds import stream
+from interp.support.seeds import stream
 
 _Z95 = 1.959963984540054  # 97.5th percentile of the standard normal
 

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.forward import Place
 from interp.interchange import Rows, rerun
-from interp.seeds import stream
+from interp.passes.forward import Place
+from interp.support.seeds import stream
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer

@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Int
 
-from interp.errors import UserError
-from interp.lazy import lazy_import
-from interp.seeds import stream
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
+from interp.support.seeds import stream
 
 if TYPE_CHECKING:
     import torch

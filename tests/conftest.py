@@ -61,7 +61,7 @@ def status() -> Callable[[Callable[..., None], list[str]], int]:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small untrained models for the explorer: ``with`` blanks and ``without``. Only to be read."""
-    from tests.explorer import small_models
+    from tests.pages import small_models
 
     made = tmp_path_factory.mktemp("models")
     small_models(made)

@@ -10,15 +10,15 @@ import torch
 
 from analyses.align_program import AlignConfig, compute, main, summary, to_json, verdicts
 from interp.checkpoints import load_model
-from interp.compiled import compile_sorter
-from interp.forward import Place
 from interp.interchange import record
+from interp.passes.forward import Place
 from interp.programs.catalogue import program_of
 from interp.programs.pairing import make_pool, pair_up
 from interp.sites import Component
+from interp.sorters.compiled import compile_sorter
+from interp.sorters.truth import SORTERS
 from interp.subspaces import exchanged_in, random_subspace
 from interp.task import SortTask
-from interp.truth import SORTERS
 from tests.models import small_model
 
 TASK = SortTask(10, 11)

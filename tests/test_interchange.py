@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from interp.errors import UserError
-from interp.forward import Run, forward
 from interp.interchange import Part, all_parts, exchanged, record, rerun
 from interp.interventions import Set, edits_of
-from interp.packed import Window
+from interp.passes.forward import Run, forward
+from interp.passes.packed import Window
 from interp.programs.prompts import Prompts
 from interp.sites import Component, Frame, Site
+from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.models import small_model
 

@@ -7,9 +7,9 @@ from itertools import product
 import torch
 
 from analyses.mechanism import MASSES, MechanismConfig, compute, summary, to_json
-from interp.compiled import compile_sorter
 from interp.programs.parts import NONE
 from interp.soft_programs import Decisions, fit_soft
+from interp.sorters.compiled import compile_sorter
 from interp.task import SortTask
 
 

@@ -10,15 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interp.compiled import compile_sorter
-from interp.errors import UserError
 from interp.programs.catalogue import PROGRAMS, SAME_FUNCTION, program_of, same_function
 from interp.programs.edits import KINDS, any_edit, edited
 from interp.programs.parts import NONE
 from interp.programs.program import Program, Variable
 from interp.programs.prompts import Prompts, right_prefixes, says, says_along
+from interp.sorters.compiled import compile_sorter
+from interp.sorters.truth import SORTERS, truth_of
+from interp.support.errors import UserError
 from interp.task import PAD, SortTask
-from interp.truth import SORTERS, truth_of
 from tests.models import TASK, small_model
 
 digits = st.integers(0, 9)

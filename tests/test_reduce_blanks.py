@@ -18,12 +18,12 @@ from analyses.reduce_blanks import (
     summary,
     to_json,
 )
-from interp.compiled import compile_sorter
-from interp.forward import forward
 from interp.interventions import Mask, edits_of
-from interp.packed import window
+from interp.passes.forward import forward
+from interp.passes.packed import window
 from interp.reductions import Merge, Replace, contribution
 from interp.sites import Component
+from interp.sorters.compiled import compile_sorter
 from interp.task import Region, SortTask
 from tests.models import TASK, small_model
 

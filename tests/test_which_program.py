@@ -17,10 +17,10 @@ from analyses.which_program import (
     to_json,
     verdicts,
 )
-from interp.compiled import compile_sorter
 from interp.programs.catalogue import PROGRAMS, program_of, same_function
+from interp.sorters.compiled import compile_sorter
+from interp.sorters.truth import SORTERS
 from interp.task import SortTask
-from interp.truth import SORTERS
 from tests.models import small_model
 
 FEW = WhichProgramConfig(prompts=30, lists=24, parted=8, tries=1000)

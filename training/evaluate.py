@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from interp.checkpoints import load_model
-from interp.cli import note, run_command
-from interp.device import Device, pick_device
-from interp.errors import UserError, at_least
+from interp.support.cli import note, run_command
+from interp.support.device import Device, pick_device
+from interp.support.errors import UserError, at_least
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
-    from interp.decode import Scores
+    from interp.answers.decode import Scores
     from interp.interventions import Mask
     from interp.model import SortTransformer
     from interp.task import SortBatch
@@ -101,7 +101,7 @@ def evaluate(
     Raises:
         UserError: if blanks are to be masked in a model that has none.
     """
-    from interp.decode import score
+    from interp.answers.decode import score
 
     batch = model.task.held_out(lists, seed, distinct).to(model.W_U.device)
     scores = score(model, batch, interventions=_masks(model, mask_blanks, mask_last_blank))
@@ -123,7 +123,7 @@ def evaluate(
 
 
 def _masks(model: SortTransformer, mask_blanks: bool, mask_last_blank: bool) -> list[Mask]:
-    from interp.ablation import published_mask
+    from interp.answers.ablation import published_mask
 
     if not mask_blanks:
         return []
@@ -142,7 +142,7 @@ def _rates(scores: Scores, seed: int) -> dict[str, Any]:
 
 
 def _of_length(scores: Scores, length: int) -> Scores:
-    from interp.decode import Scores
+    from interp.answers.decode import Scores
 
     chosen = scores.lengths == length
     return Scores(scores.lengths[chosen], scores.scored[chosen], scores.right[chosen])
@@ -155,7 +155,7 @@ def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]
     """Greedy decoding token by token with the KV cache, against the single forward pass."""
     from tqdm import tqdm
 
-    from interp.decode import greedy_decode, score
+    from interp.answers.decode import greedy_decode, score
 
     task = model.task
     masks = _masks(model, args.mask_blanks, args.mask_row_97)

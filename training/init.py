@@ -11,7 +11,7 @@ import torch
 
 from interp.algoformer import ReferenceModel, copy_weights
 from interp.model import SortTransformer
-from interp.seeds import stream
+from interp.support.seeds import stream
 
 
 def pytorch_initialise(model: SortTransformer, seed: int) -> None:

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from interp.decode import score
-from interp.device import pick_device, pick_precision
+from interp.answers.decode import score
 from interp.model import SortTransformer
-from interp.packed import Dropout, length_sorted, packed_logits, window
-from interp.seeds import stream
+from interp.passes.packed import Dropout, length_sorted, packed_logits, window
+from interp.support.device import pick_device, pick_precision
+from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
 from training.init import pytorch_initialise
 from training.recipes import TrainConfig

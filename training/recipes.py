@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from interp.config import ModelConfig, Norm, Positions, Sight
-from interp.device import Device
-from interp.errors import UserError
+from interp.support.device import Device
+from interp.support.errors import UserError
 from interp.task import SortTask
 
 Init = Literal["normal", "pytorch"]

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from interp import files
 from interp.checkpoints import (
     FORMAT,
     METRICS,
@@ -32,8 +31,9 @@ from interp.checkpoints import (
     run_checkpoints,
     write_model,
 )
-from interp.errors import UserError
-from interp.manifest import manifest
+from interp.support import files
+from interp.support.errors import UserError
+from interp.support.manifest import manifest
 from training.recipes import TrainConfig
 
 if TYPE_CHECKING:  # reading a run's curves needs no model to be imported

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, subcommand
 
-from interp import files
 from interp.checkpoints import (
     CONFIG,
     EVALUATION,
@@ -39,14 +38,15 @@ from interp.checkpoints import (
     read_weights,
     run_checkpoints,
 )
-from interp.cli import note, run_command
-from interp.errors import UserError
-from interp.lazy import lazy_import
+from interp.support import files
+from interp.support.cli import note, run_command
+from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
     import torch
 
-    from interp.bare import BareTransformer
+    from interp.passes.bare import BareTransformer
 else:
     torch = lazy_import("torch")
 
@@ -175,14 +175,14 @@ def write_smaller(source: Path, target: Path) -> str:
 
 
 def _bare(config: Any, weights: dict[str, torch.Tensor]) -> BareTransformer:
-    from interp.bare import BareTransformer
+    from interp.passes.bare import BareTransformer
 
     return BareTransformer(config, {name: tensor.float() for name, tensor in weights.items()})
 
 
 def predictions(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """[output] which outputs of the held-out lists are right, and [list] which lists are."""
-    from interp.decode import score
+    from interp.answers.decode import score
 
     scores = score(model, model.task.held_out(CHECKED_LISTS, CHOICE_SEED))
     return scores.right[scores.scored], scores.exact

@@ -6,11 +6,11 @@
     python -m training.study --plan original --seeds 10 --summarise
     python -m training.study export --study runs/studies/original --to docs/studies/original
 
-Plans: quick, original, stable, why, or a TOML file of your own (see training/plans.py). The same
-command goes on with what is not done yet: runs that were stopped or killed resume from their last
-checkpoint and reach the same weights bit for bit. Any number of processes and machines that share
-the output folder may give it at once; each run is made by one of them. What came out is shown by
-python -m analyses.replication --study runs/studies/quick.
+Plans: quick, original, stable, why, or a TOML file of your own (see training/studies/plans.py). The
+same command goes on with what is not done yet: runs that were stopped or killed resume from their
+last checkpoint and reach the same weights bit for bit. Any number of processes and machines that
+share the output folder may give it at once; each run is made by one of them. What came out is shown
+by python -m analyses.replication --study runs/studies/quick.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from interp.cli import fail, note, run_command
-from interp.device import Device
-from interp.errors import UserError
-from training.engines import Engine, EngineName, Machine, open_engine
-from training.folders import Job, check_fits, is_done, jobs_of, open_study, study_plan
-from training.plans import Arm, Plan, load_plan
-from training.progress import Display, State
-from training.worker import Status
+from interp.support.cli import fail, note, run_command
+from interp.support.device import Device
+from interp.support.errors import UserError
+from training.studies.engines import Engine, EngineName, Machine, open_engine
+from training.studies.folders import Job, check_fits, is_done, jobs_of, open_study, study_plan
+from training.studies.plans import Arm, Plan, load_plan
+from training.studies.progress import Display, State
+from training.studies.worker import Status
 
 PROG = "python -m training.study"
 RETRIES = 2  # after the first try: an accident may repeat, a mistake always does
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def export_command(args: ExportArgs) -> None:
-    from training.results import export, load_results
+    from training.studies.results import export, load_results
 
     results = load_results(args.study)
     export(results, args.to)
@@ -224,8 +224,8 @@ def last_line(job: Job) -> str:
 
 def summarise(study: Path, jobs: Sequence[Job]) -> None:
     """Make the summaries of ended runs again, from their metrics and last weights."""
-    from training.claims import claimed
-    from training.summaries import has_ended, write_summary
+    from training.studies.claims import claimed
+    from training.studies.summaries import has_ended, write_summary
 
     plan = study_plan(study)
     for job in jobs:
@@ -241,7 +241,7 @@ def summarise(study: Path, jobs: Sequence[Job]) -> None:
 
 def report(study: Path, arms: Sequence[Arm]) -> None:
     """A line for each arm on stdout: what all its ended runs came to."""
-    from training.results import load_results
+    from training.studies.results import load_results
 
     results = load_results(study)
     for arm in arms:

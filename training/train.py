@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 if not __package__:  # run as a script: import from the repository, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from interp.cli import fail, note, run_command
-from interp.errors import UserError
+from interp.support.cli import fail, note, run_command
+from interp.support.errors import UserError
 from training.recipes import RECIPES, STABLE, TrainConfig
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def train_step(
 
 def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> float:
     """Exact match and digit accuracy on the fixed test set, logged; returns the exact match."""
-    from interp.decode import score
+    from interp.answers.decode import score
 
     held_out = trainer.model.task.held_out(trainer.config.eval_lists).to(trainer.device)
     scores = score(trainer.model, held_out)

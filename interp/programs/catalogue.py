@@ -8,7 +8,6 @@ one function, computed in two ways.
 
 from __future__ import annotations
 
-from interp.errors import UserError
 from interp.programs.copy_and_count import COPY_AND_COUNT
 from interp.programs.histogram import HISTOGRAM
 from interp.programs.program import Program
@@ -16,6 +15,7 @@ from interp.programs.rank import RANK
 from interp.programs.rank_with_last import RANK_WITH_LAST
 from interp.programs.run_length import RUN_LENGTH
 from interp.programs.selection import SELECTION
+from interp.support.errors import UserError
 
 PROGRAMS: tuple[Program, ...] = (
     COPY_AND_COUNT,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Int
 
-from interp.lazy import lazy_import
 from interp.programs.program import Variable
+from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS, PAD
 
 if TYPE_CHECKING:

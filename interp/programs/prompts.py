@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Bool, Int
 
-from interp.errors import UserError
-from interp.forward import forward
-from interp.packed import Window, length_sorted, window
+from interp.passes.forward import forward
+from interp.passes.packed import Window, length_sorted, window
 from interp.programs.parts import NONE
+from interp.support.errors import UserError
 from interp.task import N_DIGITS, PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Int
 
-from interp.lazy import lazy_import
 from interp.programs import parts
 from interp.programs.program import Program, Variable
+from interp.support.lazy import lazy_import
 from interp.task import PAD
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Int
 
-from interp.lazy import lazy_import
 from interp.programs import parts
 from interp.programs.program import Program, Variable
+from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS
 
 if TYPE_CHECKING:

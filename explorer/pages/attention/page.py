@@ -1,0 +1,194 @@
+"""The page "Attention": every head on the list at hand, one of them enlarged, and their scores.
+
+What does not depend on the list (the head finder, the circuits of a head's weights) is drawn by
+:mod:`explorer.pages.attention.views`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import streamlit as st
+
+from explorer.pages.attention import views as attention_views
+from explorer.parts.controls import View
+from explorer.parts.elements import plain, sentences, wait_for_list
+from explorer.parts.panel import about, panel
+from explorer.server import results, session
+from explorer.server.models import OpenModel
+from explorer.server.places import Places
+from interp.answers.treatment import Treatment
+from interp.support.lazy import lazy_import
+
+if TYPE_CHECKING:
+    from analyses import one_list_attention as one
+    from analyses import one_list_attention_figure as drawn
+    from analyses.one_list_answer_result import Answer, Attention
+    from analyses.one_list_attention import Keys
+else:
+    one = lazy_import("analyses.one_list_attention")
+    drawn = lazy_import("analyses.one_list_attention_figure")
+
+_COMMAND = "-m analyses.one_list_attention"
+_INTRO = (
+    "Each layer has several heads. At every position a head looks back at earlier positions and "
+    "fetches something from there. Here is where each one looks while the model answers your list."
+)
+_ROWS, _KEYS, _CHANGE = "attention_rows", "attention_keys", "attention_change"
+_ROW_CHOICES = {"emitting": "the ones that emit the answer", "every": "every position"}
+_CHANGE_CHOICES = {"no": "no", "yes": "yes, below it"}
+
+
+def draw(view: View, places: Places) -> None:
+    """The whole page."""
+    del places
+    st.title("Where the heads look")
+    st.markdown(_INTRO)
+    chosen = _choose_head(view.opened)
+    if view.digits is None:
+        wait_for_list()
+    else:
+        said = results.answer(view.opened, view.digits, view.treatment)
+        seen = results.attention(view.opened, said, view.treatment)
+        _overview(view, said, seen, chosen)
+        st.header("One head enlarged", divider="gray")
+        _enlarged(view, said, seen, chosen)
+    st.header("Which heads carry the answer", divider="gray")
+    attention_views.finder(view)
+    st.header("What the weights of the head say", divider="gray")
+    attention_views.circuits(view, chosen)
+
+
+def _choose_head(opened: OpenModel) -> tuple[int, int]:
+    """The head that is enlarged, on this page and in its address."""
+    config = opened.model.config
+    session.clamp(session.LAYER, config.n_layers, config.n_layers - 1)
+    session.clamp(session.HEAD, config.n_heads, 0)
+    columns = st.columns([1, 2, 2], vertical_alignment="bottom")
+    layer = columns[0].radio("Layer", range(config.n_layers), key=session.LAYER, horizontal=True)
+    head = columns[1].radio("Head", range(config.n_heads), key=session.HEAD, horizontal=True)
+    session.write_link(layer=str(layer), head=str(head))
+    return layer, head
+
+
+def _under(view: View) -> str:
+    """What the visitor should remember of every number, in words."""
+    return f" All of it under the intervention: {plain(view.words)}." if view.treatment else ""
+
+
+# -- all heads ----------------------------------------------------------------------------------
+
+
+def _overview(view: View, said: Answer, seen: Attention, chosen: tuple[int, int]) -> None:
+    """All heads at a glance, beside their scores on this list."""
+    st.header("All heads on this list", divider="gray")
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        panel(
+            drawn.overview(seen, chosen),
+            "heads",
+            about(view, _COMMAND),
+            lambda: one.overview_rows(seen),
+            "a small picture for every head, the chosen one framed. Each line of a picture is a "
+            "position that emits an output, from the first output at the top to the last; each "
+            "column is a position that it looks at: the list, the separator SEP, the blanks, the "
+            "outputs given back. Gaps divide these regions. The colour grows with the square root "
+            f"of the attention, so that faint attention shows, too.{_under(view)}",
+            "that what is looked at is used: a head may copy nothing, and attention may rest where "
+            "it does no harm.",
+        )
+    with right:
+        _scores(view, said, seen)
+
+
+def _scores(view: View, said: Answer, seen: Attention) -> None:
+    """The cheap scores, sortable by a click on a column's name."""
+    rows = one.scores(seen, said)
+    if (truth := view.opened.truth) is not None:
+        for row, head in zip(rows, one.heads_of(seen), strict=True):
+            row["by construction"] = "carries the answer" if head in truth.heads else "decoy"
+    st.markdown("**Scores on this list** (click a column's name to sort)")
+    attention_views.score_table(rows, "scores")
+    sentences(
+        "for each head (layer.head) the mean over the rows that emit: attention to each region; "
+        "how spread out it is (entropy in bits: 0 is one position, 5 is like 32 positions alike); "
+        "attention to what an algorithm might look for: digits equal to the one said last, to the "
+        "next larger one, to the one that must be said; the position before; and the row's own "
+        f"blank (output i, blank i). One list, so there is no interval.{_under(view)}",
+        "that other lists look alike, or that a high score is more than chance: in a list of few "
+        "digits much attention falls on the right one by itself. The head finder below scores many "
+        "lists.",
+    )
+
+
+# -- one head -----------------------------------------------------------------------------------
+
+
+@st.fragment
+def _enlarged(view: View, said: Answer, seen: Attention, chosen: tuple[int, int]) -> None:
+    """One head, its rows and columns to choose, and what the intervention changes."""
+    every, keys, change = _choices(view, seen)
+    flags = _flags(chosen, every, keys)
+    shown = one.part(seen, chosen, every, keys)
+    panel(
+        drawn.enlarged(shown, chosen),
+        "one_head",
+        about(view, f"{_COMMAND} {flags}"),
+        lambda: list(one.matrix_rows(shown.weights, shown.queries, shown.keys)),
+        "how this head spreads its attention. A row is the position that looks (after the arrow: "
+        "what it emits), a column is what it looks at; over all columns a row adds up to 1. "
+        "Lines divide the regions: list, SEP, blanks, last blank, outputs given back. Positions "
+        "before the list are padding, nothing looks at them, and they are left out. The colours "
+        f"reach to the largest weight in view.{_under(view)}",
+        "that what is looked at is used. The head finder below tests that.",
+    )
+    if not change:
+        return
+    as_it_is = results.attention(view.opened, said, Treatment())
+    less = one.part(seen, chosen, every, keys, as_it_is)
+    panel(
+        drawn.enlarged(less, chosen, signed=True),
+        "one_head_change",
+        about(view, f"{_COMMAND} {flags} --difference"),
+        lambda: list(one.matrix_rows(less.weights, less.queries, less.keys)),
+        f"attention under the intervention ({plain(view.words)}) less attention without it, both "
+        "along the outputs given under the intervention. Zero is in the middle of the scale; "
+        "hover for the signed number.",
+        "which of the changes matters for the answer.",
+    )
+
+
+def _choices(view: View, seen: Attention) -> tuple[bool, Keys, bool]:
+    """Rows, columns, and whether to compare: from the widgets, which are in the address."""
+    session.from_link(_ROWS, "att_rows", "emitting")
+    session.from_link(_KEYS, "att_keys", "all")
+    session.from_link(_CHANGE, "att_change", "no")
+    offered: list[Keys] = [k for k in get_args(one.Keys) if one.key_span(seen, k) != slice(0, 0)]
+    session.allow(_ROWS, list(_ROW_CHOICES), "emitting")
+    session.allow(_KEYS, offered, "all")
+    session.allow(_CHANGE, list(_CHANGE_CHOICES), "no")
+    columns = st.columns(3)
+    rows = columns[0].radio("Rows", _ROW_CHOICES, key=_ROWS, format_func=_ROW_CHOICES.get)
+    keys = columns[1].radio("Columns", offered, key=_KEYS, horizontal=True)
+    change = columns[2].radio(
+        "Compare with no intervention",
+        _CHANGE_CHOICES,
+        key=_CHANGE,
+        format_func=_CHANGE_CHOICES.get,
+        horizontal=True,
+        disabled=not view.treatment,
+        help="Choose an intervention at the left first.",
+    )
+    session.write_link(
+        att_rows="" if rows == "emitting" else rows,
+        att_keys="" if keys == "all" else keys,
+        att_change="" if change == "no" else change,
+    )
+    return rows == "every", keys, change == "yes" and bool(view.treatment)
+
+
+def _flags(head: tuple[int, int], every: bool, keys: Keys) -> str:
+    flags: list[Any] = ["--layer", head[0], "--head", head[1]]
+    flags += ["--every-row"] if every else []
+    flags += ["--keys", keys] if keys != "all" else []
+    return " ".join(map(str, flags))

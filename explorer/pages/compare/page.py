@@ -1,0 +1,297 @@
+"""The page "Compare": the sidebar's model, A, beside another one, B, on the same list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from analyses import compare_figure
+from analyses.compare_models import (
+    CompareArgs,
+    Lengths,
+    along_the_answer,
+    difference,
+    lengths,
+    matrices,
+    same_heads,
+    same_positions,
+)
+from explorer.pages.compare.pair import Pair
+from explorer.parts.controls import View
+from explorer.parts.elements import plain, refuse, strip, wait_for_list
+from explorer.parts.panel import About, panel
+from explorer.server import results, runs, session
+from explorer.server.models import OpenModel, open_model
+from explorer.server.places import Places
+from explorer.server.store import computed, store
+from interp.answers.treatment import Treatment
+from interp.support.errors import UserError
+
+if TYPE_CHECKING:
+    from analyses.compare_models import Matrix, Said
+    from analyses.one_list import Seen
+    from analyses.one_list_glance import Glance
+
+OTHER, OTHER_FOLDER = "compare_other", "compare_folder"
+LAYER_B, HEAD_B = "compare_layer", "compare_head"
+_SAME = "as A"
+_LISTS = CompareArgs().lists
+_INTRO = (
+    "The model of the sidebar is **A**. Choose another model, or the same one at another point of "
+    "its training, as **B**: both sort the sidebar's list, under the same intervention."
+)
+
+
+def draw(view: View, places: Places) -> None:
+    """The whole page."""
+    st.title("Two models side by side")
+    st.markdown(_INTRO)
+    other = _choose(view, places)
+    if other is None:
+        return
+    if view.digits is None:
+        wait_for_list()
+        return
+    pair = _pair(view, other, view.digits)
+    if pair is None:
+        return
+    _say_what_differs(pair)
+    st.header("What they answer", divider="gray")
+    _answers(pair)
+    st.header("Where they look", divider="gray")
+    _regions(pair)
+    _attention(pair)
+    st.header("On other lists", divider="gray")
+    _by_length(pair)
+    st.header("Their weights", divider="gray")
+    _weights(pair)
+
+
+# -- what is chosen -----------------------------------------------------------------------------
+
+
+def _choose(view: View, places: Places) -> OpenModel | None:
+    """B, or None and a message."""
+    checkpoints = [
+        name for run in runs.with_checkpoints(places) for name in places.checkpoints(run).values()
+    ]
+    choices = list(dict.fromkeys([*places.choices(), *checkpoints]))
+    default = next((name for name in choices if name != view.opened.name), view.opened.name)
+    session.from_link(OTHER_FOLDER, "other", "")
+    if OTHER not in st.session_state:
+        linked = st.session_state[OTHER_FOLDER] or default
+        st.session_state[OTHER] = linked if linked in choices else session.OTHER
+    session.choice(OTHER, "other", [*choices, session.OTHER], default)
+    name = st.selectbox("B: the other model", [*choices, session.OTHER], key=OTHER)
+    if name == session.OTHER:
+        name = st.text_input(
+            "B: folder of a run, a checkpoint or an imported model",
+            key=OTHER_FOLDER,
+            max_chars=session.LONGEST_PATH,
+        ).strip()
+    message = st.container()
+    session.write_link(other=name)
+    if not name:
+        st.info("Type the folder of the model to compare with.")
+        return None
+    try:
+        opened = open_model(places, name)
+    except UserError as error:
+        refuse(message, error)
+        return None
+    words = [f"{k}: {plain(m.name)}, {m.words}" for k, m in (("A", view.opened), ("B", opened))]
+    message.caption("  \n".join(words))
+    return opened
+
+
+def _pair(view: View, other: OpenModel, digits: tuple[int, ...]) -> Pair | None:
+    try:
+        other.task.checked_list(digits)
+    except UserError as error:
+        refuse(st.container(), f"B cannot sort this list: {error}")
+        return None
+    try:
+        view.treatment.check(other.model.config, len(digits))
+    except UserError as error:
+        st.warning(plain(f"B is shown as it is, only A is intervened on: {error}"))
+        return Pair(view.opened, other, digits, view.treatment, True)
+    return Pair(view.opened, other, digits, view.treatment, False)
+
+
+def _say_what_differs(pair: Pair) -> None:
+    if pair.a.hash == pair.b.hash:
+        st.info("A and B are the same weights: every difference below must be 0.")
+    if pair.treatment:
+        where = "A alone" if pair.b_as_it_is else "both"
+        st.caption(f"**Intervened on, {where}:** {plain(pair.treatment.words(pair.a.task))}.")
+
+
+# -- answers ------------------------------------------------------------------------------------
+
+
+def _answers(pair: Pair) -> None:
+    columns = st.columns(2, gap="medium")
+    both = ((pair.a, pair.treatment), (pair.b, pair.b_treatment))
+    for column, name, (opened, treatment) in zip(columns, pair.names, both, strict=True):
+        said = results.answer(opened, pair.digits, treatment)
+        with column:
+            st.markdown(f"**{plain(name)}**")
+            st.code(said.text, language=None, wrap_lines=True)
+            wrong, n = len(said.wrong), len(said.outputs)
+            st.markdown(
+                f"**✗ Not sorted.** {wrong} of {n} outputs are wrong." if wrong else "**✓ Sorted.**"
+            )
+            st.html(strip(said, f"Outputs of {name}"))
+    seen = compare_figure.outputs(pair.names, *_said(*pair.key, pair), sorted(pair.digits))
+    _show(
+        replace(seen, words=seen.words[-1:]),  # the answers stand above
+        "compare_outputs",
+        pair.about("outputs"),
+        "above, the probability that each model gives to each right digit, each given the digits "
+        "that it said before; a crossed, open symbol is a wrong output. Below, A's less B's.",
+        "why they differ, or that they differ on other lists.",
+    )
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _said(
+    a: str, b: str, digits: tuple[int, ...], do: Treatment, b_as_it_is: bool, _pair: Pair
+) -> tuple[Said, Said]:
+    from analyses.compare_models import say
+
+    one, other = _pair.sides
+    return say(one, digits), say(other, digits)
+
+
+def _show(seen: Seen, key: str, of: About, shows: str, proves_not: str) -> None:
+    for line in seen.words:
+        st.markdown(plain(line))
+    panel(seen.figure, key, of, seen.rows, shows, proves_not)
+
+
+# -- attention ----------------------------------------------------------------------------------
+
+_NO_MATCH = (
+    "that heads of the same number do the same work: heads of models that were trained apart do "
+    "not correspond. Nor that what is looked at is used."
+)
+
+
+def _regions(pair: Pair) -> None:
+    a, b = _glances(*pair.key, pair)
+    if not same_heads(a, b):
+        st.warning("A and B have other numbers of layers or heads: shown beside each other only.")
+    _show(
+        compare_figure.regions(pair.names, a, b, same_heads(a, b)),
+        "compare_regions",
+        pair.about("regions"),
+        "what share of its attention every head gives each part of the sequence, mean over the "
+        "rows that answer, along the right answer, given back to both; and A's share less B's, of "
+        "the parts that both have.",
+        _NO_MATCH,
+    )
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _glances(
+    a: str, b: str, digits: tuple[int, ...], do: Treatment, b_as_it_is: bool, _pair: Pair
+) -> tuple[Glance, Glance]:
+    one, other = _pair.sides
+    return along_the_answer(one, digits), along_the_answer(other, digits)
+
+
+@st.fragment
+def _attention(pair: Pair) -> None:
+    st.subheader("One head, position by position")
+    a, b = _glances(*pair.key, pair)
+    if not same_positions(a, b):
+        st.warning(
+            f"A has {a.task.n_blanks} blanks and B {b.task.n_blanks}: their positions are not the "
+            "same, so that one map cannot be taken from the other. The shares by region above can "
+            "be compared."
+        )
+        return
+    one, other = _heads(a, b)
+    flags = ["--layer", one[0], "--head", one[1], "--other-layer", other[0], "--other-head"]
+    _show(
+        compare_figure.attention(pair.names, difference(a, b, one, other), one, other),
+        "compare_attention",
+        pair.about("attention", *map(str, flags), str(other[1])),
+        "A's attention less B's: blue where A looks more, red where B does, white where they agree;"
+        " the scale is centred on 0. Rows are the positions that answer, and both are given the "
+        "right digits back, so that what they read is the same.",
+        _NO_MATCH,
+    )
+
+
+def _heads(a: Glance, b: Glance) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The chosen head of A, and the one of B that it is compared with: by default the same."""
+    layers, heads = a.pattern.shape[:2]
+    session.clamp(session.LAYER, layers, layers - 1)
+    session.clamp(session.HEAD, heads, 0)
+    columns = st.columns(4)
+    layer = columns[0].radio("A: layer", range(layers), key=session.LAYER, horizontal=True)
+    head = columns[1].radio("A: head", range(heads), key=session.HEAD, horizontal=True)
+    b_layer = _other(columns[2], "B: layer", LAYER_B, "other_layer", b.pattern.shape[0])
+    b_head = _other(columns[3], "B: head", HEAD_B, "other_head", b.pattern.shape[1])
+    session.write_link(layer=str(layer), head=str(head))
+    one = (layer, head)
+    other = (layer if b_layer is None else b_layer, head if b_head is None else b_head)
+    if other[0] >= b.pattern.shape[0] or other[1] >= b.pattern.shape[1]:
+        st.caption("B has no such head; its first one is shown.")
+        other = (0, 0)
+    return one, other
+
+
+def _other(column: Any, words: str, key: str, name: str, n: int) -> int | None:
+    choices = [_SAME, *map(str, range(n))]
+    session.choice(key, name, choices, _SAME)
+    chosen = column.radio(words, choices, key=key, horizontal=True)
+    session.write_link(**{name: "" if chosen == _SAME else chosen})
+    return None if chosen == _SAME else int(chosen)
+
+
+# -- behaviour and weights ----------------------------------------------------------------------
+
+
+@st.fragment
+def _by_length(pair: Pair) -> None:
+    key = ("compare_lengths", pair.a.hash, pair.b.hash, _LISTS)
+    if not store().has(key):
+        place = st.empty()
+        words = f"Sort {_LISTS} held-out lists with both: about 5 s"
+        if not place.button(words, key="compare lengths"):
+            return
+        place.empty()
+
+    def compute(progress: Any) -> Lengths:
+        return lengths(pair.a.model, pair.b.model, _LISTS, 0, progress)
+
+    found = computed(key, compute, "Sorting held-out lists")
+    _show(
+        compare_figure.by_length(pair.names, found),
+        "compare_lengths",
+        pair.about("lengths", "--lists", str(_LISTS), of_list=False),
+        f"the share of held-out lists of each length that come out without a mistake, {_LISTS} "
+        "lists in all, the same for both, nothing intervened on. 95 % intervals (Wilson).",
+        "a difference at one length: with few lists of each the intervals are wide.",
+    )
+
+
+def _weights(pair: Pair) -> None:
+    _show(
+        compare_figure.weights(pair.names, _matrices(pair.a.hash, pair.b.hash, pair)),
+        "compare_weights",
+        pair.about("weights", of_list=False),
+        "the size (Frobenius norm) of every weight matrix, and the size of A less B as a share of "
+        "theirs (their root mean square). The dotted line is √2, about where two unrelated "
+        "matrices of one size lie.",
+        "that they compute differently: other weights may compute the same.",
+    )
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _matrices(a: str, b: str, _pair: Pair) -> list[Matrix]:
+    return matrices(_pair.a.model, _pair.b.model)

@@ -1,0 +1,242 @@
+"""The page "Inside": the logit lens, who writes an output, neurons by their effect, and probes.
+
+All but the last section is of the list in the sidebar, under what the sidebar says is done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+import streamlit as st
+
+from analyses import one_list_inside as inside
+from explorer.pages.inside import views as inside_views
+from explorer.parts.controls import View
+from explorer.parts.elements import plain, wait_for_list
+from explorer.parts.panel import about, panel
+from explorer.server import results, session, store
+from explorer.server.models import OpenModel
+from explorer.server.places import Places
+from interp.answers.treatment import Treatment
+from interp.task import Region, SortTask
+
+if TYPE_CHECKING:
+    from analyses.one_list import OneListArgs, Seen
+
+SHOW, POSITION, OUTPUT = "inside_show", "inside_pos", "inside_output"
+_CHOICES = {
+    "outputs": "outputs",
+    "digits": "the list",
+    "blanks": "blanks",
+    "all": "all positions",
+}
+_WELCOME = (
+    "Between the list and the answer there are layers, and in each of them heads and neurons that "
+    "add something to what every position holds (its *residual stream*). Three ways to look at it: "
+    "read the stream half-way, ask who wrote an output, and take single neurons away."
+)
+_LENS_LIMIT = (
+    "that something is **not** there: the lens reads the directions that the model's last step "
+    "reads, and what is stored in others it does not see. The compiled sorter `slots` holds the "
+    "whole answer at its blanks, and the lens sees nothing of it there. Nor does it show that what "
+    "is there is used."
+)
+
+
+def draw(view: View, places: Places) -> None:
+    """The whole page."""
+    del places
+    st.title("Inside the model")
+    st.markdown(_WELCOME)
+    if view.digits is None:
+        wait_for_list()
+        return
+    if view.treatment:
+        st.markdown(f"All of one list below is under the intervention: {plain(view.words)}.")
+    st.header("Reading it half-way: the logit lens", divider="gray")
+    _lens(view, view.digits)
+    _position(view, view.digits)
+    st.header("Who writes an output", divider="gray")
+    _output(view, view.digits)
+    st.header("Over many lists", divider="gray")
+    inside_views.many_lists(view)
+
+
+# -- the lens -----------------------------------------------------------------------------------
+
+
+@st.fragment
+def _lens(view: View, digits: tuple[int, ...]) -> None:
+    """Every layer at the positions in view."""
+    task = view.opened.task
+    choices = [show for show in get_args(inside.Show) if _has(task, show)]
+    session.choice(SHOW, "lens", choices, "outputs")
+    show = st.radio(
+        "Positions", choices, key=SHOW, format_func=_CHOICES.__getitem__, horizontal=True
+    )
+    session.write_link(lens=show)
+    seen = _seen(view, digits, inside.LensArgs(show=show))
+    panel(
+        seen.figure,
+        "lens",
+        about(view, f"-m analyses.one_list_inside lens --show {show}"),
+        seen.rows,
+        "what the model would say at each position if it ended after that layer: the letter is "
+        "the most probable token (_ is BLANK, S is SEP), the colour its probability. Rows go from "
+        "the embedding down to the model's own output (✗: a wrong one); columns name the position "
+        "and the token that it holds. Before SEP nothing was trained to be said.",
+        _LENS_LIMIT,
+    )
+    _words(seen)
+
+
+def _has(task: SortTask, show: str) -> bool:
+    return show != "blanks" or bool(task.region(Region.BLANKS))
+
+
+@st.fragment
+def _position(view: View, digits: tuple[int, ...]) -> None:
+    """The whole distribution at one position."""
+    task = view.opened.task
+    labels, emit = task.labels(len(digits)), task.output_rows(len(digits))
+    rows = labels[emit.start : emit.stop]
+    choices = [*rows, *labels[task.max_len - len(digits) : emit.start]]
+    session.choice(POSITION, "pos", choices, rows[0])
+    pos = st.selectbox(
+        "One position, layer by layer",
+        choices,
+        key=POSITION,
+        help="The last blank (SEP in a model without blanks) emits the first output, out 0 the "
+        "second, and so on. Blanks and digits follow.",
+    )
+    session.write_link(pos=pos)
+    seen = _seen(view, digits, inside.PositionArgs(pos=pos))
+    panel(
+        seen.figure,
+        "position",
+        about(view, f'-m analyses.one_list_inside position --pos "{pos}"'),
+        seen.rows,
+        "the probability of each of the 12 tokens at this position, as read after every layer.",
+        _LENS_LIMIT,
+    )
+
+
+# -- one output ---------------------------------------------------------------------------------
+
+
+@st.fragment
+def _output(view: View, digits: tuple[int, ...]) -> None:
+    """Who writes one output: parts, then neurons."""
+    said = results.answer(view.opened, digits, view.treatment)
+    names = {
+        str(i): f"output {i}: {results.token_name(one.token)}"
+        + ("" if one.right else f" ✗ (right: {one.expected})")
+        for i, one in enumerate(said.outputs)
+    }
+    session.choice(OUTPUT, "output", list(names), "0")
+    chosen = st.selectbox("Output", list(names), key=OUTPUT, format_func=names.__getitem__)
+    session.write_link(output=chosen)
+    st.markdown(
+        "Its *margin* is the logit of the right digit minus that of the strongest other token: "
+        "positive where the output is right. All outputs before it are the model's own."
+    )
+    _direct(view, digits, int(chosen))
+    _neurons(view, digits, int(chosen))
+
+
+def _direct(view: View, digits: tuple[int, ...], output: int) -> None:
+    st.subheader("Parts: direct logit attribution")
+    seen = _seen(view, digits, inside.DirectArgs(output=output))
+    panel(
+        seen.figure,
+        "direct",
+        about(view, f"-m analyses.one_list_inside direct --output {output}"),
+        seen.rows,
+        "the margin as a sum: so much from the embedding of the row's own token and position, from "
+        "each head, from each MLP, and from biases. Blue is for the right digit, vermillion for "
+        "the other one. On the right, from where each head gathered its share (*blanks* are all "
+        "but the last; a head whose output was patched gathered it nowhere).",
+        "who worked the answer out: what a part does through later ones is counted as theirs. "
+        "LayerNorms are held at their scales in this pass; a part that changes the scale is not "
+        "charged with it. And it is one output of one list.",
+    )
+    _words(seen)
+
+
+@st.fragment
+def _neurons(view: View, digits: tuple[int, ...], output: int) -> None:
+    """Neurons of a layer, by what their loss costs."""
+    st.subheader("Neurons by their effect")
+    n_layers = view.opened.model.config.n_layers
+    session.clamp(session.LAYER, n_layers, n_layers - 1)
+    layer = st.radio("Layer", range(n_layers), key=session.LAYER, horizontal=True)
+    session.write_link(layer=str(layer))
+    seen = _neurons_seen(view, digits, inside.NeuronArgs(output=output, layer=layer))
+    command = f"-m analyses.one_list_inside neurons --output {output} --layer {layer}"
+    panel(
+        seen.figure,
+        "neurons",
+        about(view, command),
+        seen.rows,
+        "the 20 neurons whose loss changes the margin most. Bars: what the margin loses when the "
+        "neuron alone is set to zero at all positions and the rest of the model runs on, exactly. "
+        "Diamonds: what it writes for the margin directly, at the output's own row. In the last "
+        "layer the two differ by the LayerNorm alone, which scales the shorter stream up again and "
+        "so gives back much of what is lost. All of it on this one list.",
+        "what a neuron does on other lists. Zero may be far from what a neuron ever is, and "
+        "neurons that stand in for each other show little when they go one at a time.",
+    )
+    _words(seen)
+    _table(seen)
+
+
+def _table(seen: Seen) -> None:
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        list(seen.rows),
+        height=260,
+        hide_index=True,
+        key="neuron_table",
+        column_config={
+            "neuron": number("neuron", format="%d"),
+            "lost_when_zeroed": number("lost when zeroed", format="%+.4f"),
+            "written_directly": number("written directly", format="%+.4f"),
+            "activation_at_row": number("activation at the row", format="%.3f"),
+            "largest_activation": number("largest activation", format="%.3f"),
+            "largest_at": "at position",
+        },
+    )
+    st.caption("All active neurons, of this one list; click on a column's head to sort by it.")
+
+
+# -- numbers ------------------------------------------------------------------------------------
+
+
+def _seen(view: View, digits: tuple[int, ...], args: OneListArgs) -> Seen:
+    """What the command's ``look`` gives, once for each list, treatment and choice."""
+    return _look(view.opened.hash, digits, view.treatment, args, view.opened)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _look(
+    hash_: str,
+    digits: tuple[int, ...],
+    treatment: Treatment,
+    args: OneListArgs,
+    _opened: OpenModel,
+) -> Seen:
+    return inside.look(_opened.model, digits, treatment, args)
+
+
+def _neurons_seen(view: View, digits: tuple[int, ...], args: inside.NeuronArgs) -> Seen:
+    """As :func:`_seen`, with progress: earlier layers take up to a second."""
+    opened = view.opened
+    return store.computed(
+        ("one_list_inside neurons", opened.hash, digits, view.treatment, args),
+        lambda bar: inside.look_neurons(opened.model, digits, view.treatment, args, bar),
+        "Setting every neuron to zero in turn",
+    )
+
+
+def _words(seen: Seen) -> None:
+    st.code("\n".join(seen.words), language=None, wrap_lines=True)

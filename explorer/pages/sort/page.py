@@ -1,0 +1,157 @@
+"""The page "Sort": what the model reads, what it answers, and its answer step by step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from analyses.one_list_answer import whole_answer
+from explorer.pages.sort import steps as sort_steps
+from explorer.parts.controls import View
+from explorer.parts.elements import plain, sentences, sequence, strip, wait_for_list
+from explorer.parts.panel import about, downloads, panel
+from explorer.server import results, session
+from explorer.server.models import OpenModel
+from explorer.server.places import Places
+from explorer.server.results import Answer, token_name
+from interp.answers.treatment import PUBLISHED_ACTS, Treatment
+
+COMMAND = "-m analyses.one_list_answer"
+SHOWN_AS = "answer_as"  # the choice between these, in the session and in the address
+TOKENS, FIGURE = "tokens", "figure"
+_MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
+
+_WELCOME = (
+    "Nobody programmed it: it saw random lists and their sorted answers. Between the two it may be "
+    "given meaningless BLANK tokens to compute in. Change the list, close off the blanks, and see "
+    "where the answer comes from."
+)
+
+
+def draw(view: View, places: Places) -> None:
+    """The whole page."""
+    del places
+    st.title("A transformer that taught itself to sort")
+    if view.digits is None:
+        wait_for_list()
+        return
+    st.markdown(_WELCOME)
+    with st.spinner("Sorting"):
+        whole = results.answer(view.opened, view.digits, Treatment())
+        said = results.answer(view.opened, view.digits, view.treatment)
+    _reads(view, said)
+    _answers(view, whole, said)
+    sort_steps.steps(view, whole, said)
+    if view.treatment.act in PUBLISHED_ACTS:
+        _sample(view.opened, view.treatment)
+
+
+# -- the sequence -------------------------------------------------------------------------------
+
+
+def _reads(view: View, said: Answer) -> None:
+    st.header("What it reads", divider="gray")
+    task, touched = view.opened.task, sort_steps.touched(view)
+    st.html(sequence(task, said.digits, said.outputs, touched=touched))
+    note = " Hatched: intervened on." if touched else ""
+    speaks = "last blank" if task.n_blanks else "SEP"
+    sentences(
+        "all tokens in order, each region counted from 0. The list comes first; then SEP"
+        + (f" and {task.n_blanks} BLANK tokens (_)" if task.n_blanks else "")
+        + f". The {speaks} says the first output, each output the next one; the dashed one is the "
+        f"last, which need not be read.{note}",
+        "that every position is used: a model may leave what it is given alone.",
+    )
+
+
+# -- the answer ---------------------------------------------------------------------------------
+
+
+@st.fragment
+def _answers(view: View, whole: Answer, said: Answer) -> None:
+    """The answer, beside the one under the intervention where there is one."""
+    st.header("What it answers", divider="gray")
+    session.choice(SHOWN_AS, SHOWN_AS, (TOKENS, FIGURE), TOKENS)
+    st.radio("Show outputs as", (TOKENS, FIGURE), key=SHOWN_AS, horizontal=True)
+    session.write_link(**{SHOWN_AS: st.session_state[SHOWN_AS].replace(TOKENS, "")})
+    untouched = replace(view, treatment=Treatment())
+    if not view.treatment:
+        _answer(untouched, whole, "As it is", "answer")
+        return
+    _changes(view, whole, said)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _answer(untouched, whole, "As it is", "answer")
+    with right:
+        _answer(view, said, "Under the intervention", "changed_answer", whole)
+
+
+def _changes(view: View, whole: Answer, said: Answer) -> None:
+    """Which outputs are others under the intervention."""
+    changed, n = said.changed_from(whole), len(said.outputs)
+    if not changed:
+        words = f"**⇄ No output changes** (of {n})"
+    else:
+        pairs = [
+            f"out {i}: {token_name(whole.outputs[i].token)} → {token_name(said.outputs[i].token)}"
+            for i in changed[:_MOST_CHANGES]
+        ]
+        more = len(changed) - len(pairs)
+        words = f"**⇄ {len(changed)} of {n} outputs change**: {'; '.join(pairs)}"
+        words += f"; and {more} more, marked ⇄" if more else ""
+    st.markdown(f"{words}. Intervened on: {plain(view.words)}.")
+
+
+def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None = None) -> None:
+    with st.container(key=key):
+        st.markdown(f"**{name}**")
+        st.code(said.text, language=None, wrap_lines=True)
+        _verdict(said)
+        seen = whole_answer(results.probabilities(view.opened, said.digits, view.treatment))
+        of, file = about(view, COMMAND), key.replace("answer", "probabilities")
+        proves_not = "that it sorts other lists too, or how it does it."
+        given = "each given the outputs that it said before"
+        if st.session_state[SHOWN_AS] == FIGURE:
+            shows = f"the probability of each of the twelve tokens at every output, {given}."
+            panel(seen.figure, file, of, seen.rows, shows, proves_not)
+            return
+        st.html(strip(said, f"Outputs: {name}", before))
+        sentences(
+            f"the model's own answer, {given}; below each its probability, and what it would have "
+            f"said instead.{' ⇄ marks what the intervention changed.' if before else ''}",
+            proves_not,
+        )
+        downloads(seen.figure, file, of, seen.rows)
+
+
+def _verdict(said: Answer) -> None:
+    n, wrong = len(said.outputs), len(said.wrong)
+    if not wrong:
+        st.markdown("**✓ Sorted.** " + (f"All {n} outputs are right." if n > 1 else "It is right."))
+    else:
+        st.markdown(
+            f"**✗ Not sorted.** {wrong} of {n} outputs {'is' if wrong == 1 else 'are'} wrong."
+        )
+
+
+# -- other lists --------------------------------------------------------------------------------
+
+
+def _sample(opened: OpenModel, mask: Treatment) -> None:
+    """Exact match on held-out lists, with and without the mask."""
+    st.header("On other lists", divider="gray")
+    with st.spinner(f"Scoring {results.SAMPLE} held-out lists, twice"):
+        rates = [results.exact_match(opened, m) for m in (Treatment(), mask)]
+    for column, name, rate in zip(
+        st.columns(2, gap="medium"), ("As it is", "Under the mask"), rates, strict=True
+    ):
+        low, high = 100 * rate.low, 100 * rate.high
+        column.metric(f"Whole list right: {name.lower()}", f"{100 * rate.value:.1f} %")
+        column.caption(f"95 % interval {low:.1f} to {high:.1f} % (Wilson), n = {rate.n} lists")
+    sentences(
+        f"how many of {results.SAMPLE} held-out lists, of every length in turn, come out without a "
+        "mistake.",
+        "that the content of the blanks is used: the mask also takes away the place where attention"
+        " goes when there is nothing to look for (the attention sink), and spreads it elsewhere.",
+    )

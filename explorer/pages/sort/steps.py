@@ -1,0 +1,140 @@
+"""The page "Sort", step by step: one output, what it was chosen from, and where the heads look."""
+
+from __future__ import annotations
+
+import html
+
+import streamlit as st
+
+from analyses.one_list_answer import heads_at_step, one_step
+from analyses.one_list_answer_result import HeadLook, head_looks, region_name
+from explorer.parts.controls import View
+from explorer.parts.elements import REGION_SYMBOLS, plain, sequence, share
+from explorer.parts.panel import about, panel
+from explorer.server import results, session
+from explorer.server.results import Answer, token_name
+from interp.answers.treatment import PUBLISHED_ACTS, blank_positions
+
+STEP = "step"  # in the session and in the address
+_TABLE_STYLE = """<style>
+table.heads {border-collapse: collapse; font-size: .85rem; width: 100%;}
+table.heads th, table.heads td {border-bottom: 1px solid rgba(127,127,127,.35); text-align: left;
+  padding: 2px 10px 2px 0; vertical-align: top; font-variant-numeric: tabular-nums;}
+</style>"""
+
+
+@st.fragment
+def steps(view: View, whole: Answer, said: Answer) -> None:
+    """One step of decoding, chosen by the reader.
+
+    Args:
+        whole: the answer of the model as it is.
+        said: its answer under the view's treatment, which the steps are of.
+    """
+    st.header("Step by step", divider="gray")
+    step = _choose(len(said.outputs))
+    _say(view, whole, said, step)
+    task, outputs = view.opened.task, said.outputs[: step + 1]
+    st.html(sequence(task, said.digits, outputs, emits=True, touched=touched(view)))
+    flags = f"-m analyses.one_list_answer --step {step}"
+    seen = one_step(results.probabilities(view.opened, said.digits, view.treatment), step)
+    attention = results.attention(view.opened, said, view.treatment)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        panel(
+            seen.figure,
+            "step-probabilities",
+            about(view, flags),
+            seen.rows,
+            "how probable each of the twelve tokens is at this step. The most probable one is said "
+            "and given back as the next input.",
+            "that the model knows how sure to be: see whether probabilities match how often it is "
+            "right (python -m analyses.behaviour).",
+        )
+    with right:
+        heads = heads_at_step(attention, step)
+        panel(
+            heads.figure,
+            "step-heads",
+            about(view, f"{flags} --attention"),
+            heads.rows,
+            "what the position that speaks looks at, a row for each head (layer.head). A row adds "
+            "up to 1 unless an intervention took some of it; colours reach to the largest weight.",
+            "that what is looked at is used: a head may copy nothing, and attention may rest where "
+            "it does no harm.",
+        )
+    st.markdown("**The same in words:** the three positions that each head looks at most")
+    st.html(_table(head_looks(attention, step)))
+
+
+def _choose(n: int) -> int:
+    """The step, by slider or one at a time."""
+    session.from_link(STEP, STEP, "0")
+    if isinstance(text := st.session_state[STEP], str):  # as it stood in the address
+        st.session_state[STEP] = int(text[:6]) if text.isascii() and text.isdigit() else 0
+    session.clamp(STEP, n, n - 1)
+    step: int = st.session_state[STEP]
+    back, middle, on = st.columns([1, 6, 1], vertical_alignment="bottom")
+    back.button(
+        "Previous", key="step back", on_click=_go, args=(-1,), disabled=step == 0, width="stretch"
+    )
+    on.button(
+        "Next", key="step on", on_click=_go, args=(1,), disabled=step == n - 1, width="stretch"
+    )
+    if n > 1:
+        step = middle.slider("Output that is being said", 0, n - 1, key=STEP)
+    else:
+        middle.caption("A list of one digit has one output.")
+    session.write_link(step=str(step))
+    return step
+
+
+def _go(by: int) -> None:
+    st.session_state[STEP] += by
+
+
+def _say(view: View, whole: Answer, said: Answer, step: int) -> None:
+    """The step in a sentence or two."""
+    task, output, without = view.opened.task, said.outputs[step], whole.outputs[step]
+    first = "the last blank" if task.n_blanks else "SEP"
+    row = first if step == 0 else f"out {step - 1}"
+    words = (
+        f"{row[0].upper()}{row[1:]} says **{token_name(output.token)}** "
+        f"({share(output.probability)}) as output {step}: "
+    )
+    words += "✓ right." if output.right else f"✗ wrong, it should be {output.expected}."
+    if view.treatment:
+        words += (
+            f" As it is, the model says {token_name(without.token)} ({share(without.probability)})"
+            f" here. Intervened on: {plain(view.words)}."
+        )
+    st.markdown(words.replace("<", r"\<").replace(">", r"\>"))
+
+
+def touched(view: View) -> tuple[int, ...]:
+    """Positions that the treatment changes, or that it closes to the outputs."""
+    treatment, task = view.treatment, view.opened.task
+    if treatment.site is not None:
+        return tuple(treatment.site.positions or ())
+    if treatment.act in PUBLISHED_ACTS:
+        return blank_positions(task, range(task.n_blanks))
+    return blank_positions(task, treatment.blanks)
+
+
+def _table(looks: list[HeadLook]) -> str:
+    """HTML: a row for each head."""
+    rows = "".join(_row(one) for one in looks)
+    head = "".join(f"<th scope='col'>{name}</th>" for name in ("Head", "Looks at", "By region"))
+    return f'{_TABLE_STYLE}<table class="heads"><thead><tr>{head}</tr></thead>{rows}</table>'
+
+
+def _row(one: HeadLook) -> str:
+    top = "; ".join(f"{label} ({share(weight)})" for label, weight in one.top) or "nothing"
+    regions = ", ".join(
+        f"{REGION_SYMBOLS[region]} {region_name(region)} {share(weight) if weight else '0 %'}"
+        for region, weight in one.shares
+    )
+    return (
+        f"<tr><th scope='row'>{one.layer}.{one.head}</th>"
+        f"<td>{html.escape(top)}</td><td>{html.escape(regions)}</td></tr>"
+    )

@@ -1,0 +1,282 @@
+"""The page "Tour": six steps through one list, for someone who has never patched anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from explorer.pages.tour import words as words
+from explorer.pages.truth import open as truth_open
+from explorer.parts.controls import View
+from explorer.parts.elements import sequence, strip, wait_for_list
+from explorer.parts.panel import about, panel
+from explorer.server import results, session
+from explorer.server.models import OpenModel
+from explorer.server.places import Places
+from explorer.server.results import Output
+from interp.answers.treatment import Treatment
+from interp.support.lazy import lazy_import
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from analyses.patch_blanks import PatchResult
+else:
+    go = lazy_import("plotly.graph_objects")
+
+TOUR = "tour"  # the step, in the session and in the address
+SEED = 0
+TITLES = (
+    "The task",
+    "The answer",
+    "Where it looks",
+    "Take something away",
+    "Patch one place",
+    "What follows",
+)
+
+
+def draw(view: View, places: Places) -> None:
+    """One step of the tour."""
+    del places
+    st.title("A tour in six steps")
+    session.from_link(TOUR, TOUR, "1")
+    numbers = [str(number) for number in range(1, len(TITLES) + 1)]
+    session.allow(TOUR, numbers, "1")
+    step = int(_navigate(numbers))
+    session.write_link(**{TOUR: str(step)})
+    if view.digits is None:
+        wait_for_list()
+        return
+    if view.treatment:
+        st.caption("What the sidebar does to the model is left aside on this tour.")
+    st.header(f"{step}. {TITLES[step - 1]}", divider="gray")
+    _STEPS[step - 1](replace(view, treatment=Treatment()), view.digits)
+
+
+def _navigate(numbers: list[str]) -> str:
+    """The step that is chosen: by its name, or the next or previous one."""
+    left, middle, right = st.columns([1, 6, 1], vertical_alignment="bottom")
+    chosen: str = middle.radio(
+        "Step",
+        numbers,
+        key=TOUR,
+        horizontal=True,
+        format_func=lambda number: f"{number}. {TITLES[int(number) - 1]}",
+    )
+    at = numbers.index(chosen)
+    left.button("← Previous", disabled=at == 0, on_click=_go, args=(at, numbers), width="stretch")
+    right.button(
+        "Next →",
+        disabled=at == len(numbers) - 1,
+        on_click=_go,
+        args=(at + 2, numbers),
+        type="primary",
+        width="stretch",
+    )
+    return chosen
+
+
+def _go(step: int, numbers: list[str]) -> None:
+    st.session_state[TOUR] = numbers[min(len(numbers), max(1, step)) - 1]
+
+
+def _say(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        st.markdown(sentence)
+
+
+def _question(step: int, question: str, answer: Callable[[], str]) -> None:
+    """A question, whose answer is worked out when it is asked for."""
+    with st.container(border=True, key=f"question {step}"):
+        st.markdown(f"**A question.** {question}")
+        if st.toggle("Show the answer", key=f"reveal {step}"):
+            st.markdown(answer())
+
+
+def _try_it(page: str, sentence: str, view: View) -> None:
+    """A link to another page with this model and list; the browser follows it in the same tab."""
+    model, digits = view.opened.name, ",".join(map(str, view.digits or ()))
+    address = f"{page.lower()}?{urlencode({'model': model, 'list': digits})}"
+    st.html(
+        f'<p>Try it on the page <a href="{escape(address)}" target="_self">{page}</a>: '
+        f"{sentence}</p>"
+    )
+
+
+# -- the steps ----------------------------------------------------------------------------------
+
+
+def _the_task(view: View, digits: tuple[int, ...]) -> None:
+    task = view.opened.task
+    _say(words.task_words(task, digits))
+    right = [Output(digit, digit, 1.0, digit, 0.0) for digit in sorted(digits)]
+    st.html(sequence(task, digits, right))
+    _question(
+        1,
+        "How many tokens does the model read before it says the first output?",
+        lambda: words.tokens_before_answer(task, digits),
+    )
+    _try_it("Sort", "type a list of your own, and step through the sequence.", view)
+
+
+def _the_answer(view: View, digits: tuple[int, ...]) -> None:
+    said = results.answer(view.opened, digits, Treatment())
+    _say(words.answer_words(said))
+    st.html(strip(said, "Outputs"))
+    _question(
+        2,
+        "Does one list show that it can sort, or that it cannot?",
+        lambda: words.not_one_list(results.exact_match(view.opened, Treatment())),
+    )
+    _try_it("Sort", "see all twelve probabilities of every output.", view)
+
+
+def _the_looks(view: View, digits: tuple[int, ...]) -> None:
+    from analyses import one_list_glance
+
+    seen = truth_open.glance(view.opened, digits)
+    look = words.look_of(seen)
+    _say(words.look_words(look))
+    panel(
+        one_list_glance.figure(seen, look.layer, look.head),
+        "tour-attention",
+        about(view, f"-m analyses.one_list_glance --layer {look.layer} --head {look.head}"),
+        lambda: one_list_glance.table(seen, look.layer, look.head),
+        "where the positions that say outputs look; each row adds up to 1.",
+        "that what is looked at is used.",
+    )
+    _question(
+        3, f"Do the outputs need what is at {look.region}?", lambda: words.LOOKING_IS_NOT_USING
+    )
+    _try_it("Attention", "choose any head.", view)
+
+
+def _take_away(view: View, digits: tuple[int, ...]) -> None:
+    from analyses.one_list_without import KEPT, MASKED, OF_B
+    from analyses.one_list_without_figure import figure, rows
+
+    of: Any = "blanks" if view.opened.task.n_blanks else "heads"
+    result = truth_open.without(view.opened, digits, of)
+    of_blanks = of == "blanks"
+    _say(words.without_words(result, MASKED, OF_B) if of_blanks else words.heads_words(result))
+    panel(
+        figure(result),
+        "tour-without",
+        about(view, f"-m analyses.one_list_without --of {of}", seed=SEED),
+        lambda: rows(result),
+        "what every output becomes: ✓ right, B that of list B, ✗ neither.",
+        "what happens on other lists.",
+    )
+    if of_blanks:
+        _question(
+            4,
+            "Both ways take away what the blanks hold about your list. If they differ, why?",
+            lambda: words.verdict(result, MASKED, KEPT, OF_B),
+        )
+        _try_it("Blanks", "choose some of the blanks, and count over many lists.", view)
+
+
+def _patch(view: View, digits: tuple[int, ...]) -> None:
+    from analyses.minimal_pairs import PLACES
+
+    other = words.corrupted(digits)
+    result = _patched(view.opened.hash, digits, other, view.opened)
+    _say(words.pair_words(result, other))
+    if not bool(result.understood[0]):
+        st.info(
+            "The model does not prefer the right one of these two digits in both runs, so there is "
+            "no difference to bring back. Try another list."
+        )
+        return
+    shares = words.carried(result, PLACES)
+    st.markdown(words.carried_words(shares))
+    command = f"-m analyses.patch_blanks --corrupt {','.join(map(str, other))}"
+    panel(
+        places_figure(shares, view.opened.model.config.n_layers - 1),
+        "tour-patch",
+        about(view, command, seed=SEED),
+        [{"place": p, "denoising": back, "noising": lost} for p, (back, lost) in shares.items()],
+        "what each place carries by itself, in both directions; places are groups of positions, "
+        "the answer row is the one whose output is read. The command sweeps all layers and heads.",
+        "that a place without effect is idle: it may matter together with others.",
+    )
+    _question(5, "Which place can the model not do without?", lambda: words.lost_words(shares))
+    _try_it("Patch", "choose the second list yourself, and click any place.", view)
+
+
+def places_figure(shares: dict[str, tuple[float, float]], layer: int) -> go.Figure:
+    """Bars by place, one for each direction."""
+    from interp import figures
+
+    fig, names = go.Figure(), list(shares)
+    both = (
+        ("brought back (denoising)", figures.BLUE, ""),
+        ("lost without it (noising)", figures.ORANGE, "/"),
+    )
+    for number, (name, colour, shape) in enumerate(both):
+        values = [100 * shares[place][number] + 0.0 for place in names]
+        fig.add_bar(
+            x=names,
+            y=values,
+            name=name,
+            marker={"color": colour, "pattern": {"shape": shape}},
+            text=[f"{value:.0f} %".replace("-0 %", "0 %") for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{x}: %{y:.1f} %<extra>" + name + "</extra>",
+        )
+    fig.update_yaxes(title="share of the difference, %")
+    title = f"What each place carries by itself, just before layer {layer}"
+    figures.style(fig, title, height=400)
+    return fig.update_layout(legend={"y": 1.0, "yanchor": "bottom"}, margin={"t": 90, "b": 40})
+
+
+@st.cache_data(max_entries=60, show_spinner="Patching every place")
+def _patched(
+    hash_: str, digits: tuple[int, ...], other: tuple[int, ...], _opened: OpenModel
+) -> PatchResult:
+    import torch
+
+    from analyses.patch_blanks import patch_pairs
+    from interp.answers.pairs import make_pairs
+
+    with torch.no_grad():
+        return patch_pairs(_opened.model, make_pairs(_opened.task, [digits], [other]), SEED)
+
+
+def _what_follows(view: View, digits: tuple[int, ...]) -> None:
+    from analyses.one_list_without import KEPT, MASKED, OF_B
+    from analyses.one_list_without_figure import figure, rows
+
+    if view.opened.task.n_blanks:
+        own = truth_open.without(view.opened, digits, "blanks")
+        st.markdown(words.verdict(own, MASKED, KEPT, OF_B))
+    with st.spinner("Opening the five sorters"):
+        result = truth_open.without(view.opened, digits, "sorters")
+    st.markdown("May the method be believed? It is tried where the truth is known.")
+    _say(words.checked_words(result, MASKED, OF_B))
+    panel(
+        figure(result, "The same two ways, on sorters whose algorithm is known"),
+        "tour-sorters",
+        about(view, "-m analyses.one_list_without --of sorters", seed=SEED),
+        lambda: rows(result),
+        "what every output becomes: ✓ right, B that of list B, ✗ neither; the first lines are of "
+        "the model that is open.",
+        "that the methods are right about a trained model, whose algorithm may be another one.",
+    )
+    if view.opened.task.n_blanks:
+        _question(
+            6,
+            "Is its algorithm that of a sorter that fares the same?",
+            lambda: words.likeness(result, MASKED, OF_B),
+        )
+    _try_it("Truth", "open one of these sorters in every page.", view)
+
+
+_STEPS = (_the_task, _the_answer, _the_looks, _take_away, _patch, _what_follows)

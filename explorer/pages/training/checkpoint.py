@@ -1,0 +1,175 @@
+"""The page "Training", continued: the model as it was at a checkpoint, and all of a run's."""
+
+from __future__ import annotations
+
+import shlex
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from analyses import checkpoint_sweep, one_list_glance
+from analyses.training_curves_figure import short_name
+from explorer.parts.controls import View
+from explorer.parts.elements import plain, refuse, strip, wait_for_list
+from explorer.parts.panel import About, about, panel
+from explorer.server import results, session
+from explorer.server.models import open_model
+from explorer.server.places import Places
+from explorer.server.store import computed, store
+from interp.answers.treatment import Act, Treatment
+from interp.support.errors import UserError
+
+if TYPE_CHECKING:
+    from analyses.one_list_glance import Glance
+    from explorer.server.models import OpenModel
+    from interp.checkpoints import LoadedModel
+    from interp.stats import Estimate
+
+_SECONDS_EACH = 4  # about, of a full-size checkpoint's three rates
+
+
+# -- one checkpoint -----------------------------------------------------------------------------
+
+
+def draw_checkpoint(view: View, places: Places, name: str) -> None:
+    """The sidebar's list and intervention, with the weights of that step."""
+    if view.digits is None:
+        wait_for_list()
+        return
+    try:
+        opened = open_model(places, name)
+        opened.task.checked_list(view.digits)
+    except UserError as error:
+        refuse(st.container(), error)
+        return
+    there = View(opened, view.digits, _fitting(view, opened))
+    said = results.answer(opened, view.digits, there.treatment)
+    done = f" Intervened on: {plain(there.words)}." if there.treatment else ""
+    with st.container(key="checkpoint_answer"):
+        wrong, n = len(said.wrong), len(said.outputs)
+        verdict = "✓ Sorted." if not wrong else f"✗ Not sorted: {wrong} of {n} outputs are wrong."
+        st.markdown(f"**{verdict}** {plain(opened.words)}.{done}")
+        st.code(said.text, language=None, wrap_lines=True)
+        st.html(strip(said, f"Outputs at this checkpoint: {opened.name}"))
+    _attention(there)
+
+
+def _fitting(view: View, opened: OpenModel) -> Treatment:
+    """The sidebar's intervention where this checkpoint takes it, else none and a message."""
+    try:
+        view.treatment.check(opened.model.config, len(view.digits or ()))
+    except UserError as error:
+        refuse(st.container(), f"Shown as it is: {error}")
+        return Treatment()
+    return view.treatment
+
+
+@st.fragment
+def _attention(view: View) -> None:
+    digits = view.digits or ()
+    with st.spinner("Looking at the attention"):
+        seen = _glance(view.opened.hash, digits, view.treatment, view.opened)
+    n_layers, n_heads = seen.pattern.shape[:2]
+    session.clamp(session.LAYER, n_layers, n_layers - 1)
+    session.clamp(session.HEAD, n_heads, 0)
+    columns = st.columns(2)
+    layer = columns[0].radio("Layer", range(n_layers), key=session.LAYER, horizontal=True)
+    head = columns[1].radio("Head", range(n_heads), key=session.HEAD, horizontal=True)
+    session.write_link(layer=str(layer), head=str(head))
+    panel(
+        one_list_glance.figure(seen, layer, head),
+        "checkpoint_attention",
+        about(view, f"-m analyses.one_list_glance --layer {layer} --head {head}"),
+        lambda: one_list_glance.table(seen, layer, head),
+        "on the left, what share of its attention every head gives each part of the sequence, mean "
+        "over the rows that answer; on the right one head, row by row.",
+        "that what is looked at is used, or that a head keeps its role from step to step.",
+    )
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _glance(
+    hash_: str, digits: tuple[int, ...], treatment: Treatment, _opened: OpenModel
+) -> Glance:
+    return one_list_glance.glance(_opened.model, digits, treatment)
+
+
+def draw_rates(places: Places, name: str) -> None:
+    """Exact match of the checkpoint, as it is and without its blanks."""
+    try:
+        opened = open_model(places, name)
+    except UserError:  # said above
+        return
+    st.subheader("On other lists")
+    columns = st.columns(2, gap="medium")
+    acts = [("as it is", Treatment())]
+    if opened.task.n_blanks:
+        acts.append(("blanks masked", Treatment(Act.PUBLISHED)))
+    for column, (words, treatment) in zip(columns, acts, strict=False):
+        with column, st.spinner(f"Scoring {results.SAMPLE} held-out lists"):
+            _rate(words, results.exact_match(opened, treatment))
+    st.caption(
+        f"**Shows:** how many of {results.SAMPLE} held-out lists come out without a mistake"
+        + ("; masked, outputs after the first may not attend to any blank." if acts[1:] else ".")
+        + "  \n**Does not prove:** that what the blanks hold is used: the mask also takes away the "
+        "place where attention rests."
+    )
+
+
+def _rate(words: str, rate: Estimate) -> None:
+    st.metric(f"Whole list right, {words}", f"{100 * rate.value:.1f} %")
+    st.caption(
+        f"95 % interval {100 * rate.low:.1f} to {100 * rate.high:.1f} % (Wilson), n = {rate.n} "
+        "lists, seed 0"
+    )
+
+
+# -- all checkpoints ----------------------------------------------------------------------------
+
+
+@st.fragment
+def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: bool) -> None:
+    try:
+        opened = {at: open_model(places, name) for at, name in steps.items()}
+    except UserError as error:
+        refuse(st.container(), error)
+        return
+    config = checkpoint_sweep.SweepConfig()
+    key = ("checkpoint_sweep", tuple((at, model.hash) for at, model in opened.items()), config)
+    there = store().has(key)
+    if not there:
+        seconds = _SECONDS_EACH * len(steps)
+        words = f"Measure all {len(steps)} checkpoints: up to {seconds} s"
+        place = st.empty()
+        if not place.button(words, key="measure checkpoints"):
+            return
+        place.empty()
+    models = {at: partial(_loaded, model) for at, model in opened.items()}
+    found = computed(
+        key,
+        lambda progress: checkpoint_sweep.compute(models, config, 0, progress),
+        "Measuring the checkpoints",
+    )
+    panel(
+        checkpoint_sweep.figure(found, short_name(run), step, log),
+        "checkpoint_sweep",
+        About(
+            short_name(run),
+            ", ".join(model.hash for model in opened.values()),
+            "",
+            "nothing is changed but what the figure names",
+            0,
+            f"python -m analyses.checkpoint_sweep {shlex.join(['--run', run])}",
+        ),
+        lambda: checkpoint_sweep.rows(found),
+        f"for each checkpoint, of {config.lists} held-out lists, how many come out without a "
+        "mistake, as it is and with the blanks masked; and, in "
+        f"{config.pairs} pairs of lists, how many outputs follow the list whose blanks were given "
+        "to the last layers. 95 % intervals.",
+        "when between two checkpoints a change came, or why.",
+    )
+
+
+def _loaded(opened: OpenModel) -> LoadedModel:
+    return opened.loaded

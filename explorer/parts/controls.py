@@ -1,0 +1,222 @@
+"""The sidebar, the same on every page: the model, the list, and what is intervened on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from explorer.parts.elements import plain, refuse
+from explorer.server import session
+from explorer.server.models import OpenModel, open_model
+from explorer.server.places import Places
+from interp.answers.treatment import Act, Treatment
+from interp.support.errors import UserError
+from interp.task import N_DIGITS, SortTask
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+_LAST_OPENED = "last_opened"  # the name of this visitor's last model that could be opened
+_FITS = 24  # characters of a choice
+_TRIED = 5  # models tried in place of one that cannot be opened
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page is to show."""
+
+    opened: OpenModel
+    digits: tuple[int, ...] | None
+    """None while what is typed is no list."""
+    treatment: Treatment
+    """What is done to the model; nothing, where what was asked for cannot be done."""
+
+    @property
+    def words(self) -> str:
+        """What is done, in plain words."""
+        return self.treatment.words(self.opened.task)
+
+
+def sidebar(places: Places) -> View | None:
+    """Draw the controls and read them; None while there is no model at all."""
+    session.begin(places)
+    opened = _model(places)
+    if opened is None:
+        return None
+    digits = _list(opened.task)
+    treatment = _treatment(opened, digits)
+    session.write_link(
+        model=_wanted(),
+        list=st.session_state[session.LIST],
+        do=treatment.text or st.session_state[session.DO],
+    )
+    return View(opened, digits, treatment)
+
+
+# -- the model ----------------------------------------------------------------------------------
+
+
+def _model(places: Places) -> OpenModel | None:
+    """The chosen model; if it cannot be opened, a message and the last one that could."""
+    choices = places.choices()
+    if st.session_state[session.MODEL] not in (*choices, session.OTHER):  # its folder is gone
+        session.choose_model(st.session_state[session.MODEL], choices)
+    st.sidebar.selectbox("Model", [*choices, session.OTHER], key=session.MODEL, format_func=_short)
+    if st.session_state[session.MODEL] == session.OTHER:
+        st.sidebar.text_input(
+            "Folder of a run, a checkpoint or an imported model",
+            key=session.FOLDER,
+            placeholder="runs/0001-stable-blanks-s0",
+            max_chars=session.LONGEST_PATH,
+        )
+    message = st.sidebar.container()
+    with st.spinner("Opening the model; the first one takes some seconds"):
+        opened = _first_that_opens(places, message)
+    if opened is not None:
+        st.session_state[_LAST_OPENED] = opened.name
+        shown = "Open" if opened.name == _wanted() else "Still shown"
+        st.sidebar.caption(f"{shown}: {plain(opened.name)}; {opened.words}")
+    return opened
+
+
+def _short(name: str) -> str:
+    """A path that fits the sidebar; the whole of it stands below the field."""
+    return name if len(name) <= _FITS else f"…/{Path(name).name}"
+
+
+def _wanted() -> str:
+    choice = st.session_state[session.MODEL]
+    return st.session_state[session.FOLDER].strip() if choice == session.OTHER else choice
+
+
+def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | None:
+    wanted, last = _wanted(), st.session_state.get(_LAST_OPENED, "")
+    for name in dict.fromkeys([wanted, last, *places.choices()[:_TRIED]]):
+        try:
+            if name:
+                return open_model(places, name)
+        except UserError as error:
+            if name == wanted:
+                refuse(message, error)
+    return None
+
+
+# -- the list -----------------------------------------------------------------------------------
+
+
+def _list(task: SortTask) -> tuple[int, ...] | None:
+    if st.session_state[session.LIST] == session.FIRST_LIST:  # ours, so it is for us to make it fit
+        st.session_state[session.LIST] = session.FIRST_LIST[: 2 * task.max_len - 1]
+    st.sidebar.text_input(
+        "List to sort",
+        key=session.LIST,
+        max_chars=session.LONGEST_TEXT,
+        help=f"1 to {task.max_len} digits from 0 to 9, like 3,1,4 or 3 1 4 or 314",
+    )
+    message = st.sidebar.container()
+    columns = st.sidebar.columns(2)
+    for number, (words, make) in enumerate(PRESETS.items()):
+        columns[number % 2].button(
+            words, key=f"preset {words}", on_click=_type, args=(make, task), width="stretch"
+        )
+    try:
+        return task.parse(st.session_state[session.LIST])
+    except UserError as error:
+        refuse(message, error)
+        return None
+
+
+def _type(make: Callable[[SortTask], list[int]], task: SortTask) -> None:
+    st.session_state[session.LIST] = ",".join(str(digit) for digit in make(task))
+
+
+def _random(task: SortTask) -> list[int]:
+    return random.choices(range(N_DIGITS), k=random.randint(1, task.max_len))
+
+
+def _reversed(task: SortTask) -> list[int]:
+    return list(range(N_DIGITS - 1, -1, -1))[: task.max_len]
+
+
+def _repeats(task: SortTask) -> list[int]:
+    two = random.sample(range(N_DIGITS), 2)
+    return random.choices(two, k=min(16, task.max_len))
+
+
+def _one_digit(task: SortTask) -> list[int]:
+    del task  # every task can sort one digit
+    return [random.randrange(N_DIGITS)]
+
+
+def _longest(task: SortTask) -> list[int]:
+    return random.choices(range(N_DIGITS), k=task.max_len)
+
+
+PRESETS: dict[str, Callable[[SortTask], list[int]]] = {
+    "Random": _random,
+    "Reversed": _reversed,
+    "Many repeats": _repeats,
+    "One digit": _one_digit,
+    "Longest": _longest,
+}
+"""Lists at the press of a button, each made for the model that is open."""
+
+
+# -- the intervention ---------------------------------------------------------------------------
+
+
+def _treatment(opened: OpenModel, digits: tuple[int, ...] | None) -> Treatment:
+    masked = _mask(opened.task)
+    st.sidebar.text_input(
+        "Other intervention",
+        key=session.DO,
+        placeholder="zero:3-10",
+        max_chars=session.LONGEST_TEXT,
+        on_change=_unmask,
+        help="Set by the pages Patch and Blanks, or typed: mask, mask-kept, zero, mean or resample "
+        "and blanks counted from 0 (zero:3-10); transplant:0-47:31415 for the blanks of the list "
+        "3 1 4 1 5; patch:v.1.2:53:31419 for one place (values of layer 1, head 2, position 53).",
+    )
+    message = st.sidebar.container()
+    try:
+        treatment = masked or Treatment.parse(st.session_state[session.DO])
+        treatment.check(opened.model.config, None if digits is None else len(digits))
+    except UserError as error:
+        refuse(message, error)
+        treatment = Treatment()
+    st.sidebar.caption(f"**Intervened on:** {plain(treatment.words(opened.task))}.")
+    if treatment:
+        st.sidebar.button("Stop intervening", on_click=session.choose, args=(Treatment(),))
+    return treatment
+
+
+def _unmask() -> None:
+    if st.session_state[session.DO].strip():
+        st.session_state[session.MASKED] = False
+
+
+def _mask(task: SortTask) -> Treatment:
+    if task.n_blanks == 0:
+        st.sidebar.toggle("Mask the blanks", key="no blanks to mask", disabled=True)
+        st.sidebar.caption("This model was trained without blanks: there is nothing to mask.")
+        return Treatment()
+    masked = st.sidebar.toggle(
+        "Mask the blanks",
+        key=session.MASKED,
+        help="Outputs after the first may not attend to any blank, in any layer.",
+    )
+    last_too = st.sidebar.toggle(
+        "In the last blank's row too",
+        key=session.LAST_TOO,
+        disabled=not masked,
+        help="The last blank emits the first output. With this it may attend to itself, "
+        "but to no other blank.",
+    )
+    if not masked:
+        return Treatment()
+    return Treatment(Act.PUBLISHED_LAST if last_too else Act.PUBLISHED)

@@ -1,0 +1,193 @@
+"""A figure and all that belongs beside it: what it shows, what it does not prove, and downloads.
+
+    panel(figure, "attention", about(view, command), rows, shows, proves_not)
+
+Every file says what it is of: the model and its hash, the seed, the list, and what was done.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from explorer.parts.controls import View
+from explorer.parts.elements import sentences
+from interp.figures import GREY, html_page
+from interp.support.lazy import lazy_import
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+else:
+    go = lazy_import("plotly.graph_objects")
+
+# The bar covers the end of a title: only the camera and the way back are worth that.
+_NO_BUTTONS = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
+
+Rows = Sequence[Mapping[str, Any]]
+"""A table: every row names its columns."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a figure was made from."""
+
+    model: str
+    model_hash: str
+    digits: str
+    """As ``3,1,4``; empty where the figure is not of one list."""
+    intervention: str
+    """In plain words."""
+    seed: int
+    command: str
+    """What to type to get the same figure without the page."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """For a file's head."""
+        return {
+            "model": self.model,
+            "model_hash": self.model_hash,
+            "list": self.digits,
+            "intervention": self.intervention,
+            "seed": self.seed,
+            "command": self.command,
+        }
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """Below the title of a figure, so that a picture says it, too."""
+        of = f" · list {self.digits}" if self.digits else ""
+        return [
+            f"{self.model} ({self.model_hash}) · seed {self.seed}{of}",
+            *textwrap.wrap(self.intervention, 110),
+        ]
+
+
+def about(view: View, command: str, *, of_list: bool = True, seed: int = 0) -> About:
+    """What a figure of this view was made from.
+
+    Args:
+        command: the program and its own flags, as ``-m analyses.ablate_blanks --kind zero``;
+            ``--model`` and ``--seed`` are added here.
+        of_list: whether it is of the list in the sidebar and under the sidebar's intervention,
+            which are then added as ``--list`` and ``--do``. Else it is of many lists.
+    """
+    digits = ",".join(map(str, view.digits or ())) if of_list else ""
+    own = {"--list": digits, "--do": view.treatment.text if of_list else ""}
+    flags = {"--model": view.opened.name, **own, "--seed": str(seed)}
+    words = [word for flag, value in flags.items() if value for word in (flag, value)]
+    return About(
+        view.opened.name,
+        view.opened.hash,
+        digits,
+        view.words if of_list else "nothing is changed but what the figure names",
+        seed,
+        f"python {command} {shlex.join(words)}",
+    )
+
+
+def panel(
+    figure: go.Figure,
+    key: str,
+    of: About,
+    rows: Rows | Callable[[], Rows],
+    shows: str,
+    proves_not: str,
+) -> None:
+    """Draw all of it.
+
+    Args:
+        key: of the figure on the page, and the name of its files.
+        rows: the numbers behind the figure, or how to make them when they are asked for.
+    """
+    figure = named(figure, of)
+    image = {"format": "png", "filename": f"sortscope-{key}", "scale": 2}
+    st.plotly_chart(
+        figure,
+        theme="streamlit",
+        width="stretch",
+        key=key,
+        alt=f"{_title(figure)}. It shows {shows}",
+        config={
+            "displaylogo": False,
+            "responsive": True,
+            "displayModeBar": True,
+            "modeBarButtonsToRemove": _NO_BUTTONS,
+            "toImageButtonOptions": image,
+        },
+    )
+    sentences(shows, proves_not)
+    downloads(figure, key, of, rows)
+
+
+def downloads(figure: go.Figure, key: str, of: About, rows: Rows | Callable[[], Rows]) -> None:
+    """The figure and its numbers to take along, and how to make it without the page."""
+
+    def numbers() -> Rows:
+        return rows() if callable(rows) else rows
+
+    files: dict[str, tuple[str, str, Callable[[], str]]] = {
+        "Page (HTML)": ("html", "text/html", lambda: html_page(figure)),
+        "Table (CSV)": ("csv", "text/csv", lambda: as_csv(of, numbers())),
+        "Data (JSON)": ("json", "application/json", lambda: as_json(of, numbers())),
+    }
+    with st.popover("Take it with you", icon=":material/download:", key=f"take {key}"):
+        for label, (ending, mime, make) in files.items():
+            st.download_button(
+                label,
+                make,  # when it is clicked: pages are 5 MB
+                file_name=f"sortscope-{key}.{ending}",
+                mime=mime,
+                key=f"{key} {ending}",
+                on_click="ignore",
+            )
+        st.caption("Picture (PNG): the camera at the upper right of the figure. The same, typed:")
+        st.code(of.command, language="sh", wrap_lines=True)
+
+
+def named(figure: go.Figure, of: About) -> go.Figure:
+    """A copy of the figure that says below its title what it is of."""
+    figure = go.Figure(figure)
+    lines = of.lines
+    more = _LINE * len(lines) + 8
+    height, margin = figure.layout.height or 420, figure.layout.margin.t
+    top = (60 if margin is None else margin) + more
+    small = {"text": "<br>".join(lines), "font": {"size": 10, "color": GREY}}
+    figure.update_layout(
+        title={"subtitle": small, "y": 1 - 26 / (height + more), "yref": "container"},
+        margin={"t": top},
+        height=height + more,
+    )
+    return figure
+
+
+_LINE = 14  # pixels
+
+
+def as_csv(of: About, rows: Rows) -> str:
+    """A table below lines that start with ``#`` and say what it is of."""
+    out = io.StringIO()
+    for name, value in of.fields.items():
+        out.write(f"# {name}: {' '.join(str(value).splitlines())}\n")  # a folder may be named so
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = csv.DictWriter(out, names, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return out.getvalue()
+
+
+def as_json(of: About, rows: Rows) -> str:
+    """What it is of, and the same table."""
+    return json.dumps({**of.fields, "rows": [dict(row) for row in rows]}, indent=1)
+
+
+def _title(figure: go.Figure) -> str:
+    return str(figure.layout.title.text or "A figure").replace("<br>", " ")

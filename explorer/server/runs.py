@@ -1,0 +1,103 @@
+"""Runs as the pages know them: which there are, what they logged, and their checkpoints.
+
+    names = run_names(places)               # of runs with a curve: shipped, folders', studies'
+    curves(places, names[0])                # what it logged, read again only when its file changes
+    with_checkpoints(places)                # those that a slider can go through
+
+A run of a study's results, which are kept without weights, is named by the folder that it had:
+``docs/studies/quick/blanks/seed-0000``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from analyses.training_curves import (
+    RunCurves,
+    exported_run,
+    read_folder,
+    study_run_names,
+)
+from explorer.server.places import Places, files_of
+from interp.checkpoints import METRICS
+from interp.support.errors import UserError
+
+if TYPE_CHECKING:
+    from training.studies.results import StudyResults
+
+
+def run_names(places: Places) -> list[str]:
+    """Runs whose curves can be drawn."""
+    names = [name for name in places.runs() if _logged(places, name)]
+    for study in places.studies():
+        try:
+            names += study_run_names(study, study_results(places, study))
+        except UserError:  # half written, or of a newer version: the others are there
+            continue
+    return list(dict.fromkeys(names))
+
+
+def _logged(places: Places, name: str) -> bool:
+    try:
+        return (places.find_run(name) / METRICS).is_file()
+    except UserError:
+        return False
+
+
+def with_checkpoints(places: Places) -> list[str]:
+    """Runs that have checkpoints to slide through."""
+    return [name for name in places.runs() if _steps(places, name)]
+
+
+def _steps(places: Places, name: str) -> dict[int, str]:
+    try:
+        return places.checkpoints(name)
+    except UserError:
+        return {}
+
+
+def curves(places: Places, name: str) -> RunCurves:
+    """What a run logged.
+
+    Raises:
+        UserError: if there is no such run, or its log cannot be read.
+    """
+    path = Path(name)
+    for study in places.studies():
+        if path.parent.parent == Path(study) and not (path / METRICS).is_file():
+            seed = path.name.removeprefix("seed-")
+            results = study_results(places, study)
+            return exported_run(results, path.parent.name, int(seed) if _number(seed) else -1, name)
+    folder = places.find_run(name)
+    log = folder / METRICS
+    return _read(str(folder), log.stat().st_mtime_ns if log.is_file() else 0, name)
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _read(folder: str, stamp: int, name: str) -> RunCurves:
+    return read_folder(Path(folder), name)
+
+
+def study_results(places: Places, study: str) -> StudyResults:
+    """The results of a study.
+
+    Raises:
+        UserError: if there is no such study, or it cannot be read.
+    """
+    folder = places.find_study(study)
+    stamps = {str(p): p.stat().st_mtime_ns for p in files_of(folder) if p.is_file()}
+    return _study(str(folder), tuple(sorted(stamps.items())))
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def _study(folder: str, stamps: tuple[tuple[str, int], ...]) -> StudyResults:
+    from training.studies.results import load_results
+
+    return load_results(Path(folder))

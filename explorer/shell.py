@@ -1,0 +1,76 @@
+"""The explorer put together: what the server was started with, the sidebar, and the pages."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from explorer.parts import controls
+from explorer.parts import elements as parts
+from explorer.parts.controls import View
+from explorer.server.places import Places, places_from
+from interp.support.errors import UserError
+
+
+@dataclass(frozen=True)
+class Page:
+    """One of the explorer's pages: ``interp.explorer.<module>.draw(view, places)``."""
+
+    title: str
+    path: str
+    """In the page's address."""
+    module: str
+    icon: str
+
+    def draw(self, view: View | None, places: Places) -> None:
+        """Import the page's module, and let it draw; a first page need not wait for the others."""
+        if view is None:
+            st.info("No model can be opened. Train one with `python training/train.py`.")
+            return
+        drawn: Callable[[View, Places], None]
+        drawn = importlib.import_module(f"interp.explorer.{self.module}").draw
+        drawn(view, places)
+
+
+PAGES = (
+    Page("Sort", "sort", "sort", ":material/sort:"),
+    Page("Attention", "attention", "attention_page", ":material/visibility:"),
+    Page("Patch", "patch", "patch_page", ":material/grid_on:"),
+    Page("Blanks", "blanks", "blanks_page", ":material/space_bar:"),
+    Page("Inside", "inside", "inside_page", ":material/biotech:"),
+    Page("Training", "training", "training_page", ":material/timeline:"),
+    Page("Compare", "compare", "compare_page", ":material/compare:"),
+    Page("Truth", "truth", "truth_page", ":material/fact_check:"),
+    Page("Tour", "tour", "tour_page", ":material/tour:"),
+)
+
+
+def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
+    """The whole page.
+
+    Args:
+        arguments: what the server was started with, after ``--``.
+        only: the path of the one page to show, without navigation (for tests).
+    """
+    st.set_page_config(page_title="sortscope", page_icon=parts.ICON, layout="wide")
+    try:
+        places = places_from(arguments, os.environ)
+    except UserError as error:
+        parts.refuse(st.container(), error)
+        st.stop()
+    view = controls.sidebar(places)
+    if only is not None:
+        next(page for page in PAGES if page.path == only).draw(view, places)
+        return
+    pages = [
+        st.Page(
+            partial(page.draw, view, places), title=page.title, url_path=page.path, icon=page.icon
+        )
+        for page in PAGES
+    ]
+    st.navigation(pages, position="top").run()

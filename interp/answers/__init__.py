@@ -1,0 +1,1 @@
+"""Answers and what changes them: decoding, trials, pairs, ablations, treatments as text."""

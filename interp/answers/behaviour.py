@@ -1,0 +1,238 @@
+"""What a model answers, how sure it is, and how it goes wrong.
+
+    found = answer(model, model.task.held_out(2400))
+    found.exact                         # [list], sorted without a mistake
+    calibration(found)                  # is a probability of 0.9 right nine times in ten?
+    mistakes(model, found, most=100)    # greedy decoding of lists that go wrong
+
+Answers are teacher-forced: output i is asked for after the right outputs before it. Greedy decoding
+gets the same lists right, and goes wrong at the same output of the others; what it answers after
+that is found by decoding.
+
+Shape glossary: ``list``; ``row`` output i of a list, PAD or False past its end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from interp.answers.decode import greedy_decode
+from interp.passes.packed import length_sorted, packed_logits, window
+from interp.stats import Estimate, clustered_rate, wilson
+from interp.support.progress import SILENT, Progress
+from interp.support.seeds import stream
+from interp.task import N_DIGITS, PAD, SortBatch, SortTask
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
+
+_LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
+BIN_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
+"""Of probabilities; narrow near 1, where a trained model's are."""
+NO_DIGIT = N_DIGITS
+"""The offset of an output that is BLANK or SEP; of digits they are -9 to 9."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Teacher-forced answers, list by list."""
+
+    task: SortTask
+    tokens: Int[Tensor, "list pos"]
+    lengths: Int[Tensor, " list"]
+    wanted: Int[Tensor, "list row"]
+    """The sorted digits."""
+    told: Int[Tensor, "list row"]
+    """The most probable token."""
+    sure: Float[Tensor, "list row"]
+    """Its probability."""
+
+    @cached_property
+    def there(self) -> Bool[Tensor, "list row"]:
+        """Outputs that the list has."""
+        return self.wanted != PAD
+
+    @cached_property
+    def right(self) -> Bool[Tensor, "list row"]:
+        return (self.told == self.wanted) & self.there
+
+    @cached_property
+    def exact(self) -> Bool[Tensor, " list"]:
+        """Lists sorted without a mistake."""
+        return (self.right == self.there).all(1)
+
+    @property
+    def first_error(self) -> Int[Tensor, " list"]:
+        """Index of the first wrong output; of exact lists their length."""
+        wrong = self.there & ~self.right
+        return torch.where(self.exact, self.lengths, wrong.int().argmax(1))
+
+    @property
+    def copies(self) -> Int[Tensor, " list"]:
+        """How often the list's commonest digit occurs in it."""
+        return torch.stack([(self.wanted == digit).sum(1) for digit in range(N_DIGITS)]).amax(0)
+
+    def exact_rate(self, chosen: Bool[Tensor, " list"] | None = None) -> Estimate | None:
+        """Share of lists that are exact, with a Wilson interval; None of no lists."""
+        exact = self.exact if chosen is None else self.exact[chosen]
+        return wilson(int(exact.sum()), len(exact)) if len(exact) else None
+
+    @classmethod
+    def join(cls, parts: Sequence[Answers]) -> Answers:
+        """Several as one."""
+        names = ("tokens", "lengths", "wanted", "told", "sure")
+        return cls(parts[0].task, *(torch.cat([getattr(p, name) for p in parts]) for name in names))
+
+
+@torch.no_grad()
+def answer(model: SortTransformer, batch: SortBatch, progress: Progress = SILENT) -> Answers:
+    """One forward pass per list along the right answer, in float32."""
+    task, device = model.task, model.W_U.device
+    wanted = task.targets(batch.tokens)[:, task.first_output_row : -1].cpu()
+    told, sure = torch.full_like(wanted, PAD), torch.zeros(wanted.shape)
+    for index in length_sorted(batch, -(-len(batch) // _LISTS_AT_ONCE)):
+        part = batch[index].to(device)
+        view = window(task, part, digits_only=True)
+        top = packed_logits(model, part.tokens, view).softmax(-1).max(-1)
+        sure[index, : view.longest], told[index, : view.longest] = (
+            top.values.cpu(),
+            top.indices.cpu(),
+        )
+        progress.step(len(part))
+    past = wanted == PAD
+    return Answers(
+        task,
+        batch.tokens.cpu(),
+        batch.lengths.cpu(),
+        wanted,
+        told.masked_fill(past, PAD),
+        sure.masked_fill(past, 0.0),
+    )
+
+
+def offsets(found: Answers) -> Int[Tensor, "list row"]:
+    """Told minus wanted where that is a digit, ``NO_DIGIT`` where it is none; 0 past the end."""
+    off = torch.where(found.told < N_DIGITS, found.told - found.wanted, NO_DIGIT)
+    return off.masked_fill(~found.there, 0)
+
+
+# -- calibration --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Outputs whose probability lies above ``low``, up to ``high``."""
+
+    low: float
+    high: float
+    n_outputs: int
+    confidence: float
+    """Their mean probability."""
+    accuracy: Estimate
+    """Share that is right; the interval is a bootstrap over the lists that have such outputs."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far probabilities are from the share that is right."""
+
+    bins: tuple[Bin, ...]
+    """Those that are not empty."""
+    error: Estimate
+    """Expected calibration error: the mean over outputs of their bin's |accuracy - confidence|."""
+
+
+def calibration(found: Answers, seed: int = 0) -> Calibration:
+    """Reliability by bins of the top probability (Guo et al. 2017), teacher-forced.
+
+    The error's interval is a percentile bootstrap over lists. It is never below 0, and chance alone
+    makes it positive, so an interval close to 0 says that there is no error to be seen.
+    """
+    number = torch.bucketize(found.sure, torch.tensor(BIN_EDGES[1:-1]))  # a bin's high end is in it
+    bins, parts = [], []
+    for index, (low, high) in enumerate(pairwise(BIN_EDGES)):
+        here = found.there & (number == index)
+        gap = (found.right.double() - found.sure.double()).masked_fill(~here, 0).sum(1)
+        parts.append(gap)
+        if here.any():
+            some = here.any(1)
+            accuracy = clustered_rate(found.right[some], here[some], seed)
+            bins.append(Bin(low, high, int(here.sum()), float(found.sure[here].mean()), accuracy))
+    return Calibration(tuple(bins), _calibration_error(torch.stack(parts, 1), found.lengths, seed))
+
+
+def _calibration_error(
+    gaps: Float[Tensor, "list bin"], outputs: Int[Tensor, " list"], seed: int, draws: int = 1000
+) -> Estimate:
+    """From each list's sum of (right - probability) in every bin."""
+    n, generator = len(gaps), stream("calibration", seed)
+    drawn = torch.randint(n, (draws, n), generator=generator)
+    times = torch.zeros(draws, n, dtype=gaps.dtype)  # how often a resample has a list
+    times.scatter_add_(1, drawn, torch.ones_like(times))
+    errors = (times @ gaps).abs().sum(1) / (times @ outputs.to(gaps.dtype))
+    low, high = errors.quantile(torch.tensor([0.025, 0.975], dtype=errors.dtype)).tolist()
+    return Estimate(float(gaps.sum(0).abs().sum() / outputs.sum()), low, high, n)
+
+
+# -- mistakes -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A list that is not sorted."""
+
+    digits: tuple[int, ...]
+    answer: tuple[int, ...]
+    """What greedy decoding gives; 10 is SEP, 11 is BLANK."""
+    wrong: tuple[int, ...]
+    """Indices of outputs that are not the sorted digit."""
+    missing: tuple[int, ...]
+    """Digits of the list that are not in the answer, as often as they lack."""
+    extra: tuple[int, ...]
+    """Outputs that are not in the list, as often as they are too many."""
+
+    @property
+    def keeps_digits(self) -> bool:
+        """Whether the answer has the list's digits, each as often: only their order is wrong."""
+        return not self.missing and not self.extra
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the answer ascends all the same: then it is its digits that are wrong."""
+        return all(a <= b for a, b in pairwise(self.answer))
+
+
+def mistakes(model: SortTransformer, found: Answers, most: int) -> tuple[Mistake, ...]:
+    """Greedy decoding of lists that go wrong; of more than ``most``, evenly spread by length."""
+    wrong = (~found.exact).nonzero()[:, 0]
+    wrong = wrong[found.lengths[wrong].argsort(stable=True)]
+    if len(wrong) > most:
+        wrong = wrong[torch.arange(most) * len(wrong) // most]
+    made: list[Mistake] = []
+    for index in wrong.split(_LISTS_AT_ONCE):
+        lists = [found.task.decode_list(tokens) for tokens in found.tokens[index]]
+        decoded = greedy_decode(model, lists).lists if lists else []
+        made += [mistake(digits, told) for digits, told in zip(lists, decoded, strict=True)]
+    return tuple(made)
+
+
+def mistake(digits: tuple[int, ...], told: tuple[int, ...]) -> Mistake:
+    """What is wrong with an answer."""
+    pairs = zip(sorted(digits), told, strict=True)
+    missing, extra = Counter(digits) - Counter(told), Counter(told) - Counter(digits)
+    return Mistake(
+        digits,
+        told,
+        tuple(i for i, (right, said) in enumerate(pairs) if right != said),
+        tuple(sorted(missing.elements())),
+        tuple(sorted(extra.elements())),
+    )

@@ -1,0 +1,136 @@
+"""What a model answers, and whether it is right.
+
+    scores = score(model, model.task.held_out(10_000))
+    scores.exact.float().mean()                     # share of lists sorted without a mistake
+    greedy_decode(model, [[3, 1, 1]]).lists         # [(1, 1, 3)]
+
+A whole list is decoded greedily without error exactly when every teacher-forced prediction along
+the right answer is right, so :func:`score` needs one forward pass. :func:`greedy_decode` goes
+step by step, for showing, and for the lists that go wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from interp.interventions import Intervention, edits_of
+from interp.passes.forward import forward
+from interp.passes.packed import Window, length_sorted, packed_logits, window
+from interp.stats import Estimate, wilson
+from interp.task import PAD, SortBatch
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
+
+_LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Teacher-forced answers, list by list. ``row`` runs over a contiguous block of positions."""
+
+    lengths: Int[Tensor, " batch"]
+    scored: Bool[Tensor, "batch row"]
+    """Rows that have something to predict."""
+    right: Bool[Tensor, "batch row"]
+    """Scored rows whose most probable token is the target."""
+
+    @property
+    def exact(self) -> Bool[Tensor, " batch"]:
+        """Lists without a mistake; equal to exact match under greedy decoding."""
+        return (self.right == self.scored).all(1)
+
+
+@torch.no_grad()
+def score(
+    model: SortTransformer,
+    batch: SortBatch,
+    *,
+    digits_only: bool = True,
+    interventions: Sequence[Intervention] = (),
+) -> Scores:
+    """One forward pass per list along the right answer, in float32.
+
+    Args:
+        digits_only: score the sorted digits; otherwise the BLANK predictions as well.
+        interventions: what to change on the way; they hold for lists of any length.
+    """
+    task, edits = model.task, edits_of(model, interventions)
+    first = window(task, batch, digits_only).first_row
+    targets = task.targets(batch.tokens)[:, first:]
+    right = torch.zeros_like(targets, dtype=torch.bool)
+    for index in length_sorted(batch, -(-len(batch) // _LISTS_AT_ONCE)):
+        part = batch[index]
+        view = Window(task, int(part.lengths.max()), first)
+        if edits:
+            logits = forward(model, part.tokens, view, edits).logits
+        else:
+            logits = packed_logits(model, part.tokens, view)
+        predicted = logits.argmax(-1)
+        right[index, : predicted.shape[1]] = predicted == targets[index, : predicted.shape[1]]
+    scored = targets != PAD
+    return Scores(batch.lengths, scored, right & scored)
+
+
+def exact_match(
+    model: SortTransformer,
+    lists: int,
+    seed: int = 0,
+    *,
+    interventions: Sequence[Intervention] = (),
+) -> Estimate:
+    """The share of so many held-out lists without a mistake, with a Wilson interval."""
+    batch = model.task.held_out(lists, seed).to(model.W_U.device)
+    exact = score(model, batch, interventions=interventions).exact
+    return wilson(int(exact.sum()), lists)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Greedy decoding, one output per step."""
+
+    lists: list[tuple[int, ...]]
+    """What came out; a token that is no digit appears as its number (10 SEP, 11 BLANK)."""
+    probabilities: Float[Tensor, "batch step d_vocab_out"]
+    """Each step's distribution, given the outputs before it."""
+
+
+@torch.no_grad()
+def greedy_decode(
+    model: SortTransformer,
+    lists: Sequence[Sequence[int]],
+    *,
+    interventions: Sequence[Intervention] = (),
+) -> Decoded:
+    """Answer ``lists`` token by token, feeding each output back.
+
+    As many outputs are taken as each list has digits. A pass along a guess (the right answer at
+    first, then what was said to the last guess) settles every output up to the first that is not
+    the guess, and that one, too: a list that is sorted without a mistake takes one pass, not one
+    per token. It is the fixed point that Jacobi decoding (Santilli et al. 2023) looks for.
+    """
+    task, edits = model.task, edits_of(model, interventions)
+    batch = task.encode(lists).to(model.W_U.device)
+    view, steps = window(task, batch, digits_only=True), int(batch.lengths.max())
+    fed = batch.tokens.clone()
+    given = fed[:, task.first_output_row + 1 : view.stop]  # a view: the outputs fed back
+    fed_back = torch.arange(steps - 1, device=fed.device) < batch.lengths[:, None] - 1
+    for _ in range(steps):  # each pass settles at least one output more
+        logits = forward(model, fed, view, edits).logits
+        chosen = logits.argmax(-1)
+        wrong = (chosen[:, :-1] != given) & fed_back
+        if not wrong.any():
+            break
+        # From its first mistake on a list's next guess is what it said to this one.
+        mistaken = wrong.cumsum(1) > 0
+        given[mistaken & fed_back] = chosen[:, :-1][mistaken & fed_back]
+    answers = chosen.tolist()
+    lengths = batch.lengths.tolist()
+    cut = [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]
+    return Decoded(cut, logits.softmax(-1))

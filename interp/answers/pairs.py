@@ -1,0 +1,125 @@
+"""Minimal pairs: two lists that differ in one digit, up to the output where their answers part.
+
+    clean    3 1 4 1 5 SEP _ _ ... _ 1 1 3 4        next output: 5
+    corrupt  3 1 4 1 9 SEP _ _ ... _ 1 1 3 4        next output: 9
+
+Both runs are given the outputs that the two answers share, so that they differ in the list and in
+nothing else, and are compared at the *row* that emits the first output in which the answers differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Int
+
+from interp.support.errors import UserError
+from interp.support.seeds import stream
+from interp.task import N_DIGITS, PAD, SortBatch, SortTask
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Clean and corrupted lists of one length, given the outputs that their answers share."""
+
+    task: SortTask
+    clean: Int[torch.Tensor, "pair pos"]
+    """Tokens; what follows the row that is read is padding."""
+    corrupt: Int[torch.Tensor, "pair pos"]
+    rows: Int[torch.Tensor, " pair"]
+    """The position that emits the first output in which the answers differ."""
+    answers: Int[torch.Tensor, "pair 2"]
+    """That output for the clean and for the corrupted list."""
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Int[torch.Tensor, " some"]) -> Pairs:
+        return Pairs(
+            self.task,
+            self.clean[index],
+            self.corrupt[index],
+            self.rows[index],
+            self.answers[index],
+            self.length,
+        )
+
+
+def make_pairs(
+    task: SortTask, clean: Sequence[Sequence[int]], corrupt: Sequence[Sequence[int]]
+) -> Pairs:
+    """Given lists, pair by pair.
+
+    Raises:
+        UserError: if lengths differ, or two lists have the same answer.
+    """
+    a, b = task.encode(clean), task.encode(corrupt)
+    if not torch.equal(a.lengths, b.lengths) or len(set(a.lengths.tolist())) != 1:
+        raise UserError(
+            f"the two lists must have the same length, not {int(a.lengths[0])} and "
+            f"{int(b.lengths[0])}: patching compares like positions"
+        )
+    return _pairs(task, a, b)
+
+
+def sample_pairs(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
+    """Random lists, each with one digit replaced, whose answers part after the first output.
+
+    The first output is emitted by the last blank; leaving it out keeps that position's two roles
+    apart. Pairs that part at the first output are drawn and dropped.
+
+    Raises:
+        UserError: if ``length`` does not fit the task.
+    """
+    if not 2 <= length <= task.max_len:
+        raise UserError(f"--length must be from 2 to {task.max_len} here, not {length}")
+    generator = stream("pairs", seed)
+    kept: list[Pairs] = []
+    while sum(len(p) for p in kept) < n_pairs:
+        drawn = _draw(task, n_pairs, length, generator)
+        kept.append(drawn[(drawn.rows > task.first_output_row).nonzero()[:, 0]])
+    return _join(kept)[torch.arange(n_pairs)]
+
+
+def _draw(task: SortTask, n_pairs: int, length: int, generator: torch.Generator) -> Pairs:
+    clean = task.sample(n_pairs, generator, torch.full((n_pairs,), length))
+    index = torch.randint(length, (n_pairs,), generator=generator)
+    shift = torch.randint(1, N_DIGITS, (n_pairs,), generator=generator)
+    slots = clean.tokens[:, : task.max_len].clone()
+    at = (torch.arange(n_pairs), task.max_len - length + index)
+    slots[at] = (slots[at] + shift) % N_DIGITS
+    return _pairs(task, clean, task.encode([task.decode_list(row) for row in slots]))
+
+
+def _join(parts: list[Pairs]) -> Pairs:
+    first = parts[0]
+    joined: dict[str, Any] = {
+        name: torch.cat([getattr(p, name) for p in parts])
+        for name in ("clean", "corrupt", "rows", "answers")
+    }
+    return replace(first, **joined)
+
+
+def _pairs(task: SortTask, clean: SortBatch, corrupt: SortBatch) -> Pairs:
+    differ = (
+        clean.tokens[:, task.first_output_row + 1 :]
+        != (corrupt.tokens[:, task.first_output_row + 1 :])
+    )
+    if not differ.any(1).all():
+        raise UserError("the two lists have the same sorted answer: there is nothing to compare")
+    rows = task.first_output_row + differ.int().argmax(1)
+    n = torch.arange(len(rows))
+    answers = torch.stack([clean.tokens[n, rows + 1], corrupt.tokens[n, rows + 1]], 1)
+    unseen = torch.arange(task.n_ctx) > rows[:, None]
+    return Pairs(
+        task,
+        clean.tokens.masked_fill(unseen, PAD),
+        corrupt.tokens.masked_fill(unseen, PAD),
+        rows,
+        answers,
+        int(clean.lengths[0]),
+    )

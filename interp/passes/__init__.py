@@ -1,0 +1,1 @@
+"""Forward passes: the fast one for training, the editable one, and parameters alone."""

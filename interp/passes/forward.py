@@ -1,0 +1,236 @@
+"""A forward pass that can be edited anywhere, kept anywhere, and restarted at any layer.
+
+    view = window(model.task, batch, digits_only=True)
+    base = forward(model, batch.tokens, view, keep=[(Component.V, 1)])
+    base.logits                         # [batch, row, d_vocab_out], the rows that emit digits
+    base.at(Component.V, 1)             # [batch, here, head, d_head]
+
+It computes what ``SortTransformer.forward`` does, on the positions of a ``Window`` only, and in
+the last layer only the rows whose logits are read. An intervention that first acts in layer 1 can
+restart there from a ``base`` run. No hooks are involved, so threads may share a model. The tests
+hold it to the hooked model, site by site.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from interp.passes.packed import (
+    Window,
+    allowed_attention,
+    embed,
+    mlp,
+    norm_after,
+    norm_before,
+    unembed,
+)
+from interp.sites import ATTENTION, Component, Frame, hook_name
+from interp.support.errors import UserError
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
+
+Place = tuple[Component, int]
+"""A component and its layer."""
+Edit = Callable[[Tensor, Frame], Tensor]
+"""Given an activation and the positions it holds, what to go on with (a new tensor)."""
+
+
+class Edits(dict[Place, tuple[Edit, ...]]):
+    """What to do at each place, in the order in which it is done."""
+
+    since: int = 0
+    """No position before this one is changed."""
+
+
+NO_EDITS = Edits()
+EVERYTHING = tuple(Component)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was kept of a forward pass."""
+
+    view: Window
+    n_layers: int
+    values: Mapping[Place, Tensor]
+    logits: Float[Tensor, "batch row d_vocab_out"]
+    """At ``view.rows``."""
+
+    @classmethod
+    def from_cache(cls, model: SortTransformer, tokens: Int[Tensor, "batch pos"]) -> Run:
+        """Every activation of the whole sequence, by ``run_with_cache``."""
+        logits: Any  # the annotation of run_with_cache also knows other return types
+        with torch.no_grad():
+            logits, cache = model.run_with_cache(tokens)
+        values = {
+            (component, layer): cache[hook_name(component, layer)]
+            for layer in range(model.cfg.n_layers)
+            for component in Component
+        }
+        return cls(Window(model.task, model.task.max_len, 0), model.cfg.n_layers, values, logits)
+
+    def at(self, component: Component, layer: int) -> Tensor:
+        """The activation at a place, with the axes that ``Component`` documents.
+
+        Raises:
+            UserError: if it was not kept.
+        """
+        try:
+            return self.values[component, layer]
+        except KeyError:
+            raise UserError(f"this run kept no {hook_name(component, layer)}") from None
+
+    def frame(self, component: Component, layer: int) -> Frame:
+        """Which positions :meth:`at` holds."""
+        return frame(self.view, self.n_layers, component, layer)
+
+    def __getitem__(self, index: Any) -> Run:
+        """Some of the lists."""
+        values = {place: value[index] for place, value in self.values.items()}
+        return Run(self.view, self.n_layers, values, self.logits[index])
+
+
+def frame(view: Window, n_layers: int, component: Component, layer: int, since: int = 0) -> Frame:
+    """The positions that :func:`forward` computes at a place.
+
+    Args:
+        since: the position before which nothing was computed.
+    """
+    if component in (Component.K, Component.V):
+        return Frame(view.start, view.start)
+    last = layer == n_layers - 1 and component is not Component.RESID_PRE
+    return Frame(max(since, view.start, view.first_row if last else 0), view.start)
+
+
+def forward(
+    model: SortTransformer,
+    tokens: Int[Tensor, "batch pos"],
+    view: Window,
+    edits: Edits = NO_EDITS,
+    *,
+    keep: Collection[Place] = (),
+    base: Run | None = None,
+) -> Run:
+    """One pass over full sequences, equal to ``model(tokens)[:, view.rows]`` under the same edits.
+
+    Args:
+        tokens: full sequences, none longer than ``view.longest``.
+        edits: what to do at each place; see :func:`interp.interventions.edits_of`.
+        keep: the places whose activations (after their edits) the result keeps.
+        base: an unedited run of the same tokens that kept ``RESID_PRE``, ``K`` and ``V`` of every
+            layer: what comes before the first edit is taken from it, in layers and in positions.
+            Positions are skipped only where nothing is to be kept.
+    """
+    if base is not None and not edits and not keep:
+        return base
+    wanted, n_layers = set(keep), model.cfg.n_layers
+    values: dict[Place, Tensor] = {}
+    cut = tokens[:, view.start : view.stop]
+    first, since = 0, view.start
+    if base is not None:
+        first = min((layer for _, layer in edits), default=n_layers - 1)
+        since = view.start if keep else max(view.start, min(edits.since, view.stop - 1))
+        x = base.at(Component.RESID_PRE, first)[:, since - view.start :]
+    else:
+        x = embed(model, cut, view)
+    allowed = allowed_attention(model, cut, view)
+    for layer in range(first, n_layers):
+        x = _Layer(model, layer, view, since, base, edits, wanted, values).run(x, allowed)
+    logits = unembed(model, x[:, x.shape[1] - (view.stop - max(since, view.first_row)) :])
+    if base is not None and since > view.first_row:
+        logits = torch.cat([base.logits[:, : since - view.first_row], logits], 1)
+    return Run(view, n_layers, values, logits)
+
+
+@dataclass
+class _Layer:
+    """One layer of one pass: every activation goes through ``done``, which edits and keeps it."""
+
+    model: SortTransformer
+    layer: int
+    view: Window
+    since: int  # the first position that is computed
+    base: Run | None  # where earlier positions' keys and values are
+    edits: Edits
+    wanted: set[Place]
+    values: dict[Place, Tensor]
+
+    def frame(self, component: Component) -> Frame:
+        return frame(self.view, self.model.cfg.n_layers, component, self.layer, self.since)
+
+    def done(self, component: Component, value: Tensor) -> Tensor:
+        place = (component, self.layer)
+        for edit in self.edits.get(place, ()):
+            value = edit(value, self.frame(component))
+        if place in self.wanted:
+            self.values[place] = value
+        return value
+
+    def run(self, x: Tensor, allowed: Bool[Tensor, "batch 1 here here"]) -> Tensor:
+        block, norm = self.model.blocks[self.layer], self.model.config.norm
+        skipped = self.frame(Component.Q).position - self.since
+        x = self.done(Component.RESID_PRE, x)
+        added = self._attention(norm_before(x, block.ln1, norm), block.attn, allowed, skipped)
+        x = norm_after(x[:, skipped:] + added, block.ln1, norm)
+        x = self.done(Component.RESID_MID, x)
+        added = self._mlp(norm_before(x, block.ln2, norm), block.mlp)
+        return self.done(Component.RESID_POST, norm_after(x + added, block.ln2, norm))
+
+    def _attention(
+        self, y: Tensor, attn: Any, allowed: Bool[Tensor, "batch 1 here here"], skipped: int
+    ) -> Float[Tensor, "batch row d_model"]:
+        q = self.done(Component.Q, project(y[:, skipped:], attn.W_Q, attn.b_Q))
+        k = self._all_positions(Component.K, y, attn.W_K, attn.b_K)
+        v = self._all_positions(Component.V, y, attn.W_V, attn.b_V)
+        scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) / math.sqrt(q.shape[-1])
+        scores = scores.masked_fill(~allowed[:, :, -q.shape[1] :], -torch.inf)
+        pattern = self.done(Component.SCORES, scores).softmax(-1)
+        if (Component.SCORES, self.layer) in self.edits:
+            pattern = pattern.nan_to_num(0.0)  # a row with nothing left to attend to
+        pattern = self.done(Component.PATTERN, pattern)
+        z = self.done(Component.Z, (pattern @ v.transpose(1, 2)).transpose(1, 2))
+        out = F.linear(z.flatten(2), attn.W_O.flatten(0, 1).T, attn.b_O)
+        return self.done(Component.ATTN_OUT, out)
+
+    def _all_positions(
+        self, component: Component, y: Tensor, weight: Tensor, bias: Tensor
+    ) -> Float[Tensor, "batch here head d_head"]:
+        """Keys or values: those of positions that are not computed, from the base run."""
+        before = self.since - self.view.start
+        if self.base is None or not before:
+            return self.done(component, project(y, weight, bias))
+        kept = self.base.at(component, self.layer)[:, :before]
+        return self.done(component, torch.cat([kept, project(y, weight, bias)], 1))
+
+    def _mlp(self, y: Tensor, module: Any) -> Float[Tensor, "batch row d_model"]:
+        place = (Component.NEURONS, self.layer)
+        if place not in self.edits and place not in self.wanted:
+            return self.done(Component.MLP_OUT, mlp(y, module))
+        hidden = self.done(Component.NEURONS, F.relu(F.linear(y, module.W_in.T, module.b_in)))
+        return self.done(Component.MLP_OUT, F.linear(hidden, module.W_out.T, module.b_out))
+
+
+def project(
+    x: Float[Tensor, "batch pos d_model"],
+    weight: Float[Tensor, "head d_model d_head"],
+    bias: Float[Tensor, "head d_head"],
+) -> Float[Tensor, "batch pos head d_head"]:
+    """Queries, keys or values of every head."""
+    flat = F.linear(x, weight.transpose(1, 2).flatten(0, 1), bias.flatten())
+    return flat.unflatten(-1, bias.shape)
+
+
+def axis_of_positions(component: Component) -> int:
+    """Counted from the right, so that it holds with and without a batch."""
+    if component in ATTENTION:
+        return -2
+    return -3 if component in (Component.Q, Component.K, Component.V, Component.Z) else -2

@@ -1,0 +1,1 @@
+"""What is not about models: command lines, files, errors, devices, seeds, manifests, progress."""

@@ -1,0 +1,110 @@
+"""The scoreboard: right where it must be, wrong only where docs/methods.md says why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analyses import known_answers
+from analyses.catalogue import NAMES
+from analyses.known_answers import CASES, KnownAnswersConfig, Row, compute, summary, to_json
+from interp.sorters.truth import SORTERS
+
+METHODS = Path(__file__).parent.parent / "docs" / "methods.md"
+MISLEADING = {
+    "attention_patterns: attention taken for use: blank i feeds output i": {"direct", "successor"},
+    "head_finder: heads by pattern alone": set(SORTERS),
+    "logit_lens: sorted[j] is at blank j": {"slots", "histogram", "direct"},
+    "probe_blanks: readable taken for use: blanks are read": {"direct"},
+}
+"""Which answers may be wrong; each question is explained, under its own words, in the document."""
+
+
+def check(result: known_answers.KnownAnswers) -> None:
+    wrong: dict[str, set[str]] = {}
+    for row in result.wrong:
+        wrong.setdefault(row.method, set()).add(row.sorter)
+    assert wrong == MISLEADING
+    assert len(result.rows) == len(CASES) * len(SORTERS)
+
+
+@pytest.mark.slow
+def test_every_method_on_small_sorters(unchecked: None) -> None:
+    check(compute(KnownAnswersConfig(8)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_method_on_sorters_of_full_size(unchecked: None) -> None:
+    check(compute())
+
+
+def test_every_analysis_is_asked_something() -> None:
+    assert {case.analysis for case in CASES} == set(NAMES)
+
+
+def test_what_is_wrong_is_explained() -> None:
+    text = " ".join(METHODS.read_text().split())
+    for method in MISLEADING:
+        assert f"`{method}`" in text
+    for name in NAMES:
+        assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize(
+    ("said", "true", "right"),
+    [
+        (True, True, True),
+        (None, True, False),
+        (0.995, 1.0, True),
+        (0.98, 1.0, False),
+        (None, 1.0, False),
+        ([[0, 1]], [[0, 1]], True),
+        ([[0, 1]], [[0, 1], [1, 0]], False),
+        ("flat", "flat", True),
+    ],
+)
+def test_what_counts_as_right(said: object, true: object, right: bool) -> None:
+    assert Row("m", "slots", said, true).right == right
+
+
+def test_a_method_that_is_wrong_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from analyses import shift_blanks
+
+    monkeypatch.setattr(shift_blanks, "verdicts", lambda result: {"answer": "moves"})
+    result = compute(KnownAnswersConfig(5), only=["shift_blanks"])
+    assert [row.sorter for row in result.wrong] == ["histogram", "direct", "sink", "successor"]
+    assert "WRONG" in summary(result)[1] and summary(result)[-1].startswith("1 of 5")
+
+
+def test_command(
+    tmp_path: Path, status: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--max-len", "5", "--only", "shift_blanks", "--out", str(tmp_path), "--json"]
+    assert status(known_answers.main, flags) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed["rows"][0]) == {"method", "sorter", "said", "true", "right"}
+    assert printed == json.loads((tmp_path / "known_answers" / "result.json").read_text())
+    again = compute(KnownAnswersConfig(5), only=["shift_blanks"])
+    assert to_json(again)["rows"] == printed["rows"]
+    assert (tmp_path / "known_answers" / "figure.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--max-len", "3"], "--max-len must be at least 4, not 3"),
+        (["--only", "astrology"], "no analysis 'astrology'; there are behaviour, which_program"),
+    ],
+)
+def test_bad_input(
+    flags: list[str],
+    words: str,
+    status: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert status(known_answers.main, flags) == 2
+    assert words in capsys.readouterr().err

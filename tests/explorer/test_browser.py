@@ -1,0 +1,338 @@
+"""The page as a visitor meets it: a real server, and Chromium without a window.
+
+Needs the ``playwright`` package and a Chromium that is already installed (Debian's ``chromium``);
+without them these tests are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from benchmarks.browser import WAIT_MS, Server, chromium_path, serve, settle
+from benchmarks.browser import chromium as a_browser
+from explorer.server.results import token_name
+from interp.answers.decode import greedy_decode
+from interp.answers.treatment import Treatment
+from interp.checkpoints import load_model, shipped_models
+from tests.pages import small_models
+from training.train import main as train
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(chromium_path() is None, reason="no chromium on this machine")
+shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
+
+
+def exactly(text: str) -> re.Pattern[str]:
+    """For an element with this text, and nothing else."""
+    return re.compile(rf"^\s*{re.escape(text)}\s*$")
+
+
+@dataclass
+class Visitor:
+    """One browser window, with all that it asked for and complained of."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def text(self, selector: str) -> str:
+        """The text of the one element that this selects, once it is there."""
+        element = self.page.locator(selector)
+        element.first.wait_for(timeout=WAIT_MS)
+        return element.first.inner_text()
+
+    @property
+    def list_field(self) -> Any:
+        return self.page.get_by_role("textbox", name="List to sort")
+
+    def type_list(self, text: str) -> None:
+        box = self.list_field
+        box.fill(text)
+        box.press("Enter")
+
+    def wait_for(self, selector: str, text: str) -> None:
+        """Until an element with this text, and nothing else, is on the page."""
+        self.page.locator(selector).filter(has_text=exactly(text)).first.wait_for(timeout=WAIT_MS)
+
+    def open(self, address: str) -> None:
+        """Until all of that page is drawn, and nothing has failed."""
+        self.page.goto(address)
+        self.list_field.wait_for(timeout=WAIT_MS)
+        self.settle()
+        assert self.page.locator('[data-testid="stException"]').count() == 0
+
+    def settle(self) -> None:
+        """Until the server has nothing more to draw."""
+        settle(self.page)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small untrained models, to open by path."""
+    folder = tmp_path_factory.mktemp("models")
+    small_models(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    """A run of a few steps, with its checkpoints."""
+    flags = "--max-len 3 --n-blanks 2 --d-model 8 --n-heads 2 --d-head 4 --d-mlp 8 --steps 4"
+    more = "--batch-size 4 --micro-batch 4 --checkpoint-every 2 --eval-lists 6 --threads 1"
+    train([*flags.split(), *more.split(), "--out", str(folder)])
+    return next(folder.glob("0001-*"))
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """The page, with leave to open ``folder``."""
+    # One thread: on a busy machine two wait for each other longer than they work.
+    with serve(["--models", str(folder)], threads=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with a_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(chromium: Any, server: Server) -> Iterator[Visitor]:
+    """A fresh window; at the end nothing may have gone wrong, nor left the machine."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    found = Visitor(context.new_page())
+    found.page.on("request", lambda request: found.requests.append(request.url))
+    found.page.on("websocket", lambda socket: found.requests.append(socket.url))
+    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    found.page.on("console", lambda said: found.complaints.extend(complaint(said)))
+    yield found
+    context.close()
+    hosts = {urlsplit(url).hostname for url in found.requests if not url.startswith("data:")}
+    assert hosts <= {"localhost", None}  # None: blob: addresses, made in the page itself
+    assert not found.complaints
+    assert "Traceback" not in server.log.read_text()
+
+
+def complaint(said: Any) -> list[str]:
+    """What the console says is wrong, but for two requests of every Streamlit page below the root:
+    it asks for the server there first, and then at the root."""
+    looks_for_server = re.search(r"/[a-z]+/_stcore/(health|host-config)$", said.location["url"])
+    return [] if said.type != "error" or looks_for_server else [f"{said.text} {said.location}"]
+
+
+def small(folder: Path) -> str:
+    return quote(str(folder / "with"), safe="")
+
+
+@shipped
+def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
+    visitor: Visitor, server: Server
+) -> None:
+    visitor.page.goto(server.address)
+    visitor.list_field.wait_for(timeout=WAIT_MS)
+    visitor.type_list("5,3,8,1,9,2")
+    visitor.wait_for(".st-key-answer code", "1 2 3 5 8 9")
+    assert "✓ Sorted." in visitor.text(".st-key-answer")
+    visitor.page.get_by_text("Mask the blanks").click()
+    visitor.text(".st-key-changed_answer code")
+    rates = visitor.page.locator('[data-testid="stMetricValue"]')
+    rates.nth(1).wait_for(timeout=WAIT_MS)
+    whole, masked = (float(rates.nth(i).inner_text().split()[0]) for i in range(2))
+    assert whole > 97
+    assert masked < whole - 20
+    assert "do=published" in visitor.page.url
+    visitor.settle()
+
+
+def test_a_link_a_mistake_and_a_mask(visitor: Visitor, server: Server, folder: Path) -> None:
+    """On a small untrained model: what does not need a model that sorts."""
+    link = f"{server.address}/?model={small(folder)}&list=3,1,2"
+    visitor.page.goto(link)
+    before = visitor.text(".st-key-answer code")
+    assert "✗ Not sorted." in visitor.text(".st-key-answer")
+    visitor.text(".js-plotly-plot")
+    visitor.page.get_by_text("Mask the blanks").click()
+    visitor.text(".st-key-changed_answer code")
+    assert visitor.text(".st-key-answer code") == before
+    visitor.type_list("3,12,5")
+    said = visitor.text('[data-testid="stSidebar"] [role="alert"]')
+    assert "'12' is not a digit from 0 to 9" in said
+    visitor.type_list("2 1 0")
+    visitor.text(".st-key-changed_answer code")
+    visitor.settle()
+    assert visitor.page.locator('[data-testid="stException"]').count() == 0
+    assert "list=2+1+0" in visitor.page.url.replace("%20", "+")
+
+
+@pytest.mark.parametrize(
+    "text", ["![](//e.co/x)", "<img src=//e.co>", "<svg onload=alert(1)>", "[a](http://e.co)"]
+)
+def test_odd_text_in_a_link_is_shown_and_nothing_else(
+    visitor: Visitor, server: Server, text: str
+) -> None:
+    typed = quote(text, safe="")
+    visitor.page.goto(f"{server.address}/?model={typed}&list={typed}&corrupt={typed}&head={typed}")
+    alerts = visitor.page.locator('[data-testid="stSidebar"] [role="alert"]')
+    alerts.nth(1).wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    assert text in alerts.nth(0).inner_text().replace("\u2060", "")
+    assert visitor.page.locator('[role="alert"]').locator("img, svg[onload], a").count() == 0
+
+
+def test_two_visitors_with_different_interventions_at_once(
+    chromium: Any, visitor: Visitor, server: Server, folder: Path
+) -> None:
+    """Each sees the numbers of its own, while the other's are computed on the same model."""
+    model, address = load_model(folder / "with").model, f"{server.address}/?model={small(folder)}"
+    done = {"published": visitor.page, "zero:0-3": chromium.new_context().new_page()}
+    for text, page in done.items():
+        page.goto(f"{address}&list=3,1,2&do={text}")
+    for page in done.values():
+        page.locator(".st-key-changed_answer code").wait_for(timeout=WAIT_MS)
+    rng = random.Random(0)
+    for _ in range(4):
+        lists = {text: tuple(rng.choices(range(10), k=6)) for text in done}
+        for text, page in done.items():  # both are under way before either is waited for
+            box = page.get_by_role("textbox", name="List to sort")
+            box.fill(",".join(map(str, lists[text])))
+            box.press("Enter")
+        for text, page in done.items():
+            interventions = Treatment.parse(text).on_list(model, lists[text])
+            said = greedy_decode(model, [lists[text]], interventions=interventions).lists[0]
+            words = " ".join(token_name(token) for token in said)
+            page.locator(".st-key-changed_answer code", has_text=exactly(words)).wait_for(
+                timeout=WAIT_MS
+            )
+            settle(page)
+    done["zero:0-3"].context.close()
+
+
+# -- a walk over every page -----------------------------------------------------------------------
+
+PATHS = ("", "attention", "patch", "blanks", "inside", "training", "compare", "truth", "tour")
+
+
+@shipped
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_opens_and_complains_of_nothing(
+    visitor: Visitor, server: Server, path: str
+) -> None:
+    visitor.open(f"{server.address}/{path}?list=3,1,4,1,5")
+    assert visitor.page.locator("h1").count() == 1
+    complaints = visitor.page.locator('[data-testid="stMain"] [data-testid="stAlertContentError"]')
+    assert complaints.count() == 0
+
+
+@shipped
+def test_a_click_on_a_cell_of_the_sweep_patches_it(visitor: Visitor, server: Server) -> None:
+    visitor.open(f"{server.address}/patch?model=compiled:slots&patch_rows=v&patch_way=noising")
+    cell = visitor.page.locator(
+        '.st-key-patch_exact path[aria-roledescription="rect mark"]'
+        '[aria-label*="place: values 1.2; position: blank 4"]'
+    ).first
+    cell.wait_for(timeout=WAIT_MS)
+    before = visitor.text(".st-key-patch_outputs tr.patched").split()
+    cell.click()
+    visitor.page.wait_for_url("**cell=v.1.2**")
+    visitor.settle()
+    # Blank 4 of this sorter holds output 4: it alone now follows the corrupted list.
+    after = visitor.text(".st-key-patch_outputs tr.patched").split()
+    assert before != after == ["patched", "1", "1", "2", "3", "4", "4", "5", "5", "6", "9"]
+    other = visitor.page.context.browser.new_context().new_page()
+    other.goto(visitor.page.url)
+    other.locator(".st-key-patch_outputs tr.patched").wait_for(timeout=WAIT_MS)
+    settle(other)
+    assert other.locator(".st-key-patch_outputs tr.patched").inner_text().split() == after
+    other.context.close()
+
+
+@shipped
+def test_blanks_are_masked_and_transplanted(visitor: Visitor, server: Server) -> None:
+    visitor.open(f"{server.address}/blanks?model=blanks&list=3,1,4,1,5&kind=mask&blanks=none")
+    visitor.page.get_by_text("Choose at least one blank.").wait_for(timeout=WAIT_MS)
+    visitor.page.get_by_role("button", name="All", exact=True).click()
+    ablated = visitor.text(".st-key-blanks-ablated")
+    assert "outputs wrong" in ablated
+    assert "✓ sorted, 5 of 5" in visitor.text(".st-key-blanks-as-it-is")
+    visitor.page.get_by_text("no bit changes").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    assert "blanks=all" in visitor.page.url
+    visitor.page.get_by_role("button", name="Intervene so everywhere").first.click()
+    visitor.page.wait_for_url("**do=mask**")
+    visitor.settle()
+    visitor.page.get_by_role("link", name="Sort").click()
+    visitor.page.locator(".st-key-changed_answer code").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    assert "✗ Not sorted." in visitor.text(".st-key-changed_answer")
+
+
+def test_the_slider_moves_along_a_run(visitor: Visitor, server: Server, run: Path) -> None:
+    where = quote(str(run), safe="")
+    visitor.open(f"{server.address}/training?run={where}&step=2&list=3,1,2")
+    before = visitor.text(".st-key-checkpoint_answer")
+    assert "after 2 updates" in before
+    visitor.page.get_by_role("slider").first.press("ArrowRight")
+    visitor.page.locator(".st-key-checkpoint_answer", has_text="after 4 updates").wait_for(
+        timeout=WAIT_MS
+    )
+    visitor.settle()
+    assert "step=4" in visitor.page.url
+
+
+@shipped
+def test_a_figure_is_taken_along_and_opens_offline(
+    visitor: Visitor, server: Server, chromium: Any, tmp_path: Path
+) -> None:
+    visitor.open(f"{server.address}/attention?list=3,1,4,1,5&layer=1&head=0")
+    visitor.page.get_by_role("button", name="Take it with you").first.click()
+    with visitor.page.expect_download(timeout=WAIT_MS) as download:
+        visitor.page.get_by_role("button", name="Page (HTML)").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    offline = chromium.new_context(offline=True)
+    page, asked = offline.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT_MS)
+    assert "list 3,1,4,1,5" in page.locator(".js-plotly-plot").first.inner_text()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    offline.close()
+    with visitor.page.expect_download(timeout=WAIT_MS) as download:
+        visitor.page.get_by_role("button", name="Data (JSON)").click()
+    data = json.loads(Path(download.value.path()).read_text())
+    assert (data["model"], data["list"], len(data["rows"]) > 0) == ("blanks", "3,1,4,1,5", True)
+    visitor.settle()
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "attention?list=3,1,2&layer=0&head=1&att_rows=every",
+        "blanks?list=3,1,2&blanks=1-2&kind=zero&b=2,2,7",
+        "inside?list=3,1,2&output=1&layer=0",
+    ],
+)
+def test_a_copied_link_opens_the_same_view(
+    visitor: Visitor, server: Server, folder: Path, chromium: Any, link: str
+) -> None:
+    visitor.open(f"{server.address}/{link}&model={small(folder)}")
+    other = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    other.goto(visitor.page.url)
+    other.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
+    settle(other)
+    main = '[data-testid="stMain"]'
+    here, there = (page.locator(main).inner_text() for page in (visitor.page, other))
+    assert len(here) > 500
+    assert there == here
+    other.context.close()

@@ -1,0 +1,131 @@
+"""Whole or absent: what is on disk when a write is interrupted at any point."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from interp.support import files
+from interp.support.errors import UserError
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``, temporary ones included."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def no_space(monkeypatch):
+    """From now on the disk is full."""
+
+    def refuse(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
+def test_text_and_json_come_back(tmp_path):
+    files.write_text(
+        tmp_path / "new" / "folder" / "a.txt", "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve\n"
+    )
+    assert (tmp_path / "new" / "folder" / "a.txt").read_text() == "na\xefve\n"
+    value = {"a": [1, 2.5, None, True], "b": {"c": "d"}}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    assert (tmp_path / "a.json").read_bytes().endswith(b"}\n")
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "a"
+    files.write_bytes(path, b"first")
+    files.write_bytes(path, b"2")
+    assert contents(tmp_path) == {"a": b"2"}
+
+
+@pytest.mark.usefixtures("no_space")
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(OSError, match="No space left"):
+        files.write_bytes(tmp_path / "a", b"new")
+    assert contents(tmp_path) == {"a": b"old"}
+
+
+def test_others_may_read_what_is_written(tmp_path):
+    before = os.umask(0o022)
+    try:
+        files.write_bytes(tmp_path / "a", b"")
+        with files.new_folder(tmp_path / "b"):
+            pass
+        assert os.umask(0o022) == 0o022  # left as it was
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o755
+
+
+def test_json_that_others_cannot_read_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert contents(tmp_path) == {}
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path):
+    target = tmp_path / "deep" / "run"
+    with files.new_folder(target) as staging:
+        (staging / "a").write_bytes(b"1")
+        assert not target.exists()
+    assert contents(tmp_path) == {"deep/run/a": b"1"}
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), files.new_folder(tmp_path / "run") as staging:
+        (staging / "a").write_bytes(b"1")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_fails_leaves_the_one_before_it(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a").write_bytes(b"old")
+    with pytest.raises(ValueError, match="half"), files.new_folder(tmp_path / "run") as staging:
+        (staging / "a").write_bytes(b"new")
+        raise ValueError("half way")
+    assert contents(tmp_path) == {"run/a": b"old"}
+
+
+def test_a_folder_replaces_the_one_before_it(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "gone").write_bytes(b"old")
+    with files.new_folder(tmp_path / "run") as staging:
+        (staging / "a").write_bytes(b"new")
+    assert contents(tmp_path) == {"run/a": b"new"}
+
+
+def test_unreadable_json_names_the_file(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*nothing\.json: No such file"):
+        files.read_json(tmp_path / "nothing.json")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(UserError, match=r"bad\.json is not JSON"):
+        files.read_json(tmp_path / "bad.json")
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"binary\.json is not JSON"):
+        files.read_json(tmp_path / "binary.json")
+
+
+def test_a_folder_that_cannot_take_its_place_gives_it_back(tmp_path, monkeypatch):
+    """As when the disk fails between the two moves: nothing of the old one is lost."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a").write_bytes(b"old")
+    move = os.replace
+
+    def moves_nothing_new(source, target):
+        if (Path(source) / "new").exists():
+            raise OSError("no")
+        move(source, target)
+
+    with pytest.raises(OSError, match="no"), files.new_folder(tmp_path / "run") as staging:
+        (staging / "new").write_bytes(b"new")
+        monkeypatch.setattr(os, "replace", moves_nothing_new)
+    assert contents(tmp_path) == {"run/a": b"old"}

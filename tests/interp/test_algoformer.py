@@ -1,0 +1,293 @@
+"""Weights of the original code: what is imported computes the same, what is not is a message."""
+
+import math
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from interp.algoformer import ReferenceModel, import_weights
+from interp.checkpoints import load_model, main, save_model
+from interp.config import ModelConfig
+from interp.support.errors import UserError
+from interp.support.seeds import stream
+from interp.task import PAD, SortTask
+
+ARMS = {"blanks": SortTask(), "no blanks": SortTask(n_blanks=0), "offset": SortTask(48, 0, 49)}
+ARGUMENTS = {"blanks": {}, "no blanks": {"n_blanks": 0}, "offset": {}}
+D_MODEL, D_MLP = 20, 24
+
+all_arms = pytest.mark.parametrize("arm", ARMS)
+
+
+def reference(task: SortTask, n_layers: int = 2) -> ReferenceModel:
+    """The published network in small, with random weights everywhere."""
+    config = ModelConfig(
+        task=task,
+        n_layers=n_layers,
+        d_model=D_MODEL,
+        n_heads=5,
+        d_head=D_MODEL // 5,
+        d_mlp=D_MLP,
+        norm="post",
+    )
+    model = ReferenceModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(0.0, 0.4, generator=stream("test", name))
+            parameter.add_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+    return model.eval()
+
+
+def table(offset: int, n_rows: int = 5000) -> torch.Tensor:
+    """Sinusoids as the original code saves them: many rows, shifted after SEP if asked to."""
+    rows = []
+    for place in range(n_rows):
+        p = place + offset if place > 48 else place
+        angles = [p * math.exp(-2 * i * math.log(10_000) / D_MODEL) for i in range(D_MODEL // 2)]
+        rows.append([f(a) for a in angles for f in (math.sin, math.cos)])
+    return torch.tensor(rows)
+
+
+def published_state(task: SortTask, pe: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """What ``torch.save(model.state_dict())`` of the original code holds."""
+    state = reference(task).state_dict()
+    state["pos_encoder.pe"] = table(task.pos_offset) if pe is None else pe
+    del state["pe"]
+    return state
+
+
+def saved(folder: Path, state: object) -> Path:
+    torch.save(state, folder / "model_6000.pth")
+    return folder / "model_6000.pth"
+
+
+# -- weights that can be read -------------------------------------------------------------------
+
+
+@all_arms
+def test_an_import_computes_the_same(arm, tmp_path):
+    task = ARMS[arm]
+    model = import_weights(saved(tmp_path, published_state(task)), **ARGUMENTS[arm])
+    assert model.task == task  # the offset was read off the table
+    tokens = task.held_out(48).tokens
+    real = tokens != PAD
+    with torch.no_grad():
+        ours, theirs = model(tokens).log_softmax(-1)[real], reference(task)(tokens)[real]
+    assert theirs.std() > 0.5
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(5000, 1, D_MODEL), (1, 5000, D_MODEL), (146, D_MODEL)])
+def test_the_table_may_have_any_shape(shape, tmp_path):
+    rows = max(shape[0], shape[1] if len(shape) == 3 else 0)
+    state = published_state(SortTask(48, 0, 49), table(49, rows).reshape(shape))
+    assert import_weights(saved(tmp_path, state)).task == SortTask(48, 0, 49)
+    state = published_state(SortTask(), table(0, rows).reshape(shape))
+    assert import_weights(saved(tmp_path, state)).task == SortTask()
+
+
+def test_names_do_not_matter_where_shapes_tell(tmp_path):
+    state = published_state(SortTask())
+    renamed = {
+        f"net.{name.replace('embedding', 'emb').replace('decoder', 'to_tokens')}": tensor
+        for name, tensor in state.items()
+        if name != "pos_encoder.pe"  # some versions do not save it
+    }
+    model = import_weights(saved(tmp_path, renamed))
+    again = import_weights(saved(tmp_path, state))
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+
+
+def test_any_number_of_layers_is_read(tmp_path):
+    state = reference(SortTask(), n_layers=3).state_dict()
+    assert import_weights(saved(tmp_path, state)).cfg.n_layers == 3
+
+
+def test_the_command_writes_a_model_that_opens(tmp_path, capsys):
+    path = saved(tmp_path, published_state(SortTask(n_blanks=0)))
+    main(["import-algoformer", str(path), str(tmp_path / "mine"), "--no-blanks"])
+    assert "lists of 1 to 48, 0 blanks, position offset 0" in capsys.readouterr().out
+    opened = load_model(tmp_path / "mine")
+    assert opened.info["imported_from"] == "model_6000.pth"
+    tokens = opened.model.task.held_out(48).tokens
+    expected = reference(SortTask(n_blanks=0))(tokens)
+    real = tokens != PAD
+    torch.testing.assert_close(
+        opened.model(tokens).log_softmax(-1)[real], expected[real], atol=1e-5, rtol=0
+    )
+
+
+def test_contradicting_flags_are_a_message(tmp_path, capsys):
+    path = saved(tmp_path, published_state(SortTask()))
+    arguments = ["import-algoformer", str(path), str(tmp_path / "mine")]
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "--no-blanks", "--n-blanks", "3"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith("--no-blanks contradicts --n-blanks 3\n")
+    assert not (tmp_path / "mine").exists()
+
+
+# -- files that cannot --------------------------------------------------------------------------
+
+
+class Exploit:
+    """A pickle of this runs a command when it is loaded without care."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def refusal(path: Path, **arguments) -> str:
+    with pytest.raises(UserError) as caught:
+        import_weights(path, **arguments)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("kind", ["torch.save", "old torch.save", "pickle"])
+def test_a_pickle_that_would_run_code_is_not_run(kind, tmp_path):
+    mark, path = tmp_path / "was executed", tmp_path / "weights.pth"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(Exploit(mark)))
+    else:
+        state = {"layers.0.linear1.weight": Exploit(mark)}
+        torch.save(state, path, _use_new_zipfile_serialization=kind == "torch.save")
+    assert "cannot be opened as PyTorch weights" in refusal(path)
+    assert not mark.exists()
+    # Positive control: the file is what it claims to be.
+    if kind == "pickle":
+        pickle.loads(path.read_bytes())  # noqa: S301
+    else:
+        torch.load(path, weights_only=False)
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_file_is_a_message(share, tmp_path):
+    path = saved(tmp_path, published_state(SortTask()))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    assert "truncated" in refusal(path)
+
+
+def test_other_files_are_a_message(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("Dear diary\n")
+    assert "cannot be opened as PyTorch weights" in refusal(text)
+    assert "No such file" in refusal(tmp_path / "nothing.pth")
+    assert "cannot read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [torch.zeros(3), [1, 2], {"epoch": 3}, {3: torch.zeros(2)}, None]
+)
+def test_what_is_no_state_dict_is_a_message(content, tmp_path):
+    assert "is not a set of Algoformer weights" in refusal(saved(tmp_path, content))
+
+
+def test_other_networks_are_a_message(tmp_path):
+    weights = {"0.weight": torch.zeros(20, 12), "0.bias": torch.zeros(20)}
+    assert "it has no keys like layers.0.self_attn" in refusal(saved(tmp_path, weights))
+
+
+@pytest.mark.parametrize("name", sorted(reference(SortTask()).state_dict().keys() - {"pe"}))
+def test_a_missing_tensor_is_named(name, tmp_path):
+    state = published_state(SortTask())
+    del state[name]
+    message = refusal(saved(tmp_path, state))
+    if "layers" in name:
+        assert f"layer {name.split('.')[2]} lacks {name.split('.', 3)[3]}" in message
+    else:
+        assert "it has no pair of Linear layers for a vocabulary of 12" in message
+
+
+@pytest.mark.parametrize("name", sorted(reference(SortTask()).state_dict().keys() - {"pe"}))
+@pytest.mark.parametrize("change", ["longer", "scalar", "one more axis"])
+def test_a_wrong_shape_is_a_message(name, change, tmp_path):
+    state = published_state(SortTask())
+    tensor = state[name]
+    state[name] = {
+        "longer": torch.cat([tensor, tensor]),
+        "scalar": torch.tensor(1.0),
+        "one more axis": tensor[None],
+    }[change]
+    assert "is not a set of Algoformer weights" in refusal(saved(tmp_path, state))
+
+
+@pytest.mark.parametrize("part", ["embedding", "decoder"])
+def test_linears_that_do_not_fit_the_layers_are_a_message(part, tmp_path):
+    state = published_state(SortTask())
+    other = torch.nn.Linear(12, 40) if part == "embedding" else torch.nn.Linear(40, 12)
+    state |= {f"{part}.{name}": tensor for name, tensor in other.state_dict().items()}
+    assert "is not a set of Algoformer weights" in refusal(saved(tmp_path, state))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder.layers.0.extra": torch.zeros(2)}, "layer 0 has an unknown extra"),
+        ({"encoder.layers.5.norm1.weight": torch.zeros(2)}, "its layers are numbered [0, 1, 5]"),
+        ({"pos_encoder.pe": torch.zeros(5000, D_MODEL)}, "is not the published sinusoids"),
+    ],
+)
+def test_odd_contents_are_a_message(change, message, tmp_path):
+    state = published_state(SortTask()) | change
+    assert message in refusal(saved(tmp_path, state))
+
+
+@pytest.mark.parametrize("width", [24, 25])
+def test_a_width_that_cannot_be_is_a_message(width, tmp_path):
+    """24 does not divide into 5 heads; 25 does, but sines and cosines come in pairs."""
+    layer = torch.nn.TransformerEncoderLayer(width, 1, 8)
+    state = {f"encoder.layers.0.{name}": tensor for name, tensor in layer.state_dict().items()}
+    state |= {"a.weight": torch.zeros(width, 12), "a.bias": torch.zeros(width)}
+    state |= {"b.weight": torch.zeros(12, width), "b.bias": torch.zeros(12)}
+    state |= {"pe": torch.zeros(5000, width)}
+    assert f"{width}" in refusal(saved(tmp_path, state))
+
+
+def test_a_contradicting_length_is_a_message(tmp_path):
+    path = saved(tmp_path, published_state(SortTask(48, 0, 49)))
+    assert "shifted by 49, which fits lists of 48" in refusal(path, max_len=20)
+    path = saved(tmp_path, published_state(SortTask()))
+    assert "number of blanks must be at least 0" in refusal(path, n_blanks=-1)
+
+
+def test_no_folder_is_made_for_a_bad_file(tmp_path, capsys):
+    path = tmp_path / "bad.pth"
+    path.write_text("no weights")
+    with pytest.raises(SystemExit) as stop:
+        main(["import-algoformer", str(path), str(tmp_path / "mine")])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert str(path) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "mine").exists()
+
+
+def test_an_imported_model_can_be_saved_and_opened_again(tmp_path):
+    model = import_weights(saved(tmp_path, published_state(SortTask())))
+    save_model(tmp_path / "copy", model)
+    tokens = SortTask().held_out(10).tokens
+    assert torch.equal(load_model(tmp_path / "copy").model(tokens), model(tokens))
+
+
+def test_an_import_never_replaces_a_folder(tmp_path, capsys):
+    """It is named by hand, and could be any folder."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(SystemExit) as stop:
+        main(["import-algoformer", str(tmp_path / "any.pth"), str(tmp_path / "mine")])
+    assert stop.value.code == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

@@ -1,0 +1,1 @@
+"""Many runs: plans, who makes which run where, and what they came to."""

@@ -1,0 +1,161 @@
+"""The results of a study, read from its run folders or from their compact export.
+
+    docs/studies/original/
+      plan.toml
+      blanks.jsonl        a line for each run: its summary and its curves, without weights
+
+Both hold the same, so a figure of one is the figure of the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interp.checkpoints import METRICS
+from interp.support import files
+from interp.support.errors import UserError
+from training.runs import RUN_CONFIG, read_metrics
+from training.studies.comparison import ArmOutcome
+from training.studies.folders import PLAN, jobs_on_disk, study_plan
+from training.studies.measures import Curve, Curves, read_curves
+from training.studies.plans import Plan
+
+_DIGITS = 4  # of an exported accuracy: finer than a list of the batch
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run. ``summary`` is None while it has not ended; the curves show how far it is."""
+
+    arm: str
+    seed: int
+    curves: Curves
+    summary: dict[str, Any] | None
+
+    @property
+    def median(self) -> float:
+        """What convergence is decided on, of ended runs; 0 of one that diverged, at any step."""
+        if self._ended["diverged_at"] is not None:
+            return 0.0
+        return float(self._ended["batch"]["median_window"] or 0.0)
+
+    @property
+    def convergent(self) -> bool:
+        return self.summary is not None and bool(self.summary["convergent"])
+
+    @property
+    def final_exact(self) -> float:
+        """Exact match of the last weights on fresh lists; a run that diverged sorts none."""
+        final = self._ended["final"]
+        return float(final["exact_match"]["value"]) if final else 0.0
+
+    @property
+    def step(self) -> int:
+        return max([0, *self.curves.batch.steps[-1:], *self.curves.held_out.steps[-1:]])
+
+    @property
+    def _ended(self) -> dict[str, Any]:
+        if self.summary is None:
+            raise ValueError(f"{self.arm}, seed {self.seed} has not ended")
+        return self.summary
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All runs of a study that have begun, arm by arm, seed by seed."""
+
+    plan: Plan
+    runs: tuple[RunResult, ...]
+
+    def of(self, arm: str) -> list[RunResult]:
+        return [run for run in self.runs if run.arm == arm]
+
+    def ended(self, arm: str) -> list[RunResult]:
+        return [run for run in self.of(arm) if run.summary is not None]
+
+    def outcome(self, arm: str) -> ArmOutcome:
+        """What the ended runs of an arm came to."""
+        runs = self.ended(arm)
+        return ArmOutcome(
+            tuple(run.seed for run in runs),
+            tuple(run.median for run in runs),
+            self.plan.measures.convergent_at,
+        )
+
+
+def load_results(folder: Path) -> StudyResults:
+    """The results in a study's folder, or in an export of it.
+
+    Raises:
+        UserError: if the folder is neither.
+    """
+    plan = study_plan(folder)
+    exported = [folder / f"{arm.name}.jsonl" for arm in plan.arms]
+    if any(path.is_file() for path in exported):
+        runs = [run for path in exported if path.is_file() for run in _read_arm(path)]
+    else:
+        runs = [
+            RunResult(
+                job.arm,
+                job.seed,
+                read_curves(read_metrics(job.folder / METRICS)),
+                job.summary(),
+            )
+            for job in jobs_on_disk(folder, plan)
+            if (job.folder / RUN_CONFIG).is_file()
+        ]
+    return StudyResults(plan, tuple(runs))
+
+
+def export(results: StudyResults, to: Path) -> None:
+    """Write the compact form of ``results`` into the folder ``to``."""
+    if (to / PLAN).exists() and (changed := study_plan(to).difference(results.plan)):
+        raise UserError(f"{to} holds the results of another plan: {changed}")
+    files.write_text(to / PLAN, results.plan.text)
+    for arm in results.plan.arms:
+        lines = [json.dumps(_packed(run), allow_nan=False) for run in results.of(arm.name)]
+        if lines:
+            files.write_text(to / f"{arm.name}.jsonl", "\n".join(lines) + "\n")
+
+
+def _packed(run: RunResult) -> dict[str, Any]:
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "summary": run.summary,
+        "batch": _pack_curve(run.curves.batch),
+        "held_out": _pack_curve(run.curves.held_out),
+    }
+
+
+def _pack_curve(curve: Curve) -> dict[str, Any]:
+    """Evenly spaced steps, as nearly all are, need no list."""
+    values = [round(value, _DIGITS) for value in curve.values]
+    steps = curve.steps
+    if len(steps) > 1:
+        even = range(steps[0], steps[-1] + 1, steps[1] - steps[0])
+        if tuple(even) == steps:
+            return {"first": even.start, "every": even.step, "values": values}
+    return {"steps": list(steps), "values": values}
+
+
+def _read_arm(path: Path) -> Iterable[RunResult]:
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            data = json.loads(line)
+            curves = Curves(_unpack_curve(data["batch"]), _unpack_curve(data["held_out"]))
+            yield RunResult(data["arm"], data["seed"], curves, data["summary"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}, line {number} is not an exported run") from None
+
+
+def _unpack_curve(data: dict[str, Any]) -> Curve:
+    values = tuple(data["values"])
+    if "steps" in data:
+        return Curve(tuple(data["steps"]), values)
+    last = data["first"] + data["every"] * len(values)
+    return Curve(tuple(range(data["first"], last, data["every"])), values)
