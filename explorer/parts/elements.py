@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses.one_list_answer_result import region_name
+from analyses.one_list.answer.result import region_name
 from explorer.server.results import Answer, Output, token_name
 from interp.figures import ORANGE, REGION_COLOURS, VERMILLION
 from interp.task import Region, SortTask

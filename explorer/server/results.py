@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses.one_list_answer import attended, told
-from analyses.one_list_answer_result import Answer, Attention, Output, Told, token_name
+from analyses.one_list.answer.body import attended, told
+from analyses.one_list.answer.result import Answer, Attention, Output, Told, token_name
 from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment
 

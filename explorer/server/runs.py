@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses.training_curves import (
-    RunCurves,
-    exported_run,
-    read_folder,
-    study_run_names,
-)
+from analyses.training_curves.body import RunCurves, exported_run, read_folder, study_run_names
 from explorer.server.places import Places, files_of
 from interp.checkpoints import METRICS
 from interp.support.errors import UserError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analyses.catalogue import NAMES, analysis, module_of
-from analyses.known_answers import _smaller
+from analyses.known_answers.body import _smaller
 from interp.checkpoints import save_model
 from interp.model import SortTransformer
 from interp.task import SortTask

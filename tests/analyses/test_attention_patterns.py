@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses import attention_patterns
-from analyses.attention_patterns import (
+from analyses.attention_patterns import body as attention_patterns
+from analyses.attention_patterns.body import (
     BEST,
     PatternConfig,
     PatternResult,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses import attribution, attribution_result
-from analyses.attribution import (
+from analyses.attribution import body as attribution
+from analyses.attribution import result as attribution_result
+from analyses.attribution.body import (
     AttributionConfig,
     compute,
     direct_result,
@@ -21,7 +22,7 @@ from analyses.attribution import (
     verdicts,
     writers,
 )
-from analyses.attribution_result import SOURCES, AttributionResult
+from analyses.attribution.result import SOURCES, AttributionResult
 from interp.checkpoints import save_model
 from interp.methods import attribution_patching
 from interp.methods.attribution import Kind, Part, against_other_digits, direct_paths

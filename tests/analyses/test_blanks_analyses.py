@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from analyses import ablate_blanks, blank_output_matrix, shift_blanks, transplant_blanks
-from analyses.ablate_blanks import AblateConfig
-from analyses.blank_output_matrix import MatrixConfig
-from analyses.shift_blanks import ShiftConfig
-from analyses.transplant_blanks import TransplantConfig
+from analyses.ablate_blanks import body as ablate_blanks
+from analyses.ablate_blanks.body import AblateConfig
+from analyses.blank_output_matrix import body as blank_output_matrix
+from analyses.blank_output_matrix.body import MatrixConfig
+from analyses.shift_blanks import body as shift_blanks
+from analyses.shift_blanks.body import ShiftConfig
+from analyses.transplant_blanks import body as transplant_blanks
+from analyses.transplant_blanks.body import TransplantConfig
 from interp.answers.trials import Trials
 from interp.checkpoints import save_model
 from interp.model import SortTransformer

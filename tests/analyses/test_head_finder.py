@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from analyses import head_finder
-from analyses.head_finder import (
+from analyses.head_finder import body as head_finder
+from analyses.head_finder.body import (
     KINDS,
     OTHERS,
     HeadConfig,

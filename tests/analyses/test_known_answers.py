@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analyses import known_answers
 from analyses.catalogue import NAMES
-from analyses.known_answers import CASES, KnownAnswersConfig, Row, compute, summary, to_json
+from analyses.known_answers import body as known_answers
+from analyses.known_answers.body import CASES, KnownAnswersConfig, Row, compute, summary, to_json
 from interp.sorters.truth import SORTERS
 
 METHODS = Path(__file__).parent.parent / "docs" / "methods.md"
@@ -72,7 +72,7 @@ def test_what_counts_as_right(said: object, true: object, right: bool) -> None:
 
 
 def test_a_method_that_is_wrong_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from analyses import shift_blanks
+    from analyses.shift_blanks import body as shift_blanks
 
     monkeypatch.setattr(shift_blanks, "verdicts", lambda result: {"answer": "moves"})
     result = compute(KnownAnswersConfig(5), only=["shift_blanks"])

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses import logit_lens
-from analyses.logit_lens import (
+from analyses.logit_lens import body as logit_lens
+from analyses.logit_lens.body import (
     CANDIDATES,
     LensConfig,
     LensResult,

@@ -14,8 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.one_list_answer import attended, heads_at_step, main, one_step, told, whole_answer
-from analyses.one_list_answer_result import Answer, Attention, Output, head_looks, weights_at
+from analyses.one_list.answer.body import (
+    attended,
+    heads_at_step,
+    main,
+    one_step,
+    told,
+    whole_answer,
+)
+from analyses.one_list.answer.result import Answer, Attention, Output, head_looks, weights_at
 from interp.answers.ablation import published_mask
 from interp.answers.treatment import Treatment
 from interp.checkpoints import save_model
@@ -284,7 +291,7 @@ def test_blanks_of_a_model_that_has_none(
 def test_help_is_quick() -> None:
     code = (
         "import sys\n"
-        "from analyses.one_list_answer import main\n"
+        "from analyses.one_list.answer.body import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'plotly', 'streamlit'} & set(sys.modules), 'imported'\n"

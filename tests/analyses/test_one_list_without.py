@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses import one_list_without
-from analyses.one_list_without import KEPT, MASKED, OF_B, Line, Without, compute, other_list
-from analyses.one_list_without_figure import figure, rows, summary
+from analyses.one_list.without import body as one_list_without
+from analyses.one_list.without.body import KEPT, MASKED, OF_B, Line, Without, compute, other_list
+from analyses.one_list.without.figure import figure, rows, summary
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare
 from interp.interventions import Mask, intervene

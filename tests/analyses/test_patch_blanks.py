@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from analyses import patch_blanks
 from analyses.minimal_pairs import EVERYWHERE, HEAD_PLACES, PLACES
-from analyses.patch_blanks import (
+from analyses.patch_blanks import body as patch_blanks
+from analyses.patch_blanks.body import (
     PatchConfig,
     PatchResult,
     compute,

@@ -9,12 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses import path_blanks
 from analyses.minimal_pairs import PLACES, Swap, choose_pairs, place_masks
-from analyses.patch_blanks import PatchConfig
-from analyses.patch_blanks import compute as patch
-from analyses.path_blanks import PathConfig, PathResult, compute, figure, summary, to_json, verdicts
-from analyses.path_words import IMPOSSIBLE, MEDIATED, ROUTES
+from analyses.patch_blanks.body import PatchConfig
+from analyses.patch_blanks.body import compute as patch
+from analyses.path_blanks import body as path_blanks
+from analyses.path_blanks.body import (
+    PathConfig,
+    PathResult,
+    compute,
+    figure,
+    summary,
+    to_json,
+    verdicts,
+)
+from analyses.path_blanks.words import IMPOSSIBLE, MEDIATED, ROUTES
 from interp.checkpoints import save_model, shipped_models
 from interp.interventions import Patch, Transplant, edits_of
 from interp.methods.paths import Where, record_run

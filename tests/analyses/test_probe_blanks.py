@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses import probe_blanks
-from analyses.probe_blanks import (
+from analyses.probe_blanks import body as probe_blanks
+from analyses.probe_blanks.body import (
     NO_USE,
     ProbeConfig,
     ProbeResult,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from analyses import replication
-from analyses.replication import compute, figure, main, summary, to_json
-from analyses.replication_figure import COLUMNS
+from analyses.replication import body as replication
+from analyses.replication.body import compute, figure, main, summary, to_json
+from analyses.replication.figure import COLUMNS
 from interp.stats import wilson
 from interp.support.errors import UserError
 from training.studies.comparison import fisher_exact

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from analyses import report, shift_blanks, transplant_blanks
+from analyses import report
 from analyses.catalogue import NAMES, analysis, caveat
+from analyses.shift_blanks import body as shift_blanks
+from analyses.transplant_blanks import body as transplant_blanks
 from interp.checkpoints import save_model
 from interp.task import SortTask
 from tests.models import small_model

@@ -14,7 +14,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.one_list_answer import attended, told
+from analyses.one_list.answer.body import attended, told
 from explorer.parts.controls import PRESETS
 from explorer.parts.elements import plain, share, strip
 from explorer.server import results

@@ -13,12 +13,18 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses import head_circuits, one_list_attention, one_list_attention_figure
-from analyses.head_circuits import CircuitConfig
-from analyses.head_finder import HeadConfig
-from analyses.one_list_answer import attended, told
-from analyses.one_list_answer_result import Answer, Attention, Output, region_name
-from analyses.one_list_attention import key_span, part, queries_of, scores, targets
+from analyses.head_circuits import body as head_circuits
+from analyses.head_circuits.body import CircuitConfig
+from analyses.head_finder.body import HeadConfig
+from analyses.one_list.answer.body import attended, told
+from analyses.one_list.answer.result import Answer, Attention, Output, region_name
+from analyses.one_list.attention import (
+    body as one_list_attention,
+)
+from analyses.one_list.attention import (
+    figure as one_list_attention_figure,
+)
+from analyses.one_list.attention.body import key_span, part, queries_of, scores, targets
 from explorer.pages.attention import views as attention_views
 from explorer.pages.attention.views import finder_rows
 from interp.answers.decode import greedy_decode

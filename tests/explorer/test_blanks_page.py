@@ -13,10 +13,10 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses import one_list_blanks
-from analyses.one_list_answer import told
-from analyses.one_list_blanks import beside, exchange, other_list, sample
-from analyses.one_list_blanks_result import CONDITIONS, _whose
+from analyses.one_list.answer.body import told
+from analyses.one_list.blanks import body as one_list_blanks
+from analyses.one_list.blanks.body import beside, exchange, other_list, sample
+from analyses.one_list.blanks.result import CONDITIONS, _whose
 from explorer.pages.blanks.choice import PRESETS, parse, text_of
 from explorer.pages.blanks.many import STUDIES, rows
 from explorer.pages.blanks.parts import attributed, cells, judged
@@ -305,7 +305,7 @@ def test_the_page_shows_the_librarys_numbers(start: Any, model: Any) -> None:
     assert digits["customdata"] == [rate.percent() for rate in found.digits]
     assert f"how many of {found.exact[0].n} random lists (seed 0;" in captions(page)
     commands = [code.value for code in page.code]
-    assert "analyses.one_list_blanks --list 3,1,4,1 --do zero:1-2 " in commands[0]
+    assert "analyses.one_list.blanks.body --list 3,1,4,1 --do zero:1-2 " in commands[0]
     assert "--list 3,1,4,1 --do transplant:1-2:9901 --seed 0" in commands[1]
 
 
@@ -426,7 +426,7 @@ def test_the_analyses_run_at_a_button_and_stay(start: Any, model: Any, folder: P
     page.button("run transplant_blanks").click().run()
     assert not page.exception
     assert len(page.get("plotly_chart")) == 3
-    from analyses import transplant_blanks as analysis
+    from analyses.transplant_blanks import body as analysis
 
     result = analysis.compute(model, analysis.TransplantConfig(pairs=study.quick["pairs"]))
     finding = re.sub(r"\\(.)", r"\1", texts(page))

@@ -15,8 +15,9 @@ import torch
 from streamlit.testing.v1 import AppTest
 from tests.test_training_page import command, spec, values
 
-from analyses import compare_figure, compare_models
-from analyses.compare_models import Said, Side
+from analyses.compare_models import body as compare_models
+from analyses.compare_models import figure as compare_figure
+from analyses.compare_models.body import Said, Side
 from explorer.server import results
 from explorer.server.store import store
 from interp.answers.decode import greedy_decode, score

@@ -14,19 +14,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses import logit_lens
-from analyses import one_list_inside as inside
-from analyses.one_list_answer_result import token_name
-from analyses.one_list_inside_figure import direct_bars, lens_map, lens_position, neuron_bars
-from analyses.one_list_inside_neurons import ablate_neurons
-from analyses.one_list_inside_result import (
-    ListLens,
-    Written,
-    attribute,
-    margin,
-    read_lens,
-    write,
-)
+from analyses.logit_lens import body as logit_lens
+from analyses.one_list.answer.result import token_name
+from analyses.one_list.inside import body as inside
+from analyses.one_list.inside.figure import direct_bars, lens_map, lens_position, neuron_bars
+from analyses.one_list.inside.neurons import ablate_neurons
+from analyses.one_list.inside.result import ListLens, Written, attribute, margin, read_lens, write
 from explorer.pages.inside.views import flat
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
@@ -333,7 +326,7 @@ def test_the_command_refuses_what_is_not_there(
 
 def test_help_needs_no_torch() -> None:
     code = (
-        "import sys; from analyses.one_list_inside import main\n"
+        "import sys; from analyses.one_list.inside.body import main\n"
         "try: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -415,10 +408,10 @@ def test_a_link_opens_the_same_view(start: Any) -> None:
     wanted = {"lens": "blanks", "pos": "in 4", "output": "1", "layer": "1"}
     assert wanted.items() <= address(page).items()
     assert [c.split(" --model")[0] for c in commands(page)] == [
-        "python -m analyses.one_list_inside lens --show blanks",
-        'python -m analyses.one_list_inside position --pos "in 4"',
-        "python -m analyses.one_list_inside direct --output 1",
-        "python -m analyses.one_list_inside neurons --output 1 --layer 1",
+        "python -m analyses.one_list.inside lens --show blanks",
+        'python -m analyses.one_list.inside position --pos "in 4"',
+        "python -m analyses.one_list.inside direct --output 1",
+        "python -m analyses.one_list.inside neurons --output 1 --layer 1",
     ]
 
 

@@ -13,8 +13,9 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses import one_list_patch, one_list_patch_figure
-from analyses.one_list_patch import (
+from analyses.one_list.patch import body as one_list_patch
+from analyses.one_list.patch import figure as one_list_patch_figure
+from analyses.one_list.patch.body import (
     PatchArgs,
     PatchMap,
     both_runs,
@@ -198,7 +199,7 @@ def test_the_command_gives_the_pages_rows(
 ) -> None:
     command = slots(patch_way="noising", patch_rows="v")
     typed = next(code.value for code in command.code if "one_list_patch" in code.value)
-    words = typed.removeprefix("python -m analyses.one_list_patch ").split(" ")
+    words = typed.removeprefix("python -m analyses.one_list.patch ").split(" ")
     one_list_patch.main([*words, "--json", "--out", str(tmp_path)])
     said = json.loads(capsys.readouterr().out)
     assert said["rows"] == one_list_patch_figure.table(known)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analyses.one_list_answer import attended, main
-from analyses.one_list_answer_result import Answer, Output, head_looks, weights_at
+from analyses.one_list.answer.body import attended, main
+from analyses.one_list.answer.result import Answer, Output, head_looks, weights_at
 from explorer.pages.sort import steps as sort_steps
 from explorer.parts.elements import sequence, share, strip
 from explorer.server import results
@@ -359,7 +359,7 @@ def test_the_commands_give_the_numbers_of_the_page(
     rows = {}
     for name, command in (("0", as_it_is), ("1", changed), ("2", step), ("3", heads)):
         python, flag, module, *flags = shlex.split(command)
-        assert (python, flag, module) == ("python", "-m", "analyses.one_list_answer")
+        assert (python, flag, module) == ("python", "-m", "analyses.one_list.answer")
         main([*flags, "--out", str(tmp_path), "--json"])
         rows[name] = json.loads(capsys.readouterr().out)["rows"]
     for name, do in (("0", ""), ("1", "mean:0-3")):

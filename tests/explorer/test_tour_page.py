@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from analyses.minimal_pairs import PLACES
-from analyses.one_list_answer_result import Answer, Output
-from analyses.one_list_without import KEPT, MASKED, OF_B, Line, Without
-from analyses.patch_blanks import PatchConfig, compute
+from analyses.one_list.answer.result import Answer, Output
+from analyses.one_list.without.body import KEPT, MASKED, OF_B, Line, Without
+from analyses.patch_blanks.body import PatchConfig, compute
 from explorer.pages.tour import words as words
 from explorer.pages.tour.page import TITLES, places_figure
 from interp.answers.ablation import Kind, ablate
@@ -140,8 +140,8 @@ def test_the_answer_is_the_models_own(visit: Any, folder: Path) -> None:
 
 def test_where_it_looks(visit: Any, folder: Path) -> None:
     model = load_bare(folder / "with").model
-    from analyses.one_list_answer import attended
-    from analyses.one_list_answer import told as answered
+    from analyses.one_list.answer.body import attended
+    from analyses.one_list.answer.body import told as answered
 
     seen = attended(model, answered(model, DIGITS).answer)
     blanks = [i for i, region in enumerate(seen.regions) if "blank" in region.value]

@@ -15,9 +15,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses import checkpoint_sweep, one_list_glance, training_curves, transplant_blanks
-from analyses.training_curves import RunCurves, read_folder, read_run
-from analyses.training_curves_figure import arms_figure, figure, short_name
+from analyses.checkpoint_sweep import body as checkpoint_sweep
+from analyses.one_list.glance import body as one_list_glance
+from analyses.training_curves import body as training_curves
+from analyses.training_curves.body import RunCurves, read_folder, read_run
+from analyses.training_curves.figure import arms_figure, figure, short_name
+from analyses.transplant_blanks import body as transplant_blanks
 from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import STUDIES, Places

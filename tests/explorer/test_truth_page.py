@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.test_known_answers import MISLEADING
 
-from analyses import catalogue, known_answers
-from analyses.known_answers import CASES, KnownAnswersConfig
+from analyses import catalogue
+from analyses.known_answers import body as known_answers
+from analyses.known_answers.body import CASES, KnownAnswersConfig
 from analyses.minimal_pairs import PLACES
-from analyses.patch_blanks import PatchResult, patch_pairs
+from analyses.patch_blanks.body import PatchResult, patch_pairs
 from explorer.pages.truth import page as truth_page
 from explorer.pages.truth.words import (
     FITTING_LIST,
@@ -348,7 +349,7 @@ def test_the_sorter_that_is_open_beside_what_methods_see(sorter: str) -> None:
     codes = [code.value for code in page.code]
     assert worked(sorter, FITTING_LIST)[0][1] in codes
     flags = f"--of heads --model compiled:{sorter} --list {fitting()} --seed 0"
-    assert f"python -m analyses.one_list_without {flags}" in codes
+    assert f"python -m analyses.one_list.without {flags}" in codes
 
 
 def test_a_head_is_in_the_link() -> None:
@@ -439,7 +440,7 @@ def test_the_scoreboard_comes_when_it_is_asked_for_and_stays(few: list[int]) -> 
 def test_a_mistake_that_is_not_expected_is_said(
     few: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from analyses import shift_blanks
+    from analyses.shift_blanks import body as shift_blanks
 
     monkeypatch.setattr(shift_blanks, "verdicts", lambda result: {"answer": "moves"})
     page = open_page("truth", model="compiled:slots", list=fitting())

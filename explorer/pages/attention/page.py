@@ -21,15 +21,15 @@ from interp.answers.treatment import Treatment
 from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
-    from analyses import one_list_attention as one
-    from analyses import one_list_attention_figure as drawn
-    from analyses.one_list_answer_result import Answer, Attention
-    from analyses.one_list_attention import Keys
+    from analyses.one_list.answer.result import Answer, Attention
+    from analyses.one_list.attention import body as one
+    from analyses.one_list.attention import figure as drawn
+    from analyses.one_list.attention.body import Keys
 else:
-    one = lazy_import("analyses.one_list_attention")
-    drawn = lazy_import("analyses.one_list_attention_figure")
+    one = lazy_import("analyses.one_list.attention.body")
+    drawn = lazy_import("analyses.one_list.attention.figure")
 
-_COMMAND = "-m analyses.one_list_attention"
+_COMMAND = "-m analyses.one_list.attention"
 _INTRO = (
     "Each layer has several heads. At every position a head looks back at earlier positions and "
     "fetches something from there. Here is where each one looks while the model answers your list."

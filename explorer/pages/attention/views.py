@@ -20,12 +20,13 @@ from interp.support.progress import Progress
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from analyses import head_circuits, head_finder
-    from analyses.head_circuits import Circuit, CircuitResult
-    from analyses.head_finder import HeadResult
+    from analyses.head_circuits import body as head_circuits
+    from analyses.head_circuits.body import Circuit, CircuitResult
+    from analyses.head_finder import body as head_finder
+    from analyses.head_finder.body import HeadResult
 else:
-    head_finder = lazy_import("analyses.head_finder")
-    head_circuits = lazy_import("analyses.head_circuits")
+    head_finder = lazy_import("analyses.head_finder.body")
+    head_circuits = lazy_import("analyses.head_circuits.body")
 
 _QK, _FIGURE = "attention_qk", "attention_finder"
 _SECONDS_PER_HEAD = 2.0  # of the head finder: 20 s for 10 heads, on one core of an ordinary machine
@@ -120,7 +121,7 @@ def _find(opened: OpenModel, progress: Progress) -> Found:
 
 def finder_rows(result: HeadResult) -> list[dict[str, Any]]:
     """A row for each head: what it costs, with intervals, and the scores of its pattern."""
-    from analyses.attention_patterns import label
+    from analyses.attention_patterns.body import label
     from interp.methods.heads import pattern_ranks
 
     ranks = {name: dict(ranked) for name, ranked in pattern_ranks(result.stats).items()}

@@ -17,7 +17,7 @@ from interp.answers.treatment import Act, Treatment
 from interp.support.errors import UserError
 
 if TYPE_CHECKING:
-    from analyses.one_list_blanks_result import Exchange
+    from analyses.one_list.blanks.result import Exchange
 
 LIST_B = "blanks_list_b"
 
@@ -44,7 +44,7 @@ def exchange(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> No
 
 def _list_b(view: View, digits: tuple[int, ...]) -> tuple[int, ...]:
     """The list in its field; while there is none that fits, a random one."""
-    from analyses.one_list_blanks import other_list
+    from analyses.one_list.blanks.body import other_list
 
     model = view.opened.model
     other = other_list(model, digits, SEED)
@@ -72,7 +72,7 @@ def _list_b(view: View, digits: tuple[int, ...]) -> tuple[int, ...]:
 def _another(view: View) -> None:
     import random
 
-    from analyses.one_list_blanks import other_list
+    from analyses.one_list.blanks.body import other_list
 
     if view.digits is not None:
         drawn = other_list(view.opened.model, view.digits, random.randrange(1, 10**6))
@@ -101,7 +101,7 @@ def _self_check(found: Exchange) -> None:
 
 
 def _exchange_panel(view: View, found: Exchange, treatment: Treatment) -> None:
-    from analyses.one_list_blanks import exchange_seen
+    from analyses.one_list.blanks.body import exchange_seen
 
     seen = exchange_seen(found, treatment, view.opened.model)
     panel(
@@ -121,6 +121,6 @@ def _exchange_panel(view: View, found: Exchange, treatment: Treatment) -> None:
 def _exchanged(
     hash_: str, digits: tuple[int, ...], treatment: Treatment, seed: int, _opened: OpenModel
 ) -> Exchange:
-    from analyses.one_list_blanks import exchange as compute
+    from analyses.one_list.blanks.body import exchange as compute
 
     return compute(_opened.model, digits, treatment, seed)

@@ -19,7 +19,7 @@ from explorer.server.places import Places
 from interp.answers.treatment import ABLATIONS, Act, Treatment
 
 if TYPE_CHECKING:
-    from analyses.one_list_blanks_result import Beside, Sample
+    from analyses.one_list.blanks.result import Beside, Sample
 
 KIND = "blanks_kind"
 
@@ -141,7 +141,7 @@ def _control_words(runs: Beside, blanks: tuple[int, ...]) -> str:
 
 
 def _sample_panel(view: View, digits: tuple[int, ...], treatment: Treatment) -> None:
-    from analyses.one_list_blanks import LISTS, sample_seen
+    from analyses.one_list.blanks.body import LISTS, sample_seen
 
     st.subheader("On a sample of lists")
     with st.spinner(f"Scoring {LISTS} lists, three times"):
@@ -167,13 +167,13 @@ def _sample_panel(view: View, digits: tuple[int, ...], treatment: Treatment) -> 
 def _beside(
     hash_: str, digits: tuple[int, ...], treatment: Treatment, seed: int, _opened: OpenModel
 ) -> Beside:
-    from analyses.one_list_blanks import beside
+    from analyses.one_list.blanks.body import beside
 
     return beside(_opened.model, digits, treatment, seed)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
 def _sample(hash_: str, treatment: Treatment, lists: int, seed: int, _opened: OpenModel) -> Sample:
-    from analyses.one_list_blanks import sample
+    from analyses.one_list.blanks.body import sample
 
     return sample(_opened.model, treatment, lists, seed)

@@ -15,9 +15,9 @@ from explorer.server import session
 from interp.answers.treatment import Treatment
 
 if TYPE_CHECKING:
-    from analyses.one_list_answer import Answer
+    from analyses.one_list.answer.body import Answer
 
-COMMAND = "-m analyses.one_list_blanks"
+COMMAND = "-m analyses.one_list.blanks"
 SEED = 0
 
 STYLE = """<style>
@@ -49,7 +49,7 @@ class Cell:
 
 def judged(answer: Answer) -> list[Cell]:
     """Right or wrong: ``✓``, or ``✗`` and the digit that it should be."""
-    from analyses.one_list_answer import token_name
+    from analyses.one_list.answer.body import token_name
 
     return [
         Cell(
@@ -65,7 +65,7 @@ def judged(answer: Answer) -> list[Cell]:
 
 def attributed(answer: Answer, follows: Sequence[str]) -> list[Cell]:
     """Whose digit it is: ``A``, ``B``, ``A=B``, or ``✗`` for neither."""
-    from analyses.one_list_answer import token_name
+    from analyses.one_list.answer.body import token_name
 
     return [
         Cell(token_name(o.token), _MARKS[who][0], f"follows {who}", o.probability, _MARKS[who][1])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from analyses import compare_figure
-from analyses.compare_models import (
+from analyses.compare_models import figure as compare_figure
+from analyses.compare_models.body import (
     CompareArgs,
     Lengths,
     along_the_answer,
@@ -30,9 +30,9 @@ from interp.answers.treatment import Treatment
 from interp.support.errors import UserError
 
 if TYPE_CHECKING:
-    from analyses.compare_models import Matrix, Said
-    from analyses.one_list import Seen
-    from analyses.one_list_glance import Glance
+    from analyses.compare_models.body import Matrix, Said
+    from analyses.one_list.command import Seen
+    from analyses.one_list.glance.body import Glance
 
 OTHER, OTHER_FOLDER = "compare_other", "compare_folder"
 LAYER_B, HEAD_B = "compare_layer", "compare_head"
@@ -159,7 +159,7 @@ def _answers(pair: Pair) -> None:
 def _said(
     a: str, b: str, digits: tuple[int, ...], do: Treatment, b_as_it_is: bool, _pair: Pair
 ) -> tuple[Said, Said]:
-    from analyses.compare_models import say
+    from analyses.compare_models.body import say
 
     one, other = _pair.sides
     return say(one, digits), say(other, digits)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from analyses import compare_figure
-from analyses.compare_models import Part, Side
+from analyses.compare_models import figure as compare_figure
+from analyses.compare_models.body import Part, Side
 from explorer.parts.panel import About
 from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import streamlit as st
 
-from analyses import one_list_inside as inside
+from analyses.one_list.inside import body as inside
 from explorer.pages.inside import views as inside_views
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, wait_for_list
@@ -21,7 +21,7 @@ from interp.answers.treatment import Treatment
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
-    from analyses.one_list import OneListArgs, Seen
+    from analyses.one_list.command import OneListArgs, Seen
 
 SHOW, POSITION, OUTPUT = "inside_show", "inside_pos", "inside_output"
 _CHOICES = {
@@ -79,7 +79,7 @@ def _lens(view: View, digits: tuple[int, ...]) -> None:
     panel(
         seen.figure,
         "lens",
-        about(view, f"-m analyses.one_list_inside lens --show {show}"),
+        about(view, f"-m analyses.one_list.inside lens --show {show}"),
         seen.rows,
         "what the model would say at each position if it ended after that layer: the letter is "
         "the most probable token (_ is BLANK, S is SEP), the colour its probability. Rows go from "
@@ -114,7 +114,7 @@ def _position(view: View, digits: tuple[int, ...]) -> None:
     panel(
         seen.figure,
         "position",
-        about(view, f'-m analyses.one_list_inside position --pos "{pos}"'),
+        about(view, f'-m analyses.one_list.inside position --pos "{pos}"'),
         seen.rows,
         "the probability of each of the 12 tokens at this position, as read after every layer.",
         _LENS_LIMIT,
@@ -150,7 +150,7 @@ def _direct(view: View, digits: tuple[int, ...], output: int) -> None:
     panel(
         seen.figure,
         "direct",
-        about(view, f"-m analyses.one_list_inside direct --output {output}"),
+        about(view, f"-m analyses.one_list.inside direct --output {output}"),
         seen.rows,
         "the margin as a sum: so much from the embedding of the row's own token and position, from "
         "each head, from each MLP, and from biases. Blue is for the right digit, vermillion for "
@@ -172,7 +172,7 @@ def _neurons(view: View, digits: tuple[int, ...], output: int) -> None:
     layer = st.radio("Layer", range(n_layers), key=session.LAYER, horizontal=True)
     session.write_link(layer=str(layer))
     seen = _neurons_seen(view, digits, inside.NeuronArgs(output=output, layer=layer))
-    command = f"-m analyses.one_list_inside neurons --output {output} --layer {layer}"
+    command = f"-m analyses.one_list.inside neurons --output {output} --layer {layer}"
     panel(
         seen.figure,
         "neurons",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from analyses.one_list_patch import rows_of
+from analyses.one_list.patch.body import rows_of
 from explorer.server import session
 from interp.answers.treatment import Act, Treatment
 from interp.figures import GREY, ORANGE, label_axis
@@ -26,7 +26,7 @@ from interp.support.errors import UserError
 if TYPE_CHECKING:
     import altair as alt
 
-    from analyses.one_list_patch import PatchMap
+    from analyses.one_list.patch.body import PatchMap
     from interp.config import ModelConfig
 
 CELL = "cell"

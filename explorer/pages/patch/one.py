@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses import one_list_patch
-from analyses.one_list_patch import Direction
+from analyses.one_list.patch import body as one_list_patch
+from analyses.one_list.patch.body import Direction
 from explorer.pages.patch.map import WAY, Cell
 from explorer.pages.patch.pair import Pair, runs_of, set_corrupt, spaced, table, typed
 from explorer.parts.elements import sentences
@@ -16,7 +16,7 @@ from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment
 
 if TYPE_CHECKING:
-    from analyses.one_list_patch import PatchMap
+    from analyses.one_list.patch.body import PatchMap
 
 _CHOSEN = "patch_chosen"
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from analyses import one_list_patch, one_list_patch_figure
-from analyses.one_list_patch import DIRECTIONS, ROWS, Direction, Method, Rows
-from analyses.one_list_patch_figure import strongest, wrong_words
+from analyses.one_list.patch import body as one_list_patch
+from analyses.one_list.patch import figure as one_list_patch_figure
+from analyses.one_list.patch.body import DIRECTIONS, ROWS, Direction, Method, Rows
+from analyses.one_list.patch.figure import strongest, wrong_words
 from explorer.pages.patch import map as patch_map
 from explorer.pages.patch.map import CELL, WAY, Cell
 from explorer.pages.patch.one import draw_one, follow_choice
@@ -24,8 +25,8 @@ from explorer.server.store import computed, store
 from interp.answers.treatment import Treatment
 
 if TYPE_CHECKING:
-    from analyses.one_list_patch import PatchMap
-    from analyses.patch_blanks import PatchResult
+    from analyses.one_list.patch.body import PatchMap
+    from analyses.patch_blanks.body import PatchResult
 
 BESIDE, WHOLE = "patch_beside", "patch_whole"
 """The toggle of the preview, and the expander."""
@@ -158,7 +159,7 @@ def _map(view: View, pair: Pair, preview: PatchMap, rows: Rows, cell: Cell) -> N
         "that a place without effect does not matter: it may matter together with others. One that "
         "matters may only pass on what was computed before. One pair says nothing about others.",
     )
-    of = _about(view, pair, f"-m analyses.one_list_patch --direction {way} --rows {rows}")
+    of = _about(view, pair, f"-m analyses.one_list.patch --direction {way} --rows {rows}")
     figure = named(one_list_patch_figure.figure(found), of)
     downloads(figure, "patch_map", of, lambda: one_list_patch_figure.table(found))
     if st.toggle("Show the preview beside it", key=BESIDE):
@@ -209,7 +210,7 @@ def _about(view: View, pair: Pair, command: str) -> About:
 @st.fragment
 def _whole(view: View, pair: Pair) -> None:
     """All of ``analyses.patch_blanks`` for this pair."""
-    from analyses import patch_blanks
+    from analyses.patch_blanks import body as patch_blanks
 
     box = st.expander(
         "Whole regions, and single heads, in both directions", key=WHOLE, on_change="rerun"
@@ -242,7 +243,7 @@ def _whole(view: View, pair: Pair) -> None:
 
 
 def _whole_rows(found: PatchResult) -> list[dict[str, Any]]:
-    from analyses import patch_blanks
+    from analyses.patch_blanks import body as patch_blanks
 
     data = patch_blanks.to_json(found)
     return [*data["by_place"], *data["by_head"]]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses import one_list_patch, one_list_patch_figure
-from analyses.one_list_patch import Direction, one_digit_changed
+from analyses.one_list.patch import body as one_list_patch
+from analyses.one_list.patch import figure as one_list_patch_figure
+from analyses.one_list.patch.body import Direction, one_digit_changed
 from explorer.parts.elements import plain, refuse
 from explorer.server import session
 from explorer.server.models import OpenModel

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from analyses.one_list_answer import whole_answer
+from analyses.one_list.answer.body import whole_answer
 from explorer.pages.sort import steps as sort_steps
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, sequence, strip, wait_for_list
@@ -17,7 +17,7 @@ from explorer.server.places import Places
 from explorer.server.results import Answer, token_name
 from interp.answers.treatment import PUBLISHED_ACTS, Treatment
 
-COMMAND = "-m analyses.one_list_answer"
+COMMAND = "-m analyses.one_list.answer"
 SHOWN_AS = "answer_as"  # the choice between these, in the session and in the address
 TOKENS, FIGURE = "tokens", "figure"
 _MOST_CHANGES = 12  # named in the sentence; the strip marks all of them

@@ -6,8 +6,8 @@ import html
 
 import streamlit as st
 
-from analyses.one_list_answer import heads_at_step, one_step
-from analyses.one_list_answer_result import HeadLook, head_looks, region_name
+from analyses.one_list.answer.body import heads_at_step, one_step
+from analyses.one_list.answer.result import HeadLook, head_looks, region_name
 from explorer.parts.controls import View
 from explorer.parts.elements import REGION_SYMBOLS, plain, sequence, share
 from explorer.parts.panel import about, panel
@@ -36,7 +36,7 @@ def steps(view: View, whole: Answer, said: Answer) -> None:
     _say(view, whole, said, step)
     task, outputs = view.opened.task, said.outputs[: step + 1]
     st.html(sequence(task, said.digits, outputs, emits=True, touched=touched(view)))
-    flags = f"-m analyses.one_list_answer --step {step}"
+    flags = f"-m analyses.one_list.answer --step {step}"
     seen = one_step(results.probabilities(view.opened, said.digits, view.treatment), step)
     attention = results.attention(view.opened, said, view.treatment)
     left, right = st.columns([2, 3], gap="medium")

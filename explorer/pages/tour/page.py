@@ -25,7 +25,7 @@ from interp.support.lazy import lazy_import
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from analyses.patch_blanks import PatchResult
+    from analyses.patch_blanks.body import PatchResult
 else:
     go = lazy_import("plotly.graph_objects")
 
@@ -138,7 +138,7 @@ def _the_answer(view: View, digits: tuple[int, ...]) -> None:
 
 
 def _the_looks(view: View, digits: tuple[int, ...]) -> None:
-    from analyses import one_list_glance
+    from analyses.one_list.glance import body as one_list_glance
 
     seen = truth_open.glance(view.opened, digits)
     look = words.look_of(seen)
@@ -146,7 +146,7 @@ def _the_looks(view: View, digits: tuple[int, ...]) -> None:
     panel(
         one_list_glance.figure(seen, look.layer, look.head),
         "tour-attention",
-        about(view, f"-m analyses.one_list_glance --layer {look.layer} --head {look.head}"),
+        about(view, f"-m analyses.one_list.glance --layer {look.layer} --head {look.head}"),
         lambda: one_list_glance.table(seen, look.layer, look.head),
         "where the positions that say outputs look; each row adds up to 1.",
         "that what is looked at is used.",
@@ -158,8 +158,8 @@ def _the_looks(view: View, digits: tuple[int, ...]) -> None:
 
 
 def _take_away(view: View, digits: tuple[int, ...]) -> None:
-    from analyses.one_list_without import KEPT, MASKED, OF_B
-    from analyses.one_list_without_figure import figure, rows
+    from analyses.one_list.without.body import KEPT, MASKED, OF_B
+    from analyses.one_list.without.figure import figure, rows
 
     of: Any = "blanks" if view.opened.task.n_blanks else "heads"
     result = truth_open.without(view.opened, digits, of)
@@ -168,7 +168,7 @@ def _take_away(view: View, digits: tuple[int, ...]) -> None:
     panel(
         figure(result),
         "tour-without",
-        about(view, f"-m analyses.one_list_without --of {of}", seed=SEED),
+        about(view, f"-m analyses.one_list.without --of {of}", seed=SEED),
         lambda: rows(result),
         "what every output becomes: ✓ right, B that of list B, ✗ neither.",
         "what happens on other lists.",
@@ -243,7 +243,7 @@ def _patched(
 ) -> PatchResult:
     import torch
 
-    from analyses.patch_blanks import patch_pairs
+    from analyses.patch_blanks.body import patch_pairs
     from interp.answers.pairs import make_pairs
 
     with torch.no_grad():
@@ -251,8 +251,8 @@ def _patched(
 
 
 def _what_follows(view: View, digits: tuple[int, ...]) -> None:
-    from analyses.one_list_without import KEPT, MASKED, OF_B
-    from analyses.one_list_without_figure import figure, rows
+    from analyses.one_list.without.body import KEPT, MASKED, OF_B
+    from analyses.one_list.without.figure import figure, rows
 
     if view.opened.task.n_blanks:
         own = truth_open.without(view.opened, digits, "blanks")
@@ -264,7 +264,7 @@ def _what_follows(view: View, digits: tuple[int, ...]) -> None:
     panel(
         figure(result, "The same two ways, on sorters whose algorithm is known"),
         "tour-sorters",
-        about(view, "-m analyses.one_list_without --of sorters", seed=SEED),
+        about(view, "-m analyses.one_list.without --of sorters", seed=SEED),
         lambda: rows(result),
         "what every output becomes: ✓ right, B that of list B, ✗ neither; the first lines are of "
         "the model that is open.",

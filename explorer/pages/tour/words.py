@@ -11,10 +11,10 @@ from interp.sorters.truth import SORTERS, truth_of
 from interp.task import Region, SortTask
 
 if TYPE_CHECKING:
-    from analyses.one_list_answer_result import Answer
-    from analyses.one_list_glance import Glance
-    from analyses.one_list_without import Without
-    from analyses.patch_blanks import PatchResult
+    from analyses.one_list.answer.result import Answer
+    from analyses.one_list.glance.body import Glance
+    from analyses.one_list.without.body import Without
+    from analyses.patch_blanks.body import PatchResult
     from interp.stats import Estimate
 
 _SOME = 0.05  # the share from which a place is said to carry something

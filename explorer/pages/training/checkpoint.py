@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses import checkpoint_sweep, one_list_glance
-from analyses.training_curves_figure import short_name
+from analyses.checkpoint_sweep import body as checkpoint_sweep
+from analyses.one_list.glance import body as one_list_glance
+from analyses.training_curves.figure import short_name
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
 from explorer.parts.panel import About, about, panel
@@ -21,7 +22,7 @@ from interp.answers.treatment import Act, Treatment
 from interp.support.errors import UserError
 
 if TYPE_CHECKING:
-    from analyses.one_list_glance import Glance
+    from analyses.one_list.glance.body import Glance
     from explorer.server.models import OpenModel
     from interp.checkpoints import LoadedModel
     from interp.stats import Estimate
@@ -80,7 +81,7 @@ def _attention(view: View) -> None:
     panel(
         one_list_glance.figure(seen, layer, head),
         "checkpoint_attention",
-        about(view, f"-m analyses.one_list_glance --layer {layer} --head {head}"),
+        about(view, f"-m analyses.one_list.glance --layer {layer} --head {head}"),
         lambda: one_list_glance.table(seen, layer, head),
         "on the left, what share of its attention every head gives each part of the sequence, mean "
         "over the rows that answer; on the right one head, row by row.",

@@ -6,8 +6,8 @@ import shlex
 
 import streamlit as st
 
-from analyses import training_curves
-from analyses.training_curves_figure import MOST_RUNS, arms_figure, figure, short_name
+from analyses.training_curves import body as training_curves
+from analyses.training_curves.figure import MOST_RUNS, arms_figure, figure, short_name
 from explorer.pages.training.checkpoint import draw_checkpoint, draw_rates, draw_sweep
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse

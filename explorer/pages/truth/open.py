@@ -20,9 +20,9 @@ from interp.task import Region
 if TYPE_CHECKING:
     import numpy as np
 
-    from analyses.one_list_answer_result import Attention
-    from analyses.one_list_glance import Glance
-    from analyses.one_list_without import Of, Without
+    from analyses.one_list.answer.result import Attention
+    from analyses.one_list.glance.body import Glance
+    from analyses.one_list.without.body import Of, Without
 
 HEAD = "truth_head"  # the name in the address, too
 SEED = 0
@@ -66,7 +66,7 @@ def _heads_table(view: View, digits: tuple[int, ...], truth: Truth) -> None:
 
 def head_rows(seen: Attention, taken: Without, truth: Truth) -> list[dict[str, str]]:
     """Every head: what is known of it, and what attention and an ablation say."""
-    from analyses.one_list_without import head_name
+    from analyses.one_list.without.body import head_name
 
     rows = []
     for layer, head in sorted(truth.heads | truth.decoy_heads):
@@ -112,7 +112,7 @@ def _share(share: float) -> str:
 @st.fragment
 def _looks(view: View, digits: tuple[int, ...], truth: Truth) -> None:
     """One head in full: those of the story, and the decoys."""
-    from analyses import one_list_glance
+    from analyses.one_list.glance import body as one_list_glance
 
     names = [dotted(*head) for head in sorted(truth.heads | truth.decoy_heads)]
     told = max(truth.heads)
@@ -133,7 +133,7 @@ def _looks(view: View, digits: tuple[int, ...], truth: Truth) -> None:
     panel(
         one_list_glance.figure(seen, layer, head),
         "truth-attention",
-        about(view, f"-m analyses.one_list_glance --layer {layer} --head {head}", seed=SEED),
+        about(view, f"-m analyses.one_list.glance --layer {layer} --head {head}", seed=SEED),
         lambda: one_list_glance.table(seen, layer, head),
         f"where head {chosen} looks, which {_known(chosen in known)}.",
         "that what is looked at is used. The patterns of decoys are as striking.",
@@ -145,7 +145,7 @@ def _known(carries: bool) -> str:
 
 
 def _taken_away(view: View, digits: tuple[int, ...], truth: Truth, of: Of) -> None:
-    from analyses.one_list_without_figure import figure, rows
+    from analyses.one_list.without.figure import figure, rows
 
     result = without(view.opened, digits, of)
     expected = {
@@ -156,7 +156,7 @@ def _taken_away(view: View, digits: tuple[int, ...], truth: Truth, of: Of) -> No
     panel(
         figure(result, f"The answer, with one thing taken away · {of}"),
         f"truth-{of}",
-        about(view, f"-m analyses.one_list_without --of {of}", seed=SEED),
+        about(view, f"-m analyses.one_list.without --of {of}", seed=SEED),
         lambda: rows(result),
         "what every output becomes: ✓ right, B that of list B "
         f"({' '.join(map(str, result.other))}), ✗ neither. {expected}.",
@@ -165,24 +165,24 @@ def _taken_away(view: View, digits: tuple[int, ...], truth: Truth, of: Of) -> No
 
 
 def without(opened: OpenModel, digits: tuple[int, ...], of: Of) -> Without:
-    """``analyses.one_list_without`` with the default list B."""
+    """``analyses.one_list.without.body`` with the default list B."""
     return _without(opened.hash, digits, of, opened)
 
 
 @st.cache_data(max_entries=60, show_spinner=False)
 def _without(hash_: str, digits: tuple[int, ...], of: Of, _opened: OpenModel) -> Without:
-    from analyses.one_list_without import compute
+    from analyses.one_list.without.body import compute
 
     return compute(_opened.model, digits, of=of, seed=SEED)
 
 
 def glance(opened: OpenModel, digits: tuple[int, ...]) -> Glance:
-    """``analyses.one_list_glance`` of the model as it is."""
+    """``analyses.one_list.glance.body`` of the model as it is."""
     return _glance(opened.hash, digits, opened)
 
 
 @st.cache_data(max_entries=60, show_spinner=False)
 def _glance(hash_: str, digits: tuple[int, ...], _opened: OpenModel) -> Glance:
-    from analyses.one_list_glance import glance
+    from analyses.one_list.glance.body import glance
 
     return glance(_opened.model, digits, Treatment())

@@ -30,7 +30,7 @@ from interp.sorters.truth import SORTERS, Truth, truth_of
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from analyses.known_answers import KnownAnswers, Row
+    from analyses.known_answers.body import KnownAnswers, Row
     from interp.support.progress import Progress
 
 BOARD, ROWS = "truth_board", "truth_rows"  # names in the address, too
@@ -133,7 +133,7 @@ def _board() -> None:
 def score(max_len: int, progress: Progress) -> KnownAnswers:
     """The whole scoreboard, an analysis a step."""
     from analyses.catalogue import NAMES
-    from analyses.known_answers import KnownAnswers, KnownAnswersConfig, compute
+    from analyses.known_answers.body import KnownAnswers, KnownAnswersConfig, compute
 
     rows: list[Row] = []
     progress.begin(len(NAMES), "twelve analyses on five sorters")
@@ -144,7 +144,7 @@ def score(max_len: int, progress: Progress) -> KnownAnswers:
 
 
 def _scores(result: KnownAnswers, size: str) -> None:
-    from analyses.known_answers import figure, to_json
+    from analyses.known_answers.body import figure, to_json
 
     right = len(result.rows) - len(result.wrong)
     unexplained = [row for row in result.wrong if row.method not in WHY_WRONG]

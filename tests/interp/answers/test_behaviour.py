@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses import behaviour
-from analyses.behaviour import BehaviourConfig, compute, figure, summary, to_json, verdicts
-from analyses.behaviour_figure import text, what_is_wrong
-from analyses.behaviour_result import FEWER, RANDOM, BehaviourResult
+from analyses.behaviour import body as behaviour
+from analyses.behaviour.body import BehaviourConfig, compute, figure, summary, to_json, verdicts
+from analyses.behaviour.figure import text, what_is_wrong
+from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
 from interp.answers.behaviour import (
     NO_DIGIT,
     Answers,

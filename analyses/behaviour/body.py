@@ -1,0 +1,206 @@
+"""What the model does: which lists it sorts, how sure it is, and how it goes wrong.
+
+    python -m analyses.behaviour
+    python -m analyses.behaviour --model no-blanks
+    python -m analyses.behaviour --model compiled:slots --lists 480
+
+If 3 1 1 came out as 1 1 1, its first mistake would be at output 2, which is 2 too small; the answer
+ascends, but a 3 is missing and a 1 is too many. This is what is counted here, over held-out lists
+with as many of every length: lists without a mistake by length, by how many different digits a list
+is drawn from (fewer than 10 is unlike training, where one digit 40 times never occurs) and by how
+often its commonest digit occurs; mistakes by output; whether a probability of 0.9 is right nine
+times in ten (calibration, Guo et al. 2017); and some of the mistakes themselves.
+
+What it does not show: how any of it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from analyses.behaviour.figure import figure, offset_text, text, what_is_wrong
+from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
+from analyses.common import Analysis, CommonArgs, run_analysis
+from interp.support.errors import at_least
+from interp.support.progress import SILENT, Progress
+from interp.task import N_DIGITS
+
+if TYPE_CHECKING:
+    from interp.model import SortTransformer
+
+
+@dataclass(frozen=True)
+class BehaviourConfig:
+    """How many lists."""
+
+    lists: int = 2400  # of random digits: fifty of every length up to 48
+    lists_each: int = 240  # from 1, 2, ... 9 different digits: five of every length
+    listed: int = 12  # mistakes that are listed
+    decoded: int = 96  # mistakes that are looked at more closely, by greedy decoding
+
+    def __post_init__(self) -> None:
+        at_least(self, lists=1, lists_each=1, listed=1, decoded=1)
+
+
+def compute(
+    model: SortTransformer,
+    config: BehaviourConfig = BehaviourConfig(),
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> BehaviourResult:
+    """Answer held-out lists, and decode some of those that go wrong."""
+    from interp.answers.behaviour import Answers, answer, calibration, mistakes
+
+    task = model.task
+    progress.begin(config.lists + (N_DIGITS - 1) * config.lists_each, "answers")
+    found = answer(model, task.held_out(config.lists, seed), progress)
+    by_distinct = {
+        distinct: answer(model, task.held_out(config.lists_each, seed, distinct), progress)
+        for distinct in range(1, N_DIGITS)
+    }
+    sources = {RANDOM: found, FEWER: Answers.join(list(by_distinct.values()))}
+    return BehaviourResult(
+        found,
+        by_distinct,
+        {name: calibration(a, seed) for name, a in sources.items()},
+        {name: mistakes(model, a, config.decoded) for name, a in sources.items()},
+        config.listed,
+        seed,
+    )
+
+
+# -- words and JSON -----------------------------------------------------------------------------
+
+
+def verdicts(result: BehaviourResult) -> dict[str, Any]:
+    """The share of lists sorted, and of those from fewer digits; the first wrong list's length."""
+    wrong = [n for n, rate in result.by_length.items() if rate.value < 1]
+    fewer = [rate.value for k, rate in result.distinct_rates.items() if k < N_DIGITS]
+    return {
+        "exact": result.exact.value,
+        "exact_few_digits": sum(fewer) / len(fewer),
+        "shortest_wrong": min(wrong, default=None),
+    }
+
+
+def summary(result: BehaviourResult) -> list[str]:
+    """What goes right and wrong, and the finding."""
+    errors = {source: found.error for source, found in result.calibration.items()}
+    few = {k: rate for k, rate in result.distinct_rates.items() if k < N_DIGITS}
+    lines = [
+        f"{result.exact.n} held-out lists, as many of every length up to {max(result.by_length)}; "
+        f"digits right: {result.digit_accuracy.percent(2)}.",
+        _worst_length(result),
+        "Lists exact by the number of different digits they are drawn from "
+        f"(n = {few[1].n} each): " + ", ".join(f"{k}: {r.percent()}" for k, r in few.items()),
+        "Expected calibration error, teacher-forced: "
+        + ", ".join(f"{source} {e.percent(2)} (n = {e.n} lists)" for source, e in errors.items()),
+    ]
+    return [*lines, *_mistake_lines(result), _finding(result)]
+
+
+def _worst_length(result: BehaviourResult) -> str:
+    rates = result.by_length
+    worst = min(rates, key=lambda n: rates[n].value)
+    words = f"{rates[worst].percent()} (n = {rates[worst].n})"
+    if rates[worst].value == 1:
+        return f"Lists exact by length: all of every length, of {worst} {_digits(worst)} {words}."
+    return f"Lists exact by length, worst: {worst} {_digits(worst)}, {words}."
+
+
+def _digits(n: int) -> str:
+    return "digit" if n == 1 else "digits"
+
+
+def _mistake_lines(result: BehaviourResult) -> list[str]:
+    lines = []
+    for source in result.mistakes:
+        order, digits = (result.share(source, name) for name in ("keeps_digits", "in_order"))
+        if order is not None and digits is not None:
+            lines.append(
+                f"Of {order.n} wrong lists of {source}, decoded: the right digits in a wrong order "
+                f"{order.percent()}, ascending but with wrong digits {digits.percent()}."
+            )
+    for one in result.shown:
+        lines.append(f"  {text(one.digits)} -> {text(one.answer)}: {what_is_wrong(one)}")
+    return lines
+
+
+def _finding(result: BehaviourResult) -> str:
+    exact, n = result.exact, result.exact.n
+    many = result.distinct_rates
+    few = min((k for k in many if k < N_DIGITS), key=lambda k: many[k].value)
+    if exact.value == 1:
+        start = f"Every one of {n} held-out lists is sorted: {exact.percent(2)}"
+    else:
+        start = f"{exact.percent()} of held-out lists are sorted without a mistake (n = {n})"
+    if many[few].high < exact.low:
+        return (
+            f"{start}; it fails more often on lists unlike those of training: drawn from {few} "
+            f"different {_digits(few)}, {many[few].percent()} "
+            f"(n = {many[few].n})."
+        )
+    return f"{start}; lists of fewer different digits go no worse for certain."
+
+
+def to_json(result: BehaviourResult) -> dict[str, Any]:
+    """Every rate with its interval, the bins of the calibration, and the mistakes."""
+    return {
+        "exact_match": result.exact.to_dict(),
+        "digit_accuracy": result.digit_accuracy.to_dict(),
+        "by_length": {n: rate.to_dict() for n, rate in result.by_length.items()},
+        "by_distinct_digits": {k: rate.to_dict() for k, rate in result.distinct_rates.items()},
+        "by_commonest_digit": [
+            {"from": low, "to": high, **rate.to_dict()}
+            for (low, high), rate in result.by_copies.items()
+        ],
+        "by_output": [rate.to_dict() for rate in result.by_output],
+        "wrong_by": {
+            source: {offset_text(off): rate.to_dict() for off, rate in rates.items()}
+            for source, rates in result.by_offset.items()
+        },
+        "calibration": {name: asdict(found) for name, found in result.calibration.items()},
+        "lists_wrong": {name: int((~a.exact).sum()) for name, a in result.sources.items()},
+        "first_error": {
+            name: [
+                {"length": length, "output": output}
+                for length, output in zip(
+                    a.lengths[~a.exact].tolist(), a.first_error[~a.exact].tolist(), strict=True
+                )
+            ]
+            for name, a in result.sources.items()
+        },
+        "mistakes": {name: [asdict(one) for one in made] for name, made in result.mistakes.items()},
+        **verdicts(result),
+    }
+
+
+# -- command line -------------------------------------------------------------------------------
+
+ANALYSIS = Analysis(
+    name="behaviour",
+    title="What the model does",
+    config=BehaviourConfig(),
+    compute=compute,
+    figure=figure,
+    summary=summary,
+    to_json=to_json,
+    needs_blanks=False,
+)
+
+
+@dataclass(frozen=True)
+class BehaviourArgs(CommonArgs):
+    """Which lists come out right, how sure the model is, and how it goes wrong."""
+
+    config: BehaviourConfig = BehaviourConfig()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_analysis(ANALYSIS, BehaviourArgs, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""The logit lens: where along the model does the answer become readable, and do blanks say it?
+
+    python -m analyses.logit_lens
+    python -m analyses.logit_lens --model compiled:slots
+    python -m analyses.logit_lens --model no-blanks --lists 480
+
+After the list 3 1 1, output row 0 must say 1. Every residual stream on the way (the embedding, then
+after each attention and each MLP) is read by the model's own unembedding (see
+``interp.methods.lens``): where does 1 come out on top? And at blank j, all but the last: how
+probable, and of which rank, are sorted[j], the token that the model emits at output row j, and
+BLANK, which it is trained to say?
+
+sorted[j] can be guessed from j alone (the first are small). So each list is set against another of
+the same length, in a forced choice: where their sorted[j] differ, does the lens at blank j prefer
+its own list's? Any reading that knows the position alone scores exactly 50 %.
+
+What it does not show: what is in directions that the unembedding does not read. The compiled
+sorters ``slots`` and ``direct`` hold the answer at their blanks, and the lens sees nothing of it.
+So it can say that the answer is at the blanks, and never that it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Bool, Float, Int
+
+from analyses.common import Analysis, CommonArgs, run_analysis
+from interp.support.errors import at_least
+from interp.support.lazy import lazy_import
+from interp.support.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import torch
+
+    from interp.model import SortTransformer
+    from interp.sorters.truth import Truth
+    from interp.stats import Estimate
+    from interp.task import SortBatch
+else:
+    torch = lazy_import("torch")
+
+CANDIDATES = ("sorted", "emitted", "blank")  # of interp.methods.lens, which imports torch
+_WORDS = {"sorted": "sorted[j]", "emitted": "what output row j emits", "blank": "BLANK"}
+_LISTS_AT_ONCE = 48
+_MADE = 0.9  # the answer is there from the depth on that has this share of the final rate
+_VISIBLE = 0.75  # of forced choices: half of the way from chance to always
+
+
+@dataclass(frozen=True)
+class LensConfig:
+    """How many lists."""
+
+    lists: int = 192  # four of every length up to 48
+
+    def __post_init__(self) -> None:
+        at_least(self, lists=1)
+
+
+@dataclass(frozen=True)
+class LensResult:
+    """What the lens reads, list by list; NaN where a list has no such output."""
+
+    depths: list[str]
+    """``resid_pre 0``, ``resid_mid 0``, ...: the residual streams, the last being the output."""
+    lengths: Int[torch.Tensor, " list"]
+    right: Float[torch.Tensor, "list depth output"]
+    """Probability of the sorted digit at its output row."""
+    top: Bool[torch.Tensor, "list depth output"]
+    """The sorted digit is the most probable token, alone."""
+    probability: Float[torch.Tensor, "list depth candidate blank"]
+    """Of each of ``CANDIDATES`` at blank j, all but the last."""
+    rank: Float[torch.Tensor, "list depth candidate blank"]
+    """1 is the most probable of all 12 tokens; equals share the mean of their ranks."""
+    share: Float[torch.Tensor, "list depth blank"]
+    """Probability of sorted[j] among the ten digits alone."""
+    preferred: Float[torch.Tensor, "list depth blank"]
+    """Forced choice against another list of the same length; chance is exactly 1/2."""
+    seed: int
+
+    @property
+    def last_read(self) -> int:
+        """The depth at which the last layer reads the blanks: what it writes there itself reaches
+        no digit any more."""
+        return len(self.depths) - 3
+
+    def answered(self, depth: int) -> Estimate:
+        """Output rows where the sorted digit is on top; a bootstrap over lists."""
+        from interp.stats import clustered_rate
+
+        return clustered_rate(self.top[:, depth], ~self.right[:, depth].isnan(), self.seed)
+
+    def mean(self, values: Float[torch.Tensor, "list blank"]) -> Estimate | None:
+        """Over blanks of each list, then over the lists that have any."""
+        from interp.stats import bootstrap_mean
+
+        by_list = values.nanmean(1)
+        by_list = by_list[~by_list.isnan()]
+        return bootstrap_mean(by_list, self.seed) if len(by_list) else None
+
+    def told(self, depth: int) -> Estimate | None:
+        """Share of forced choices for the own list; None without blanks to ask."""
+        return self.mean(self.preferred[:, depth])
+
+
+def compute(
+    model: SortTransformer,
+    config: LensConfig = LensConfig(),
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> LensResult:
+    """Read held-out lists of every length, each beside another one of its length."""
+    from interp.methods.lens import depths, numbered_blanks
+    from interp.passes.packed import length_sorted
+    from interp.support.seeds import stream
+
+    task = model.task
+    batch = task.held_out(config.lists, seed)
+    others = task.sample(len(batch), stream("lens others", seed), batch.lengths)
+    places, n_blanks = depths(model.cfg.n_layers), len(numbered_blanks(task, task.max_len))
+    outputs = (len(batch), len(places), task.max_len)
+    blanks = (len(batch), len(places), n_blanks)
+    said = (len(batch), len(places), len(CANDIDATES), n_blanks)
+    result = LensResult(
+        [f"{component.value} {layer}" for component, layer in places],
+        batch.lengths,
+        torch.full(outputs, torch.nan),
+        torch.zeros(outputs, dtype=torch.bool),
+        torch.full(said, torch.nan),
+        torch.full(said, torch.nan),
+        torch.full(blanks, torch.nan),
+        torch.full(blanks, torch.nan),
+        seed,
+    )
+    progress.begin(len(batch), "lists")
+    for index in length_sorted(batch, -(-len(batch) // _LISTS_AT_ONCE)):
+        _read(model, batch[index], others[index], index, result)
+        progress.step(len(index))
+    return result
+
+
+def _read(
+    model: SortTransformer, batch: SortBatch, others: SortBatch, index: Any, into: LensResult
+) -> None:
+    """Fill in the lists of ``index``."""
+    from interp.methods.lens import (
+        blank_candidates,
+        lens,
+        numbered_blanks,
+        preference,
+        sorted_digits,
+    )
+    from interp.passes.packed import window
+
+    task, device = model.task, model.W_U.device
+    mine, theirs = batch.tokens.to(device), others.tokens.to(device)
+    view = window(task, batch)
+    seen, beside = lens(model, mine, view), lens(model, theirs, view)
+
+    rows = seen.at(range(task.first_output_row, view.stop))
+    answers = sorted_digits(task, mine, len(rows.positions))
+    into.right[index, :, : view.longest] = rows.probability(answers).cpu()
+    into.top[index, :, : view.longest] = (rows.rank(answers) == 1).cpu()
+
+    blanks = numbered_blanks(task, view.longest)
+    at = (index, slice(None), slice(len(blanks)))
+    here, there = seen.at(blanks), beside.at(blanks)
+    for number, tokens in enumerate(blank_candidates(task, mine, seen).unbind(1)):
+        into.probability[index, :, number, : len(blanks)] = here.probability(tokens).cpu()
+        into.rank[index, :, number, : len(blanks)] = here.rank(tokens).cpu()
+    own, other = (sorted_digits(task, tokens, len(blanks)) for tokens in (mine, theirs))
+    into.share[at] = here.among_digits().probability(own).cpu()
+    into.preferred[at] = preference(here, there, own, other).cpu()
+
+
+# -- words and JSON -----------------------------------------------------------------------------
+
+
+def verdicts(result: LensResult) -> dict[str, Any]:
+    """What the lens says, where it can.
+
+    ``answer_written_by``: the depth from which on the answer is on top (None if it never is).
+    ``sorted_at_blanks``: True if sorted[j] is visible at blank j in the stream that the last layer
+    reads; else None, for a lens cannot tell that something is *not* there.
+    """
+    rates = [result.answered(depth).value for depth in range(len(result.depths))]
+    late = [depth for depth, rate in enumerate(rates) if rate < _MADE * rates[-1]]
+    first = max(late) + 1 if late else 0
+    told = result.told(result.last_read)
+    return {
+        "answer_written_by": result.depths[first] if rates[-1] > 0.5 else None,
+        "sorted_at_blanks": True if told and told.low > _VISIBLE else None,
+    }
+
+
+def expected(truth: Truth) -> dict[str, Any]:
+    """What is true of a compiled sorter, under the keys of :func:`verdicts`."""
+    layer = max(truth.mlps | {layer for layer, _ in truth.heads})
+    last = "resid_post" if layer in truth.mlps else "resid_mid"
+    return {
+        "answer_written_by": f"{last} {layer}",
+        "sorted_at_blanks": "sorted" in truth.decodable,
+    }
+
+
+def summary(result: LensResult) -> list[str]:
+    """The output rows by depth, the blanks by depth, and what that means."""
+    lines = [
+        f"{len(result.lengths)} held-out lists; every residual stream read by the unembedding.",
+        "Output rows where the sorted digit is the most probable token:",
+    ]
+    for depth, name in enumerate(result.depths):
+        lines.append(f"  {name}: {result.answered(depth).percent()}")
+    if result.told(0) is not None:
+        lines.append(
+            "Blank j (all but the last): probability and rank of 12, then the forced choice "
+            "of its own list's sorted[j] over another's (50 % is chance):"
+        )
+        lines += [f"  {name}: {_at_blanks(result, d)}" for d, name in enumerate(result.depths)]
+    return [*lines, _finding(result)]
+
+
+def _at_blanks(result: LensResult, depth: int) -> str:
+    parts = []
+    for number, name in enumerate(CANDIDATES):
+        probability = result.mean(result.probability[:, depth, number])
+        rank = result.mean(result.rank[:, depth, number])
+        if probability and rank:
+            parts.append(f"{_WORDS[name]} {probability.percent()}, rank {rank.value:.1f}")
+    told = result.told(depth)
+    return "; ".join([*parts, f"own list {told.percent() if told else '-'}"])
+
+
+def _finding(result: LensResult) -> str:
+    said, last = verdicts(result), len(result.depths) - 1
+    final = f"{result.answered(last).percent()} of output rows (n = {len(result.lengths)} lists)"
+    if said["answer_written_by"] is None:
+        return f"The model hardly sorts: its answer is right at {final}."
+    where = result.depths.index(said["answer_written_by"])
+    before = result.answered(where - 1).percent() if where else "nothing"
+    made = f"The answer is there from {result.depths[where]} on (before {before}, at last {final})"
+    told, read = result.told(result.last_read), result.depths[result.last_read]
+    if not told:
+        return f"{made}; there are no blanks to read."
+    numbers = f"{told.percent()} of forced choices at {read} (n = {told.n} lists)"
+    if said["sorted_at_blanks"]:
+        return f"{made}; blank j shows the last layer its list's sorted[j]: {numbers}."
+    trace = "a trace" if told.low > 0.5 else "nothing"
+    return (
+        f"{made}; in the directions that the unembedding reads, blank j shows {trace} of sorted[j] "
+        f"before the last layer ({numbers}); that does not say what it holds in other directions."
+    )
+
+
+def to_json(result: LensResult) -> dict[str, Any]:
+    """Every estimate by depth, and the means by output and by blank."""
+
+    def estimate(values: Any) -> dict[str, Any] | None:
+        found = result.mean(values)
+        return found.to_dict() if found else None
+
+    return {
+        "lists": len(result.lengths),
+        "depths": [
+            {
+                "depth": name,
+                "answered": result.answered(d).to_dict(),
+                "right_by_output": _means(result.right[:, d]),
+                "at_blanks": {
+                    candidate: {
+                        "probability": estimate(result.probability[:, d, c]),
+                        "rank": estimate(result.rank[:, d, c]),
+                    }
+                    for c, candidate in enumerate(CANDIDATES)
+                },
+                "share_by_blank": _means(result.share[:, d]),
+                "own_list_preferred": estimate(result.preferred[:, d]),
+            }
+            for d, name in enumerate(result.depths)
+        ],
+        "verdicts": verdicts(result),
+    }
+
+
+def _means(values: Float[torch.Tensor, "list place"]) -> list[float | None]:
+    """By output or blank, over the lists that have it; None where none has."""
+    return [None if mean != mean else mean for mean in values.nanmean(0).tolist()]
+
+
+def figure(result: LensResult) -> go.Figure:
+    """See :mod:`analyses.logit_lens.figure`."""
+    from analyses.logit_lens.figure import draw
+
+    return draw(result)
+
+
+# -- command line -------------------------------------------------------------------------------
+
+ANALYSIS = Analysis(
+    name="logit_lens",
+    title="The logit lens",
+    config=LensConfig(),
+    compute=compute,
+    figure=figure,
+    summary=summary,
+    to_json=to_json,
+    needs_blanks=False,
+)
+
+
+@dataclass(frozen=True)
+class LensArgs(CommonArgs):
+    """Read every residual stream as if it were the last: output rows and blanks."""
+
+    config: LensConfig = LensConfig()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_analysis(ANALYSIS, LensArgs, argv)
+
+
+if __name__ == "__main__":
+    main()

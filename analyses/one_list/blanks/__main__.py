@@ -1,0 +1,4 @@
+from analyses.one_list.blanks.body import main
+
+if __name__ == "__main__":
+    main()

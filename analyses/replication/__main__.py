@@ -1,0 +1,4 @@
+from analyses.replication.body import main
+
+if __name__ == "__main__":
+    main()
