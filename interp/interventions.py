@@ -37,6 +37,7 @@ from interp.support.seeds import stream
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 Positions = tuple[int, ...] | range
 
@@ -50,7 +51,7 @@ class Intervention(Protocol):
         """For people: what is done, and where."""
         ...
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         """The edit of each site that it touches."""
         ...
 
@@ -69,7 +70,7 @@ class Set:
     def words(self) -> str:
         return f"{self.site.words}: set"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         return [(self.site, self._edit)]
 
     def _edit(self, current: Tensor, here: Frame) -> Tensor:
@@ -119,7 +120,7 @@ class Patch:
     def words(self) -> str:
         return f"{self.site.words}: from the other run"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         component, layer = self.site.component, self.site.layer
         value, frame = self.run.at(component, layer), self.run.frame(component, layer)
         _check_covered(self.site, frame, value)
@@ -147,7 +148,7 @@ class Zero:
     def words(self) -> str:
         return f"{self.site.words}: zero"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         return Set(self.site, torch.zeros((), device=model.W_U.device)).changes(model)
 
 
@@ -162,7 +163,7 @@ class Mean:
     def words(self) -> str:
         return f"{self.site.words}: mean over other lists"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         component, layer = self.site.component, self.site.layer
         frame = self.reference.frame(component, layer)
         value = self.reference.at(component, layer).mean(0, keepdim=True)
@@ -186,7 +187,7 @@ class Resample:
     def words(self) -> str:
         return f"{self.site.words}: of a random other list"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         component, layer = self.site.component, self.site.layer
         source, frame = self.reference.at(component, layer), self.reference.frame(component, layer)
         _check_covered(self.site, frame, source)
@@ -224,7 +225,7 @@ class Mask:
         how = "" if self.renormalise else ", the other weights left as they were"
         return f"{spans(self.queries)} may not attend to {spans(self.keys)}{where}{how}"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         component = Component.SCORES if self.renormalise else Component.PATTERN
         fill = torch.full((), -torch.inf if self.renormalise else 0.0, device=model.W_U.device)
         return [
@@ -249,7 +250,7 @@ class Freeze:
         where = "" if self.layers is None else f" of layer {spans(self.layers)}"
         return f"attention patterns{where}: frozen"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         return [
             change
             for layer in _layers(model, self.layers)
@@ -274,7 +275,7 @@ class Transplant:
         where = "" if self.layers is None else f" of layer {spans(self.layers)}"
         return f"{' and '.join(names)}{where} at {spans(self.positions)}: from the other run"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         parts = [c for c, on in ((Component.K, self.keys), (Component.V, self.values)) if on]
         return [
             change
@@ -286,11 +287,11 @@ class Transplant:
         ]
 
 
-def _layers(model: SortTransformer, layers: tuple[int, ...] | None) -> Sequence[int]:
+def _layers(model: Transformer, layers: tuple[int, ...] | None) -> Sequence[int]:
     return range(model.cfg.n_layers) if layers is None else layers
 
 
-def edits_of(model: SortTransformer, interventions: Sequence[Intervention]) -> Edits:
+def edits_of(model: Transformer, interventions: Sequence[Intervention]) -> Edits:
     """What :func:`interp.passes.forward.forward` takes.
 
     Raises:

@@ -33,7 +33,7 @@ from interp.support.seeds import stream
 from interp.task import N_DIGITS, PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 BIN_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -94,7 +94,7 @@ class Answers:
 
 
 @torch.no_grad()
-def answer(model: SortTransformer, batch: SortBatch, progress: Progress = SILENT) -> Answers:
+def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) -> Answers:
     """One forward pass per list along the right answer, in float32."""
     task, device = model.task, model.W_U.device
     wanted = task.targets(batch.tokens)[:, task.first_output_row : -1].cpu()
@@ -211,7 +211,7 @@ class Mistake:
         return all(a <= b for a, b in pairwise(self.answer))
 
 
-def mistakes(model: SortTransformer, found: Answers, most: int) -> tuple[Mistake, ...]:
+def mistakes(model: Transformer, found: Answers, most: int) -> tuple[Mistake, ...]:
     """Greedy decoding of lists that go wrong; of more than ``most``, evenly spread by length."""
     wrong = (~found.exact).nonzero()[:, 0]
     wrong = wrong[found.lengths[wrong].argsort(stable=True)]

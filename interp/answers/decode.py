@@ -26,7 +26,7 @@ from interp.stats import Estimate, wilson
 from interp.task import PAD, SortBatch
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 
@@ -49,7 +49,7 @@ class Scores:
 
 @torch.no_grad()
 def score(
-    model: SortTransformer,
+    model: Transformer,
     batch: SortBatch,
     *,
     digits_only: bool = True,
@@ -79,7 +79,7 @@ def score(
 
 
 def exact_match(
-    model: SortTransformer,
+    model: Transformer,
     lists: int,
     seed: int = 0,
     *,
@@ -103,7 +103,7 @@ class Decoded:
 
 @torch.no_grad()
 def greedy_decode(
-    model: SortTransformer,
+    model: Transformer,
     lists: Sequence[Sequence[int]],
     *,
     interventions: Sequence[Intervention] = (),

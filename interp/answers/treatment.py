@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from interp.answers.trials import Chunk
     from interp.config import ModelConfig
     from interp.interventions import Intervention
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 
 class Act(StrEnum):
@@ -206,7 +206,7 @@ class Treatment:
         }[self.act]
 
     def on_list(
-        self, model: SortTransformer, digits: Sequence[int], seed: int = 0
+        self, model: Transformer, digits: Sequence[int], seed: int = 0
     ) -> Sequence[Intervention]:
         """The interventions for one list.
 
@@ -231,7 +231,7 @@ class Treatment:
         tokens = model.task.encode([self.other]).tokens.to(model.W_U.device)
         return [Patch(self.site, forward(model, tokens, view, keep=[place]))]
 
-    def chunk(self, model: SortTransformer, digits: Sequence[int], seed: int = 0) -> Chunk:
+    def chunk(self, model: Transformer, digits: Sequence[int], seed: int = 0) -> Chunk:
         """One list for :meth:`on`, with its donor: ``other``, or a random list.
 
         Args:

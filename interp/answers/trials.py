@@ -34,7 +34,7 @@ from interp.support.seeds import stream
 from interp.task import PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 _LISTS_AT_ONCE = 48  # of one length; activations of more would leave the processor's cache
 _REFERENCE_LISTS = 64  # for means, of every length
@@ -44,7 +44,7 @@ _REFERENCE_LISTS = 64  # for means, of every length
 class Chunk:
     """Lists of one length, and what the model holds while it answers them."""
 
-    model: SortTransformer
+    model: Transformer
     index: Int[Tensor, " list"]
     """Which lists of the whole batch these are."""
     batch: SortBatch
@@ -148,7 +148,7 @@ class Trials:
 
 @torch.no_grad()
 def run_trials(
-    model: SortTransformer,
+    model: Transformer,
     batch: SortBatch,
     conditions: Mapping[str, Condition],
     *,
@@ -189,7 +189,7 @@ def sorted_digits(task: SortTask, batch: SortBatch) -> Int[Tensor, "list row"]:
 
 
 def chunks(
-    model: SortTransformer,
+    model: Transformer,
     batch: SortBatch,
     donors: SortBatch | None = None,
     seed: int = 0,
@@ -212,7 +212,7 @@ def chunks(
             )
 
 
-def _record(model: SortTransformer, batch: SortBatch) -> Run:
+def _record(model: Transformer, batch: SortBatch) -> Run:
     places: list[Place] = [
         (component, layer)
         for layer in range(model.cfg.n_layers)
@@ -222,7 +222,7 @@ def _record(model: SortTransformer, batch: SortBatch) -> Run:
     return forward(model, batch.tokens, view, keep=places)
 
 
-def stratified(model: SortTransformer, n_lists: int, seed: int, n_lengths: int = 12) -> SortBatch:
+def stratified(model: Transformer, n_lists: int, seed: int, n_lengths: int = 12) -> SortBatch:
     """Random lists of a few lengths, evenly spread up to the longest, as many of each.
 
     Few lengths make large chunks, which run several times as fast as small ones.
@@ -235,7 +235,7 @@ def stratified(model: SortTransformer, n_lists: int, seed: int, n_lengths: int =
     return task.sample(n_lists, stream("stratified", seed), lengths).to(model.W_U.device)
 
 
-def donors_for(model: SortTransformer, batch: SortBatch, seed: int) -> SortBatch:
+def donors_for(model: Transformer, batch: SortBatch, seed: int) -> SortBatch:
     """Random other lists of the same lengths."""
     lengths = batch.lengths.cpu()
     drawn = model.task.sample(len(batch), stream("donors", seed), lengths)

@@ -36,7 +36,7 @@ from interp.support.errors import UserError
 from interp.task import PAD, Region, SortBatch, SortTask
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 KEYS = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
 """Groups of keys; together they are all that can be attended to."""
@@ -127,7 +127,7 @@ def head_scores(stats: AttentionStats) -> dict[str, Float[Tensor, "list layer he
 
 
 @torch.no_grad()
-def attention_stats(model: SortTransformer, batch: SortBatch, seed: int = 0) -> AttentionStats:
+def attention_stats(model: Transformer, batch: SortBatch, seed: int = 0) -> AttentionStats:
     """Statistics of every head of ``model`` on lists of one length.
 
     Args:
@@ -179,7 +179,7 @@ class _Scene:
     """1 at the keys of a region; a region without keys is 0 throughout."""
 
     @classmethod
-    def of(cls, model: SortTransformer, batch: SortBatch) -> _Scene:
+    def of(cls, model: Transformer, batch: SortBatch) -> _Scene:
         task, length = model.task, int(batch.lengths[0])
         start = task.max_len - length
         view = Window(task, length, start)  # every row, also in the last layer

@@ -42,7 +42,7 @@ from interp.sites import Component
 from interp.task import D_VOCAB_OUT, N_DIGITS, PAD
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 
 class Kind(StrEnum):
@@ -93,7 +93,7 @@ class Attribution:
 class DirectPaths:
     """A run and the directions that its target reads in what each part writes."""
 
-    model: SortTransformer
+    model: Transformer
     run: Run
     tokens: Int[Tensor, "batch pos"]
     target: Float[Tensor, "batch row d_vocab_out"]
@@ -149,7 +149,7 @@ class DirectPaths:
 
 @torch.no_grad()
 def direct_paths(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     target: Float[Tensor, "batch row d_vocab_out"],
@@ -168,7 +168,7 @@ def direct_paths(
 
 @torch.no_grad()
 def paths_of(
-    model: SortTransformer,
+    model: Transformer,
     run: Run,
     tokens: Int[Tensor, "batch pos"],
     target: Float[Tensor, "batch row d_vocab_out"],

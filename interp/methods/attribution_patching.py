@@ -42,7 +42,7 @@ from interp.sites import PER_HEAD, Component, Frame, Site
 from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 Direction = Literal["denoising", "noising"]
 """``denoising``: clean activations into the corrupted run. ``noising``: the other way round."""
@@ -59,7 +59,7 @@ STEPS = 16  # points of the line
 class PairRuns:
     """Minimal pairs in one direction: the run that is patched, and the one patches come from."""
 
-    model: SortTransformer
+    model: Transformer
     pairs: Pairs
     direction: Direction
     tokens: Int[Tensor, "pair pos"]
@@ -100,7 +100,7 @@ class PairRuns:
 
 
 @torch.no_grad()
-def pair_runs(model: SortTransformer, pairs: Pairs, direction: Direction) -> PairRuns:
+def pair_runs(model: Transformer, pairs: Pairs, direction: Direction) -> PairRuns:
     """Run both lists of every pair."""
     view = Window(pairs.task, pairs.length, pairs.task.first_output_row)
     sides = [tokens.to(model.W_U.device) for tokens in (pairs.corrupt, pairs.clean)]

@@ -37,7 +37,7 @@ from interp.support.errors import UserError
 from interp.task import D_VOCAB_OUT, N_DIGITS, TOKEN_LABELS
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 TOKENS = TOKEN_LABELS[:D_VOCAB_OUT]
 """The tokens that can be attended to, and predicted."""
@@ -69,7 +69,7 @@ class QKCircuit:
 
 
 @torch.no_grad()
-def qk_circuit(model: SortTransformer, layer: int) -> QKCircuit:
+def qk_circuit(model: Transformer, layer: int) -> QKCircuit:
     """The QK circuit of every head of a layer, over tokens and over positions.
 
     Raises:
@@ -94,9 +94,7 @@ def qk_circuit(model: SortTransformer, layer: int) -> QKCircuit:
 
 
 @torch.no_grad()
-def ov_circuit(
-    model: SortTransformer, layer: int
-) -> Float[Tensor, "head source_token output_token"]:
+def ov_circuit(model: Transformer, layer: int) -> Float[Tensor, "head source_token output_token"]:
     """What attending fully to a token adds to the logits, less the mean over the outputs.
 
     W_E W_V W_O W_U, on the direct path from the embedding through the head to the unembedding, with
@@ -129,14 +127,14 @@ def copying_score(
 _NOTHING = 1e-9  # logits
 
 
-def _attention(model: SortTransformer, layer: int) -> Any:
+def _attention(model: Transformer, layer: int) -> Any:
     if not 0 <= layer < model.cfg.n_layers:
         raise UserError(f"there is no layer {layer}: this model has 0 to {model.cfg.n_layers - 1}")
     return model.blocks[layer].attn
 
 
 def _embeddings(
-    model: SortTransformer, layer: int
+    model: Transformer, layer: int
 ) -> tuple[Float[Tensor, "token d_model"], Float[Tensor, "pos d_model"]]:
     """Tokens and positions as the heads of a layer read them from the stream."""
     passed: list[Any] = []
@@ -150,7 +148,7 @@ def _embeddings(
     )
 
 
-def _constant(model: SortTransformer, layer: int) -> Float[Tensor, " d_model"]:
+def _constant(model: Transformer, layer: int) -> Float[Tensor, " d_model"]:
     """What the LayerNorm that a layer reads through adds to every position."""
     if model.config.norm == "pre":
         return model.blocks[layer].ln1.b
@@ -159,7 +157,7 @@ def _constant(model: SortTransformer, layer: int) -> Float[Tensor, " d_model"]:
     return torch.zeros_like(model.W_E[0])
 
 
-def _to_unembedding(model: SortTransformer, layer: int, written: Tensor) -> Tensor:
+def _to_unembedding(model: Transformer, layer: int, written: Tensor) -> Tensor:
     """What a head of ``layer`` has written, as the unembedding reads it."""
     passed: list[Any] = []
     if model.config.norm == "pre":

@@ -34,7 +34,7 @@ from interp.support.seeds import stream
 from interp.task import SortBatch
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 Head = tuple[int, int]
 """(layer, head)"""
@@ -86,7 +86,7 @@ class HeadOutputs:
         return lists.to(chunk.batch.tokens.device)
 
 
-def _record(model: SortTransformer, batch: SortBatch) -> Run:
+def _record(model: Transformer, batch: SortBatch) -> Run:
     places = [(Component.Z, layer) for layer in range(model.cfg.n_layers)]
     return forward(model, batch.tokens, window(model.task, batch, digits_only=True), keep=places)
 

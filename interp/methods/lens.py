@@ -33,7 +33,7 @@ from interp.sites import Component
 from interp.task import BLANK, N_DIGITS, PAD, Region, SortBatch, SortTask
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 CANDIDATES = ("sorted", "emitted", "blank")
 """What a blank might say. For blank j: ``sorted``, the digit sorted[j]; ``emitted``, the token that
@@ -103,7 +103,7 @@ def everywhere(task: SortTask, batch: SortBatch) -> Window:
 
 
 @torch.no_grad()
-def lens(model: SortTransformer, tokens: Int[Tensor, "batch pos"], view: Window) -> Lens:
+def lens(model: Transformer, tokens: Int[Tensor, "batch pos"], view: Window) -> Lens:
     """Unembed every residual stream at ``view.rows`` of full sequences.
 
     Args:

@@ -45,7 +45,7 @@ from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 PATCHABLE = (*STREAM, *PER_HEAD)
 """What :func:`patched_logits` sweeps."""
@@ -60,7 +60,7 @@ _CARRIES = {  # what of the attention a patch changes before anything is gathere
 
 
 @torch.no_grad()
-def record(model: SortTransformer, tokens: Int[Tensor, "pair pos"], view: Window) -> Run:
+def record(model: Transformer, tokens: Int[Tensor, "pair pos"], view: Window) -> Run:
     """What patches take from and put into: every row of ``view``, in the last layer too."""
     keep = [(component, layer) for layer in range(model.cfg.n_layers) for component in _KEPT]
     return forward(model, tokens, replace(view, first_row=view.start), keep=keep)
@@ -73,7 +73,7 @@ def logits_at(run: Run, rows: Int[Tensor, " pair"]) -> Float[Tensor, "pair d_voc
 
 @torch.no_grad()
 def patched_logits(
-    model: SortTransformer,
+    model: Transformer,
     site: Site,
     base: Run,
     donor: Run,
@@ -104,7 +104,7 @@ def patched_logits(
     return out
 
 
-def _check(model: SortTransformer, site: Site) -> None:
+def _check(model: Transformer, site: Site) -> None:
     site.check(model.config)
     if site.component not in PATCHABLE:
         names = ", ".join(PATCHABLE)
@@ -114,7 +114,7 @@ def _check(model: SortTransformer, site: Site) -> None:
 
 
 def _effective(
-    model: SortTransformer,
+    model: Transformer,
     site: Site,
     base: Run,
     donor: Run,
@@ -132,7 +132,7 @@ def _effective(
     return (places & (read & altered.any(-1))[:, None]).any(-1)
 
 
-def _jobs_at_once(model: SortTransformer, site: Site) -> int:
+def _jobs_at_once(model: Transformer, site: Site) -> int:
     """So many that their rows stay in the processor's cache: about 3,000 of them."""
     later = model.cfg.n_layers - 1 - site.layer
     whole_sequences = later > (0 if site.component in _READ_LATER else 1)
@@ -151,7 +151,7 @@ class _Patches:
     says which patch a row belongs to, ``position`` which row of the window it is.
     """
 
-    model: SortTransformer
+    model: Transformer
     site: Site
     base: Run
     donor: Run
@@ -293,7 +293,7 @@ class _Patches:
 
 
 def _after_attention(
-    model: SortTransformer,
+    model: Transformer,
     layer: int,
     before: Float[Tensor, "row d_model"],
     attn_out: Float[Tensor, "row d_model"],

@@ -44,7 +44,7 @@ from interp.sites import ATTENTION, PER_HEAD, STREAM, Component, Frame, Site
 from interp.support.errors import UserError
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 SENDERS = (Component.Z, Component.ATTN_OUT, Component.MLP_OUT)
 """What one part of the model writes. The embeddings, ``RESID_PRE`` of layer 0, can send too."""
@@ -55,7 +55,7 @@ _ORDER = list(Component)
 
 
 @torch.no_grad()
-def record_run(model: SortTransformer, tokens: Int[Tensor, "batch pos"], view: Window) -> Run:
+def record_run(model: Transformer, tokens: Int[Tensor, "batch pos"], view: Window) -> Run:
     """A run that can be base or donor of :func:`path_patch`, and of patches and transplants."""
     keep = [(component, layer) for layer in range(model.cfg.n_layers) for component in _KEPT]
     return forward(model, tokens, view, keep=keep)
@@ -63,7 +63,7 @@ def record_run(model: SortTransformer, tokens: Int[Tensor, "batch pos"], view: W
 
 @torch.no_grad()
 def path_patch(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     base: Run,
     donor: Run,
@@ -96,7 +96,7 @@ def path_patch(
 
 @torch.no_grad()
 def direct_effect(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     base: Run,
     donor: Run,
@@ -121,7 +121,7 @@ def direct_effect(
 
 @torch.no_grad()
 def after_receivers(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     base: Run,
     direct: Run,
@@ -171,7 +171,7 @@ class Where:
     def words(self) -> str:
         return f"{self.intervention.words} (in each list at positions of its own)"
 
-    def changes(self, model: SortTransformer) -> list[tuple[Site, Edit]]:
+    def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         return [
             (site, self._limited(site, edit)) for site, edit in self.intervention.changes(model)
         ]

@@ -51,7 +51,7 @@ from interp.support.seeds import stream
 from interp.task import SortBatch, SortTask
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 GROUPS = ("sorted", "counts", "length")
 """What is asked, the counts together."""
@@ -203,7 +203,7 @@ class _ThroughBlanks(Window):
 
 @torch.no_grad()
 def blank_streams(
-    model: SortTransformer, batch: SortBatch, blanks: Sequence[int]
+    model: Transformer, batch: SortBatch, blanks: Sequence[int]
 ) -> Float[Tensor, "site list blank d_model"]:
     """The residual streams at ``probe_sites``, at some blanks."""
     task, sites = model.task, probe_sites(model.cfg.n_layers)
@@ -223,7 +223,7 @@ def blank_streams(
 
 
 def probe(
-    model: SortTransformer,
+    model: Transformer,
     batch: SortBatch,
     blanks: Sequence[int],
     seed: int = 0,

@@ -27,7 +27,7 @@ from interp.config import Norm
 from interp.task import PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 _BLOCK_ROWS = 256  # rows of the MLP at a time: 256 x 2048 floats are 2 MB, about a core's cache
 
@@ -104,7 +104,7 @@ def window(task: SortTask, batch: SortBatch, digits_only: bool = False) -> Windo
 
 
 def packed_logits(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     dropout: Dropout | None = None,
@@ -131,14 +131,14 @@ def packed_logits(
 
 
 def embed(
-    model: SortTransformer, tokens: Int[Tensor, "batch here"], view: Window
+    model: Transformer, tokens: Int[Tensor, "batch here"], view: Window
 ) -> Float[Tensor, "batch here d_model"]:
     """The first residual stream, of tokens already cut to ``view``."""
     return model.embed.effective()[tokens] + model.pos_embed.W_pos[view.start : view.stop]
 
 
 def unembed(
-    model: SortTransformer, x: Float[Tensor, "*rows d_model"]
+    model: Transformer, x: Float[Tensor, "*rows d_model"]
 ) -> Float[Tensor, "*rows d_vocab_out"]:
     """Logits of the last residual stream, the final LayerNorm of a pre-norm model included."""
     if model.config.norm == "pre":  # the others have no final LayerNorm
@@ -147,7 +147,7 @@ def unembed(
 
 
 def allowed_attention(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch here"],
     view: Window,
     blocked: Bool[Tensor, "query key"] | None = None,

@@ -1,5 +1,4 @@
-"""The figures of ``analyses.one_list.answer.body``: an answer, one step of it, and its heads then.
-"""
+"""The figures of ``analyses.one_list.answer.body``: an answer, one step of it, and its heads then."""
 
 from __future__ import annotations
 
