@@ -1,6 +1,8 @@
 """The explorer: ``streamlit run app.py``.
 
-Everything is in ``interp/explorer/``: shared controls in ``controls.py``, a module for each page.
+Everything is in ``explorer/``: what the server knows in ``server/``, shared controls in ``parts/``,
+a folder for each page in ``pages/``. Streamlit imports this file once, for the server, and runs it
+again whenever a visitor's page is drawn.
 """
 
 from __future__ import annotations
@@ -8,8 +10,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from explorer.shell import show
+if __name__ == "__main__":
+    from explorer.shell import show
 
-# Tests run this file inside a program with arguments of its own.
-started_here = Path(sys.argv[0]).resolve() == Path(__file__).resolve()
-show(sys.argv[1:] if started_here else [])
+    # Tests run this file inside a program with arguments of its own.
+    started_here = Path(sys.argv[0]).resolve() == Path(__file__).resolve()
+    show(sys.argv[1:] if started_here else [])
+else:
+    from starlette.middleware import Middleware
+    from streamlit import App
+
+    from explorer.server.guard import Guard
+
+    app = App(Path(__file__).resolve(), middleware=[Middleware(Guard)])

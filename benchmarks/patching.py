@@ -10,8 +10,7 @@ and corrupted lists included:
     lens    transformer_lens.patching.get_act_patch_block_every: a full forward pass of all pairs
             for every cell, up to the last row that is read (a longer sequence would only cost it)
     ours    interp.methods.patching.patched_logits: restarted in the patched layer, changed rows
-    only, none
-            where a patch can change nothing; it keeps the effect of every single pair
+            only, none where a patch can change nothing; it keeps the effect of every single pair
 
 Same weights, float32, number of threads, no gradients. Lists are of the model's maximum length by
 default, so that neither arm has padding. Times mean something on an otherwise idle machine only.
@@ -173,7 +172,7 @@ def our_sweep(
     model: SortTransformer, pairs: Pairs
 ) -> Float[torch.Tensor, "component layer position"]:
     """The same table."""
-    from analyses.minimal_pairs import logit_difference
+    from interp.methods.pair_runs import logit_difference
     from interp.methods.patching import patched_logits, record
     from interp.passes.packed import Window
     from interp.sites import STREAM, Site

@@ -19,12 +19,11 @@ from interp.support.errors import UserError
 
 @dataclass(frozen=True)
 class Page:
-    """One of the explorer's pages: ``interp.explorer.<module>.draw(view, places)``."""
+    """One of the explorer's pages: ``explorer.pages.<path>.page.draw(view, places)``."""
 
     title: str
     path: str
     """In the page's address."""
-    module: str
     icon: str
 
     def draw(self, view: View | None, places: Places) -> None:
@@ -33,20 +32,21 @@ class Page:
             st.info("No model can be opened. Train one with `python training/train.py`.")
             return
         drawn: Callable[[View, Places], None]
-        drawn = importlib.import_module(f"interp.explorer.{self.module}").draw
+        drawn = importlib.import_module(f"explorer.pages.{self.path}.page").draw
         drawn(view, places)
 
 
 PAGES = (
-    Page("Sort", "sort", "sort", ":material/sort:"),
-    Page("Attention", "attention", "attention_page", ":material/visibility:"),
-    Page("Patch", "patch", "patch_page", ":material/grid_on:"),
-    Page("Blanks", "blanks", "blanks_page", ":material/space_bar:"),
-    Page("Inside", "inside", "inside_page", ":material/biotech:"),
-    Page("Training", "training", "training_page", ":material/timeline:"),
-    Page("Compare", "compare", "compare_page", ":material/compare:"),
-    Page("Truth", "truth", "truth_page", ":material/fact_check:"),
-    Page("Tour", "tour", "tour_page", ":material/tour:"),
+    Page("Algorithm", "algorithm", ":material/account_tree:"),
+    Page("Sort", "sort", ":material/sort:"),
+    Page("Attention", "attention", ":material/visibility:"),
+    Page("Patch", "patch", ":material/grid_on:"),
+    Page("Blanks", "blanks", ":material/space_bar:"),
+    Page("Inside", "inside", ":material/biotech:"),
+    Page("Training", "training", ":material/timeline:"),
+    Page("Compare", "compare", ":material/compare:"),
+    Page("Truth", "truth", ":material/fact_check:"),
+    Page("Tour", "tour", ":material/tour:"),
 )
 
 

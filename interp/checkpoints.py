@@ -7,7 +7,7 @@
 
     python -m interp.checkpoints list
     python -m interp.checkpoints info blanks
-    python -m interp.checkpoints import-algoformer model_6000.pth my-import
+    python -m interp.checkpoints import-algoformer model_6000.pth runs/my-import --published
 
 A checkpoint is a folder with ``model.safetensors`` and ``config.json``; a run folder holds
 checkpoints under ``checkpoints/step-000500``. Nothing here is ever unpickled unsafely.
@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, subcommand
 
@@ -31,11 +32,16 @@ from interp.sorters.truth import SORTERS, truth_of
 from interp.support import files
 from interp.support.cli import run_command
 from interp.support.errors import UserError
+from interp.support.fields import fits
 from interp.support.lazy import lazy_import
+from interp.support.strict_json import short
+from interp.support.tensors import MOST_HEADER, parse_safetensors
+from interp.weights import check_finite
 
 if TYPE_CHECKING:
     import torch
 
+    from interp.imports import Told
     from interp.model import SortTransformer
 else:
     torch = lazy_import("torch")
@@ -43,6 +49,7 @@ else:
 FORMAT = 1  # of config.json; raised when an older reader would misread it
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
+HASH = "hash"  # in config.json: what content_hash was when the weights were written
 PRETRAINED = Path(__file__).parent / "pretrained"
 SHIPPED_RUNS = PRETRAINED / "runs"  # run folders with some of their checkpoints, for their course
 COMPILED = "compiled:"  # before the name of a sorter compiled by hand
@@ -139,13 +146,13 @@ def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> 
     if str(name_or_path).startswith(COMPILED):
         return _load_compiled(str(name_or_path), device)
     folder = find_checkpoint(name_or_path)
-    info, config, weights = _read(folder)
+    stored = read_stored(folder)
     with _possible(folder):
-        model = SortTransformer(config)
-    model.load_state_dict(weights)
+        model = SortTransformer(stored.config)
+    model.load_state_dict(stored.weights)
     model.eval()
     model.to(torch.device(device), print_details=False)
-    return LoadedModel(model, str(name_or_path), folder, content_hash(folder), info)
+    return LoadedModel(model, str(name_or_path), folder, stored.hash, stored.info)
 
 
 def load_bare(name_or_path: str | Path) -> LoadedModel:
@@ -158,17 +165,60 @@ def load_bare(name_or_path: str | Path) -> LoadedModel:
     if str(name_or_path).startswith(COMPILED):
         return _load_compiled(str(name_or_path), "cpu")
     folder = find_checkpoint(name_or_path)
-    info, config, weights = _read(folder)
+    stored = read_stored(folder)
     with _possible(folder):
-        model: Any = BareTransformer(config, weights)
-    return LoadedModel(model, str(name_or_path), folder, content_hash(folder), info)
+        model: Any = BareTransformer(stored.config, stored.weights)
+    return LoadedModel(model, str(name_or_path), folder, stored.hash, stored.info)
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], ModelConfig, dict[str, torch.Tensor]]:
+@dataclass(frozen=True)
+class Stored:
+    """What a checkpoint's folder holds, checked."""
+
+    info: dict[str, Any]
+    """The whole ``config.json``."""
+    config: ModelConfig
+    weights: dict[str, torch.Tensor]
+    """In float32, all finite, of the shapes that the config asks for."""
+    hash: str
+
+
+def read_stored(folder: Path) -> Stored:
+    """A checkpoint's config and weights, which fit each other and are as they were written.
+
+    Raises:
+        UserError: naming the file and the reason.
+    """
     info = read_info(folder)
-    config, weights = ModelConfig.from_dict(info["model"]), read_weights(folder)
+    config = ModelConfig.from_dict(info["model"])
+    data = _weights_bytes(folder, config)
+    weights = parse_safetensors(data, folder / WEIGHTS)
     _check_weights(folder, weights, config)
-    return info, config, {name: tensor.float() for name, tensor in weights.items()}
+    weights = {name: tensor.float() for name, tensor in weights.items()}
+    check_finite(weights, folder / WEIGHTS)
+    return Stored(info, config, weights, _checked_hash(folder, info, config, data))
+
+
+def _weights_bytes(folder: Path, config: ModelConfig) -> bytes:
+    """The weights' file, if it is no larger than weights of these sizes can be."""
+    from interp.passes.bare import parameter_shapes
+
+    numbers = sum(math.prod(shape) for shape in parameter_shapes(config).values())
+    return files.read_bytes(folder / WEIGHTS, 8 * numbers + MOST_HEADER)
+
+
+def _checked_hash(folder: Path, info: dict[str, Any], config: ModelConfig, data: bytes) -> str:
+    """The hash, if it is the one that was recorded when the files were written."""
+    now = weights_hash(config, data)
+    recorded, source = info.get(HASH), CONFIG
+    if recorded is None and (evaluation := read_evaluation(folder)) is not None:
+        recorded, source = evaluation.get("model", {}).get("hash"), EVALUATION
+    if recorded is not None and recorded != now:
+        raise UserError(
+            f"{folder} has been altered since it was written: the hash of its weights and "
+            f"architecture is {now}, and its {source} records {short(recorded)}"
+        )
+    return now
 
 
 @contextmanager
@@ -191,9 +241,8 @@ def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:
     from interp.sorters.compiled import compile_sorter
 
     model = compile_sorter(name.removeprefix(COMPILED)).model
-    config = model.config.to_dict()
-    info = {"format": FORMAT, "model": config, "compiled": True}
-    hash_ = _hash(config, save(_state(model)))
+    info = {"format": FORMAT, "model": model.config.to_dict(), "compiled": True}
+    hash_ = weights_hash(model.config, save(_state(model)))
     model.eval()
     model.to(torch.device(device), print_details=False)
     return LoadedModel(model, name, None, hash_, info)
@@ -203,32 +252,66 @@ def read_info(folder: Path) -> dict[str, Any]:
     """The checked ``config.json`` of a checkpoint."""
     path = folder / CONFIG
     info = files.read_json(path)
-    if not isinstance(info, dict) or not isinstance(info.get("format"), int):
+    if not isinstance(info, dict) or type(info.get("format")) is not int:
         raise UserError(f"{path} is not the config of a sort transformer: it has no format number")
-    if info["format"] > FORMAT:
-        raise UserError(
-            f"{path} was written by a newer version (format {info['format']}; this version reads "
-            f"up to {FORMAT}): upgrade sortscope to open it"
-        )
+    check_format(path, info, "open")
     try:
         ModelConfig.from_dict(info.get("model"))
+        _check_step(info)
     except (UserError, TypeError) as error:
         raise UserError(f"{path}: {error}") from None
     return info
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+def check_format(path: Path, data: dict[str, Any], what: str) -> None:
+    """Whether this version can read a file, by the format that it states.
 
-    path = folder / WEIGHTS
-    try:
-        return load(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except SafetensorError as error:
-        raise UserError(f"{path} is truncated or corrupted: {error}") from None
+    Args:
+        what: what cannot be done otherwise: ``open``, ``resume``.
+
+    Raises:
+        UserError: saying why not.
+    """
+    number = data.get("format")
+    if type(number) is not int or number < 1:
+        raise UserError(f"{path} states no format that there is: {short(number)}")
+    if number > FORMAT:
+        raise UserError(
+            f"{path} was written by a newer version (format {number}; this version reads "
+            f"up to {FORMAT}): upgrade sortscope to {what} it"
+        )
+
+
+def _check_step(info: dict[str, Any]) -> None:
+    step = info.get("step", 0)
+    if type(step) is not int or step < 0:
+        raise UserError(f"step cannot be {short(step)}: it must be a whole number, 0 or more")
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """What ``evaluation.json`` beside a model's weights says of it; None where there is none.
+
+    Raises:
+        UserError: if it states no exact match, or what it says is no evaluation.
+    """
+    path = folder / EVALUATION
+    if not path.exists():
+        return None
+    found = files.read_object(path)
+    about, exact = found.get("model", {}), found.get("exact_match")
+    if not isinstance(about, dict) or not isinstance(about.get("hash", ""), str):
+        raise UserError(f"{path} does not say which model was evaluated")
+    if not isinstance(exact, dict) or not all(
+        fits(exact.get(key), float) for key in ("value", "low", "high", "n")
+    ):
+        raise UserError(f"{path} states no exact match")
+    return found
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, in the type they are kept in."""
+    config = ModelConfig.from_dict(read_info(folder)["model"])
+    return parse_safetensors(_weights_bytes(folder, config), folder / WEIGHTS)
 
 
 def _check_weights(folder: Path, weights: dict[str, torch.Tensor], config: ModelConfig) -> None:
@@ -247,13 +330,19 @@ def _check_weights(folder: Path, weights: dict[str, torch.Tensor], config: Model
 
 
 def content_hash(folder: Path) -> str:
-    """16 hexadecimal digits of SHA-256 over the architecture and the weights' file."""
-    model = ModelConfig.from_dict(read_info(folder)["model"]).to_dict()
-    return _hash(model, (folder / WEIGHTS).read_bytes())
+    """16 hexadecimal digits of SHA-256 over the architecture and the weights' file.
+
+    Raises:
+        UserError: if another one was recorded when they were written.
+    """
+    info = read_info(folder)
+    config = ModelConfig.from_dict(info["model"])
+    return _checked_hash(folder, info, config, _weights_bytes(folder, config))
 
 
-def _hash(model: dict[str, Any], weights: bytes) -> str:
-    digest = hashlib.sha256(json.dumps(model, sort_keys=True).encode())
+def weights_hash(config: ModelConfig, weights: bytes) -> str:
+    """As :func:`content_hash`, of weights that are in no folder yet."""
+    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
     digest.update(weights)
     return digest.hexdigest()[:16]
 
@@ -264,12 +353,22 @@ def _hash(model: dict[str, Any], weights: bytes) -> str:
 def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
     """Weights and config into an existing ``folder`` (make it with ``files.new_folder``).
 
-    ``about`` goes into ``config.json`` beside the architecture, for example ``step=500``.
+    ``about`` goes into ``config.json`` beside the architecture, for example ``step=500``. Their
+    hash goes there too, so that weights that are altered later are not taken for these.
+
+    Raises:
+        UserError: if something acts on the model that its parameters and config do not hold.
     """
     from safetensors.torch import save
 
-    files.write_bytes(folder / WEIGHTS, save(_state(model)))
-    files.write_json(folder / CONFIG, {"format": FORMAT, "model": model.config.to_dict(), **about})
+    from interp.passes.untouched import refuse_touched
+
+    refuse_touched(model, "a checkpoint")
+    data = save(_state(model))
+    files.write_bytes(folder / WEIGHTS, data)
+    info = {"format": FORMAT, "model": model.config.to_dict()}
+    info[HASH] = weights_hash(model.config, data)
+    files.write_json(folder / CONFIG, {**info, **about})
 
 
 def _state(model: SortTransformer) -> dict[str, torch.Tensor]:
@@ -302,9 +401,19 @@ class ImportAlgoformer:
     """Turn weights saved by the original code into a model that every command opens."""
 
     file: Positional[Path]  # a model_6000.pth of the original code
-    folder: Positional[Path]  # where to write the model
-    n_blanks: int | None = None  # blanks it was trained with (default: 49, or 0 with an offset)
+    folder: Positional[Path]  # where to write the model; the explorer lists what is in runs/
+    published: bool = False  # as the published experiment, but for the flags that are given
+    max_len: int | None = None  # digits of the longest list (published: 48)
+    n_blanks: int | None = None  # blanks it was trained with (published: one more than digits)
     no_blanks: bool = False  # it was trained without blanks
+    heads: int | None = None  # attention heads of a layer (published: 5)
+    norm: Literal["pre", "post"] | None = None  # pre: norm_first, and a last norm (published: post)
+    activation: Literal["relu", "gelu"] | None = None  # of the MLPs (published: relu)
+    ln_eps: float = 1e-5  # of the LayerNorms; PyTorch's default
+
+    def __post_init__(self) -> None:
+        if self.no_blanks and self.n_blanks:
+            raise UserError(f"--no-blanks contradicts --n-blanks {self.n_blanks}")
 
 
 Command = (
@@ -336,13 +445,12 @@ def describe(name_or_path: str | Path) -> dict[str, Any]:
         loaded = load_model(name_or_path)
         return {"name": loaded.name, "folder": None, "hash": loaded.hash, **loaded.info}
     folder = find_checkpoint(name_or_path)
-    evaluation = folder / EVALUATION
     return {
         "name": str(name_or_path),
         "folder": str(folder),
-        "hash": content_hash(folder),
         **read_info(folder),
-        "evaluation": files.read_json(evaluation) if evaluation.exists() else None,
+        "hash": content_hash(folder),
+        "evaluation": read_evaluation(folder),
     }
 
 
@@ -360,19 +468,39 @@ def _summary(folder: Path) -> str:
 
 
 def _import(args: ImportAlgoformer) -> None:
-    from interp.algoformer import import_weights
+    from interp.imports import import_weights
 
-    if args.no_blanks and args.n_blanks:
-        raise UserError(f"--no-blanks contradicts --n-blanks {args.n_blanks}")
     if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
         raise UserError(f"{args.folder} is there already; name a folder that is new or empty")
-    model = import_weights(args.file, 0 if args.no_blanks else args.n_blanks)
+    model = import_weights(args.file, _told(args))
     save_model(args.folder, model, imported_from=args.file.name)
-    task = model.task
+    task, config = model.task, model.config
     print(
         f"{args.folder}: lists of 1 to {task.max_len}, {task.n_blanks} blanks, "
-        f"position offset {task.pos_offset}"
+        f"position offset {task.pos_offset}, {config.n_layers} layers of {config.n_heads} heads, "
+        f"{config.norm}-norm; computes what PyTorch's own modules compute from the file"
     )
+    print(f"The explorer lists it after: {_explorer_for(args.folder)}")
+
+
+def _told(args: ImportAlgoformer) -> Told:
+    from interp.imports import Told
+
+    return Told(
+        args.published,
+        args.heads,
+        args.norm,
+        args.activation,
+        args.max_len,
+        0 if args.no_blanks else args.n_blanks,
+        args.ln_eps,
+    )
+
+
+def _explorer_for(folder: Path) -> str:
+    """The command whose explorer offers a model in that folder."""
+    parent = folder.parent
+    return "streamlit run app.py" + ("" if parent == Path("runs") else f" -- --models {parent}")
 
 
 if __name__ == "__main__":

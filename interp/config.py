@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from interp.support.errors import UserError
-from interp.task import SortTask
+from interp.support.fields import check_types, checked
+from interp.support.limits import MOST_HEADS, MOST_LAYERS, MOST_NEURONS, MOST_PARAMETERS, MOST_WIDTH
+from interp.support.strict_json import short
+from interp.task import D_VOCAB, D_VOCAB_OUT, SortTask
 
 Norm = Literal["pre", "post", "none"]
 """Where blocks normalise.
@@ -55,9 +58,15 @@ class ModelConfig:
     sight: Sight = "all"  # what may be attended to: a restriction is part of what a model is
 
     def __post_init__(self) -> None:
-        for name in ("n_layers", "d_model", "n_heads", "d_head", "d_mlp"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_types(self)
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if value < 1:
+                raise UserError(f"{name} must be at least 1, not {value}")
+            if value > most:
+                raise UserError(f"{name} must be at most {most:,}, not {value:,}")
+        if not 0 < self.ln_eps <= 1:
+            raise UserError(f"ln_eps must be above 0 and at most 1, not {self.ln_eps}")
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UserError(
@@ -69,6 +78,16 @@ class ModelConfig:
         if self.task.n_blanks < needed:
             blanks = "a blank" if needed == 1 else f"{needed} blanks, the last being an output row"
             raise UserError(f"sight {self.sight} needs at least {blanks}")
+        if (n := self.n_parameters) > MOST_PARAMETERS:
+            raise UserError(f"a model of {n:,} parameters; the most are {MOST_PARAMETERS:,}")
+
+    @property
+    def n_parameters(self) -> int:
+        """About how many numbers the weights are: biases and norms are left out."""
+        attention = 4 * self.d_model * self.n_heads * self.d_head
+        layers = self.n_layers * (attention + 2 * self.d_model * self.d_mlp)
+        table = self.task.n_ctx if self.positions == "learned" else 0
+        return layers + self.d_model * (D_VOCAB + D_VOCAB_OUT + table)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it. An unrestricted ``sight`` is left out: hashes of models are taken over
@@ -81,33 +100,21 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, data: Any) -> ModelConfig:
         """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
-        data = dict(_object(data, "model"))
-        task = _build(SortTask, data.pop("task", {}), "task")
-        return _build(cls, {**data, "task": task}, "model")
+        if not isinstance(data, dict):
+            raise UserError(f"the model part of a config must be an object, not {short(data)}")
+        task = SortTask(**checked(SortTask, data.get("task", {}), "task"))
+        return cls(**checked(cls, {**data, "task": task}, "model"))
 
 
+_MOST = {
+    "n_layers": MOST_LAYERS,
+    "d_model": MOST_WIDTH,
+    "n_heads": MOST_HEADS,
+    "d_head": MOST_WIDTH,
+    "d_mlp": MOST_NEURONS,
+}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "norm": get_args(Norm),
     "positions": get_args(Positions),
     "sight": get_args(Sight),
 }
-
-
-def _build(cls: Any, data: Any, what: str) -> Any:
-    data = _object(data, what)
-    known = cls.__dataclass_fields__
-    unknown = sorted(set(data) - set(known))
-    if unknown:
-        raise UserError(f"unknown key {unknown[0]!r} in the {what} part of a config")
-    for key, value in data.items():
-        types: dict[Any, Any] = {"int": int, "float": (int, float), "bool": bool}
-        wanted = types.get(known[key].type, object)
-        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            raise UserError(f"{key} in the {what} part of a config cannot be {value!r}")
-    return cls(**data)
-
-
-def _object(data: Any, what: str) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise UserError(f"the {what} part of a config must be an object, not {data!r}")
-    return data

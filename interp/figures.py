@@ -7,6 +7,7 @@ page and on a dark one.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,38 @@ def attention_heatmap(pattern: Any, queries: list[str], keys: list[str], title: 
     return style(figure, title, height=max(420, min(900, 14 * len(queries) + 160)))
 
 
+_OWN_TAG = re.compile(r"<(?!/?(?:br|sup|sub|b|i|em|extra) ?/?>)", re.IGNORECASE)
+
+
+def unlinked(figure: go.Figure) -> go.Figure:
+    """``figure``, in whose texts nothing but our own plain tags is one.
+
+    Plotly reads texts as a kind of HTML. The name of a run, a folder, can be a link or a style that
+    fetches something; neither is ever meant.
+    """
+    parts = figure.to_dict()
+    cleaned = _without_tags(parts)
+    return figure if cleaned is parts else go.Figure(cleaned)
+
+
+def _without_tags(value: Any) -> Any:
+    """The same object, where there is nothing to take out."""
+    if isinstance(value, str):
+        return _OWN_TAG.sub("&lt;", value) if _OWN_TAG.search(value) else value
+    if isinstance(value, dict):
+        cleaned = {key: _without_tags(one) for key, one in value.items()}
+        return cleaned if any(cleaned[key] is not one for key, one in value.items()) else value
+    if isinstance(value, list | tuple) or _is_array_of_text(value):
+        kept = list(value)
+        changed = [_without_tags(one) for one in kept]
+        return changed if any(a is not b for a, b in zip(changed, kept, strict=True)) else value
+    return value
+
+
+def _is_array_of_text(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", None) in ("O", "U")
+
+
 def write_html(figure: go.Figure, path: Path) -> None:
     """A page with everything inside: it opens offline, anywhere."""
     files.write_text(path, html_page(figure))
@@ -131,7 +164,7 @@ def write_html(figure: go.Figure, path: Path) -> None:
 
 def html_page(figure: go.Figure) -> str:
     """What :func:`write_html` writes."""
-    html: str = figure.to_html(
+    html: str = unlinked(figure).to_html(
         include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
     )
     # Transparent figures take the page's colours, so the page says what they are in dark mode.

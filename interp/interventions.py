@@ -11,7 +11,8 @@ the order in which they are given. Whatever does not exist (a layer, a head, a p
 before anything runs.
 
 ``intervene`` acts in the thread that entered it and in no other, and takes its hooks away again
-whatever happens inside: threads may share a model.
+whatever happens inside: threads may share a model. All that computes what a model does obeys it
+there, as it obeys any other hook (see :mod:`interp.passes.untouched`), or refuses.
 
 Vocabulary: *patching* puts in activations of another run (Vig et al. 2020; Meng et al. 2022);
 *ablation* puts in zeros, the mean over a reference set, or the activation of a random other example
@@ -21,17 +22,17 @@ exchanges keys and values, as in a spliced KV cache.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from interp.passes.forward import Edit, Edits, Run, axis_of_positions
-from interp.sites import ATTENTION, WHOLE, Component, Frame, Site, first_position, hook_name, spans
+from interp.passes.hooked import Change, acting
+from interp.sites import ATTENTION, PER_HEAD, WHOLE, Component, Frame, Site, first_position, spans
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 
@@ -305,8 +306,29 @@ def edits_of(model: Transformer, interventions: Sequence[Intervention]) -> Edits
             sites.append(site)
             place = (site.component, site.layer)
             edits[place] = (*edits.get(place, ()), edit)
+            edits.opens |= site.component in ATTENTION and not _closes(edit, site)
+            edits.per_list |= _is_per_list(edit, site)
     edits.since = min((site.first_position for site in sites), default=model.task.n_ctx)
     return edits
+
+
+def _closes(edit: Edit, site: Site) -> bool:
+    """Whether an edit of attention closes what it touches, and opens nothing."""
+    closed = -torch.inf if site.component is Component.SCORES else 0.0
+    value = _value_of(edit)
+    return value is not None and bool((value == closed).all())
+
+
+def _is_per_list(edit: Edit, site: Site) -> bool:
+    axes = 3 if site.component not in (*PER_HEAD, *ATTENTION) else 4
+    value = _value_of(edit)
+    return value is None or (value.ndim == axes and len(value) > 1)
+
+
+def _value_of(edit: Edit) -> Tensor | None:
+    """What an edit puts in, where that is the same for all that it may meet."""
+    owner = getattr(edit, "__self__", None)
+    return owner.value if isinstance(owner, Set) else None
 
 
 @contextmanager
@@ -320,27 +342,12 @@ def intervene(
     Raises:
         UserError: before anything runs, if a site is not in this model.
     """
-    edits, owner = edits_of(model, interventions), threading.get_ident()
-    handles = []
-    try:
-        for place, several in edits.items():
-            point: nn.Module = model.hook_dict[hook_name(*place)]
-            # PyTorch's own hooks: TransformerLens's reset_hooks, which run_with_cache and others
-            # call, would take away everybody's.
-            handles += [
-                point.register_forward_hook(_in_thread(owner, place[0], edit)) for edit in several
-            ]
+    edits = edits_of(model, interventions)
+    changes = {place: [_whole(edit) for edit in several] for place, several in edits.items()}
+    with acting(model, changes):
         yield model
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _in_thread(owner: int, component: Component, edit: Edit) -> Callable[..., Any]:
-    def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
-        if threading.get_ident() != owner:
-            return None  # another thread's pass through the same model
-        # With a KV cache the axis of positions holds the new ones only, that of keys all.
-        return edit(output, Frame(first_position(), 0))
-
-    return hook
+def _whole(edit: Edit) -> Change:
+    # With a KV cache the axis of positions holds the new ones only, that of keys all.
+    return lambda value: edit(value, Frame(first_position(), 0))

@@ -16,6 +16,7 @@ It differs from its parent in five ways, each needed by the task:
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from typing import Any
@@ -28,6 +29,7 @@ from transformer_lens.components import Attention, Embed, PosEmbed, TransformerB
 
 from interp.config import ModelConfig
 from interp.passes.bare import own_blocked, sinusoids
+from interp.passes.untouched import Blueprint, Scoped, touch
 from interp.sites import FIRST_POSITION
 from interp.support.errors import UserError
 from interp.support.seeds import stream
@@ -59,11 +61,13 @@ class SortTransformer(HookedTransformer):
             warnings.filterwarnings("ignore", "HookedTransformer is deprecated", DeprecationWarning)
             super().__init__(_hooked_config(config), move_to_device=False)
         self.config = config
+        self.blueprint: Blueprint | None = None
         self.embed = _TokenEmbed(self.cfg, config.embed_bias)
         self.pos_embed = _AbsolutePosEmbed(self.cfg, config)
         if config.norm == "post":
             blocks = [_PostNormBlock(self.cfg, layer) for layer in range(config.n_layers)]
             self.blocks = nn.ModuleList(blocks)
+        if config.norm != "pre":  # a stream that is not normalised at its end
             self.ln_final = nn.Identity()
         self.register_buffer("blocked", own_blocked(config), persistent=False)
         if self.blocked is not None:
@@ -72,6 +76,7 @@ class SortTransformer(HookedTransformer):
         self.setup()  # name the hook points of the modules put in above
         initialise(self, seed)
         self.to(torch.device(device), print_details=False)
+        self.blueprint = Blueprint.of(self, SortTransformer)
 
     @property
     def task(self) -> SortTask:
@@ -99,6 +104,8 @@ class SortTransformer(HookedTransformer):
         Raises:
             UserError: for tokens that this model cannot be given.
         """
+        if torch.compiler.is_compiling():
+            _refuse_hooks_where_compiled(self)
         if start_at_layer is None:
             tokens = self._checked_tokens(input, past_kv_cache)
         elif tokens is None and attention_mask is None:
@@ -122,6 +129,22 @@ class SortTransformer(HookedTransformer):
             )
         finally:
             FIRST_POSITION.reset(before)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SortTransformer:
+        """A model of its own. What acts only inside a ``with`` block stays with this one:
+        ``intervene``, and the hooks of ``hooks``, ``run_with_hooks`` and ``run_with_cache``. Hooks
+        that were added to stay are copied."""
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        for module in copied.modules():
+            hooks: dict[int, Any] = module._forward_hooks
+            for handle in [key for key, hook in hooks.items() if isinstance(hook, Scoped)]:
+                del hooks[handle]
+        for level in range(1, copied.context_level + 1):
+            copied.remove_all_hook_fns("both", level=level)
+        copied.context_level, copied.is_caching = 0, False
+        return copied
 
     def _checked_tokens(self, tokens: Any, past_kv_cache: Any) -> Int[Tensor, "batch pos"]:
         if not isinstance(tokens, Tensor) or tokens.is_floating_point():
@@ -151,6 +174,16 @@ class SortTransformer(HookedTransformer):
                 "answer; model.task.encode lays lists out"
             )
         return tokens
+
+
+@torch.compiler.disable
+def _refuse_hooks_where_compiled(model: SortTransformer) -> None:
+    # Called from compiled code in each of its passes: that alone would call no hook.
+    if found := touch(model):
+        raise UserError(
+            f"a compiled model does not call hooks that were added later, such as {found}: take it "
+            "away, or use the model that was compiled"
+        )
 
 
 def _past(past_kv_cache: Any) -> int:

@@ -30,7 +30,9 @@ from typing import TYPE_CHECKING
 from jaxtyping import Bool, Int
 
 from interp.support.errors import UserError
+from interp.support.fields import check_types
 from interp.support.lazy import lazy_import
+from interp.support.limits import MOST_POSITIONS
 from interp.support.seeds import stream
 
 if TYPE_CHECKING:
@@ -63,6 +65,43 @@ class Region(StrEnum):
     OUTPUTS = "outputs"
     """Sorted digits given back as inputs, each emitting the next one."""
 
+    @property
+    def words(self) -> str:
+        """For people: ``digits``, ``SEP``, ``last blank``."""
+        return "SEP" if self is Region.SEP else self.value
+
+
+def token_name(token: int) -> str:
+    """For people: ``7``, ``SEP``, ``BLANK``."""
+    return "BLANK" if token == BLANK else TOKEN_LABELS[token]
+
+
+def typed(values: Sequence[int]) -> str:
+    """``3,1,4``: a list as :meth:`SortTask.parse` takes it."""
+    return ",".join(map(token_name, values))
+
+
+def read_list(text: str) -> tuple[int, ...]:
+    """A list of any length, even none, typed as :meth:`SortTask.parse` takes it.
+
+    Raises:
+        UserError: naming the piece that is not a digit.
+    """
+    pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
+    if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
+        pieces = list(pieces[0])
+    for piece in pieces:
+        if not (len(piece) == 1 and piece in "0123456789"):
+            raise UserError(
+                f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
+            )
+    return tuple(int(piece) for piece in pieces)
+
+
+def spaced(values: Sequence[int]) -> str:
+    """``3 1 4``: a list for people to read."""
+    return " ".join(map(token_name, values))
+
 
 @dataclass(frozen=True)
 class SortBatch:
@@ -90,12 +129,29 @@ class SortTask:
     pos_offset: int = 0  # added to the positions after SEP, as if that many blanks were there
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.max_len < 1:
             raise UserError(f"the maximum length must be at least 1, not {self.max_len}")
         if self.n_blanks < 0:
             raise UserError(f"the number of blanks must be at least 0, not {self.n_blanks}")
         if self.pos_offset < 0:
             raise UserError(f"the position offset must be at least 0, not {self.pos_offset}")
+        if (most := max(self.n_ctx, self.pos_offset)) > MOST_POSITIONS:
+            raise UserError(
+                f"lists of {self.max_len:,} digits with {self.n_blanks:,} blanks and an offset of "
+                f"{self.pos_offset:,} take {most:,} positions; the most are {MOST_POSITIONS:,}"
+            )
+
+    # -- what is asked --------------------------------------------------------------------------
+
+    @property
+    def alphabet(self) -> range:
+        """What a list may hold, in ascending order; each is its own token."""
+        return range(N_DIGITS)
+
+    def answer(self, values: Sequence[int]) -> tuple[int, ...]:
+        """The right answer to a list."""
+        return tuple(sorted(values))
 
     # -- layout ---------------------------------------------------------------------------------
 
@@ -181,15 +237,7 @@ class SortTask:
         Raises:
             UserError: naming the piece that is not a digit, or the length that does not fit.
         """
-        pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
-        if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
-            pieces = list(pieces[0])
-        for piece in pieces:
-            if not (len(piece) == 1 and piece in "0123456789"):
-                raise UserError(
-                    f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
-                )
-        return self.checked_list([int(p) for p in pieces])
+        return self.checked_list(read_list(text))
 
     def checked_list(self, values: Sequence[int]) -> tuple[int, ...]:
         """``values`` as a tuple, if they are a list this task can sort; else ``UserError``."""

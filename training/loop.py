@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,11 +23,16 @@ from torch.nn import functional as F
 
 from interp.answers.decode import score
 from interp.model import SortTransformer
+from interp.passes.kernels import pick_kernel
+from interp.passes.native import native_logits
 from interp.passes.packed import Dropout, length_sorted, packed_logits, window
 from interp.support.device import pick_device, pick_precision
+from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
+from training.average import WeightAverage
 from training.init import pytorch_initialise
+from training.optimizer_state import check_optimizer, check_tensors
 from training.recipes import TrainConfig
 
 
@@ -43,6 +48,8 @@ class StepMetrics:
     """
     digit_accuracy: float
     """Share of single outputs in the loss that are right."""
+    average_accuracy: float | None = None
+    """``accuracy`` of the averaged weights, where they are kept."""
 
 
 @dataclass
@@ -64,12 +71,15 @@ class Trainer:
         self.device = pick_device(config.device)
         self.threads = config.threads or torch.get_num_threads()
         self.precision = pick_precision(config.precision, self.device)
+        self.kernel, self.kernel_words = pick_kernel(config.kernel, self.device, _pays(config))
+        self._logits = native_logits if self.kernel == "native" else packed_logits
         self.model = SortTransformer(config.model(), seed=config.seed, device=self.device)
         if config.init == "pytorch":
             pytorch_initialise(self.model, config.seed)
         self.parameters = list(self.model.parameters())
         self.optimizer = _optimizer(self.model, config)
         self.step = 0
+        self.average = WeightAverage(self.model, config.average) if config.average else None
         self._maker = ThreadPoolExecutor(1, initializer=_one_core_each)
         self._ahead: tuple[int, Future[SortBatch]] | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -108,6 +118,8 @@ class Trainer:
             group["lr"] = self.config.lr_at(self.step)
         self.optimizer.step()
         self.step += 1
+        if self.average:
+            self.average.update(self.model)
         return metrics
 
     def gradients(
@@ -136,7 +148,11 @@ class Trainer:
             exact, right, scored = (
                 sum(getattr(p, k) for p in done) for k in ("exact", "right", "scored")
             )
-        return StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+        found = StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+        if self.average is None:
+            return found
+        averaged = score(self.average.model, batch, digits_only=not self.config.blank_loss)
+        return replace(found, average_accuracy=float(averaged.exact.sum()) / len(batch))
 
     def _on_every_core(self, run: Callable[[int, int], list[_Part]]) -> list[_Part]:
         """Parts dealt out in turn and gathered in a fixed order, so that sums are reproducible."""
@@ -160,7 +176,7 @@ class Trainer:
             key = ("dropout", self.config.seed, self.step, number)
             dropout = Dropout(self.config.dropout, stream(*key, device=self.device))
         with self._autocast():
-            logits = packed_logits(self.model, batch.tokens, view, dropout)
+            logits = self._logits(self.model, batch.tokens, view, dropout)
         targets = task.targets(batch.tokens)[:, view.rows]
         loss = F.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD, reduction="sum"
@@ -185,13 +201,26 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything but the weights that the next step depends on."""
-        return {"step": self.step, "optimizer": self.optimizer.state_dict()}
+        state = {"step": self.step, "optimizer": self.optimizer.state_dict()}
+        return state | ({"average": self.average.state()} if self.average else {})
 
-    def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Continue from a checkpoint of the same config."""
+    def restore(self, weights: dict[str, Tensor], state: Any) -> None:
+        """Continue from a checkpoint of the same config.
+
+        Raises:
+            UserError: if ``state`` is not what :meth:`state` makes for these parameters.
+        """
+        step = state.get("step") if isinstance(state, dict) else None
+        if type(step) is not int or not 0 < step <= self.config.steps:
+            raise UserError(f"it is of no step from 1 to {self.config.steps}")
+        check_optimizer(state.get("optimizer"), self.optimizer, step)
+        if self.average:
+            check_tensors(state.get("average"), self.average.state(), "its averaged weights")
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
+        if self.average:
+            self.average.restore(state["average"], step)
+        self.step = step
 
 
 class TrainingDiverged(RuntimeError):
@@ -200,6 +229,16 @@ class TrainingDiverged(RuntimeError):
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss became NaN or infinite at step {step}")
         self.step = step
+
+
+def _pays(config: TrainConfig) -> bool:
+    """Whether a run is long enough for the kernels to be compiled: some minutes of a core."""
+    lists, task = config.steps * config.batch_size, config.task()
+    weights = config.n_layers * 2 * config.d_model * config.d_mlp
+    return 6 * lists * task.n_ctx * weights >= _LONG_RUN
+
+
+_LONG_RUN = 3e13  # floating-point operations
 
 
 def _one_core_each() -> None:

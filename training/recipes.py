@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 from interp.config import ModelConfig, Norm, Positions, Sight
 from interp.support.device import Device
 from interp.support.errors import UserError
+from interp.support.fields import checked
+from interp.support.limits import MOST_BATCH, MOST_LISTS, MOST_SEED, MOST_STEPS, MOST_THREADS
 from interp.task import SortTask
 
 Init = Literal["normal", "pytorch"]
@@ -26,6 +28,9 @@ Schedule = Literal["constant", "cosine"]
 """``cosine`` falls to zero at the last step."""
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto``: bfloat16 autocast where the processor multiplies it natively, else float32."""
+Kernel = Literal["auto", "plain", "native"]
+"""``plain``: PyTorch's operators. ``native``: ours in C++ between products, on a CPU and where a
+compiler is. ``auto``: native where a run is long enough to pay and they can be had, else plain."""
 RecipeName = Literal["stable", "original"]
 
 
@@ -62,6 +67,7 @@ class TrainConfig:
     batch_size: int = 128  # lists per step; smaller learns more from as many lists than 342
     blank_loss: bool = True  # whether predicting BLANK counts in loss and accuracy, as published
     steps: int = 2500  # updates
+    average: float = 0.0  # keep an exponential average of the weights, of this decay (0: none)
     seed: int = 0  # weights, lists and dropout all follow from it
     # The run
     log_every: int = 10  # steps between measurements on the training batch
@@ -72,17 +78,23 @@ class TrainConfig:
     threads: int = 0  # processor threads (0: all cores); the same number gives the same bits
     device: Device = "auto"  # cuda, else mps, else cpu
     precision: Precision = "auto"  # arithmetic of the matrix products
+    kernel: Kernel = "auto"  # what computes a step: PyTorch's operators, or ours in C++
 
     def __post_init__(self) -> None:
         for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:
                 raise UserError(f"{_flag(name)} must be at least 1, not {getattr(self, name)}")
+        for name, most in _AT_MOST.items():
+            if getattr(self, name) > most:
+                raise UserError(
+                    f"{_flag(name)} must be at most {most:,}, not {getattr(self, name):,}"
+                )
         for name in ("weight_decay", "warmup_steps", "clip_norm", "threads", "seed"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{_flag(name)} must be 0 or more, not {getattr(self, name)}")
         if not 0 < self.lr < math.inf:
             raise UserError(f"--lr must be above 0, not {self.lr}")
-        for name in ("dropout", "beta2"):
+        for name in ("dropout", "beta2", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(
                     f"{_flag(name)} must be at least 0 and below 1, not {getattr(self, name)}"
@@ -147,18 +159,24 @@ class TrainConfig:
         return {key: value for key, value in asdict(self).items() if key not in MACHINE_FIELDS}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
-        unknown = sorted(set(data) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise UserError(f"unknown key {unknown[0]!r} in the training part of a config")
-        return cls(**data)
+    def from_dict(cls, data: Any) -> TrainConfig:
+        """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
+        return cls(**checked(cls, data, "training"))
+
+
+def first_difference(what: str, one: dict[str, Any], two: dict[str, Any]) -> str | None:
+    """``what: key is a, not b`` of the first key whose values differ."""
+    for key in one:
+        if one[key] != two[key]:
+            return f"{what}: {key} is {one[key]!r}, not {two[key]!r}"
+    return None
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-MACHINE_FIELDS = ("threads", "device", "precision", "micro_batch")
+MACHINE_FIELDS = ("threads", "device", "precision", "micro_batch", "kernel")
 """Settings of ``TrainConfig`` that may differ between machines that share one study."""
 
 _AT_LEAST_ONE = [
@@ -171,6 +189,18 @@ _AT_LEAST_ONE = [
     "checkpoint_every",
     "micro_batch",
 ]
+_AT_MOST = {
+    "batch_size": MOST_BATCH,
+    "micro_batch": MOST_BATCH,
+    "steps": MOST_STEPS,
+    "warmup_steps": MOST_STEPS,
+    "log_every": MOST_STEPS,
+    "eval_every": MOST_STEPS,
+    "checkpoint_every": MOST_STEPS,
+    "eval_lists": MOST_LISTS,
+    "threads": MOST_THREADS,
+    "seed": MOST_SEED,
+}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "recipe": get_args(RecipeName),
     "init": get_args(Init),
@@ -178,6 +208,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
     "device": get_args(Device),
+    "kernel": get_args(Kernel),
 }
 
 STABLE = TrainConfig()

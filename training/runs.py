@@ -1,45 +1,58 @@
 """Run folders: numbered, self-describing, and safe to lose power in.
 
 runs/0003-stable-blanks-s0/
-  config.json          the recipe with its overrides, threads, device and precision
+  config.json          the recipe with its overrides, threads, device, precision, kernels
   manifest.json        arguments, versions, git commit, machine; one entry more per resume
   metrics.jsonl        a line per measurement
   events.out.tfevents  the same for TensorBoard
+  run.lock             while a process trains it
   checkpoints/step-000500/
     model.safetensors  weights
     config.json        what they are
     state.pt           the optimiser; only the newest checkpoint keeps it
+    average/           a model of its own: the averaged weights, where a run keeps them
+
+Whatever cannot be resumed (damaged, or shipped without an optimiser) stays exactly as it is: all
+that a resume rests on is read and checked before anything is written.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from interp.checkpoints import (
     FORMAT,
     METRICS,
+    WEIGHTS,
+    check_format,
     checkpoint_step,
-    read_weights,
+    read_stored,
     run_checkpoints,
     write_model,
 )
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.fields import checked
 from interp.support.manifest import manifest
-from training.recipes import TrainConfig
+from interp.support.tensors import first_line, read_torch
+from training.metrics import Row, check_reaches, read_metrics
+from training.recipes import TrainConfig, first_difference
+from training.studies.claims import LOCK, claimed, holder
 
 if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
     from training.loop import Trainer
 
 RUN_CONFIG, MANIFEST, STATE = "config.json", "manifest.json", "state.pt"
+AVERAGE = "average"
+_STATE_OVERHEAD = 1 << 22  # bytes of a state.pt beside the optimiser's numbers
 
 
 @dataclass(frozen=True)
@@ -49,22 +62,75 @@ class RunConfig:
     training: TrainConfig
     threads: int
     device: str
-    precision: str
+    precision: Literal["float32", "bfloat16"]
+    kernel: Literal["plain", "native"] = "plain"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise UserError(f"precision must be float32 or bfloat16, not {self.precision!r}")
+        if self.kernel not in ("plain", "native"):
+            raise UserError(f"kernel must be plain or native, not {self.kernel!r}")
+        # Threads and device are held against what a recipe may ask for.
+        self.as_computed()
+
+    def as_computed(self) -> TrainConfig:
+        """The recipe, on the threads and device and with the arithmetic that the run has had."""
+        return TrainConfig.from_dict(
+            {
+                **self.training.to_dict(),
+                "threads": self.threads,
+                "device": self.device.split(":")[0],
+                "precision": self.precision,
+                "kernel": self.kernel,
+            }
+        )
+
+
+class RunHeldError(UserError):
+    """Another process trains the run."""
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """The run is this process's alone within the block.
+
+    Raises:
+        RunHeldError: if another process trains it.
+    """
+    lock = run.resolve() / LOCK
+    with claimed(lock) as mine:
+        if not mine:
+            raise RunHeldError(
+                f"{run} is being trained by {holder(lock) or 'another process'}; if that has ended "
+                f"on another machine, delete {lock}"
+            )
+        yield
+
+
+# -- a new run ----------------------------------------------------------------------------------
 
 
 def create_run(out: Path, config: TrainConfig, trainer: Trainer) -> Path:
     """A new numbered folder under ``out``, with its config and manifest."""
+    folder = new_run_folder(out, config)
+    start_run(folder, config, trainer)
+    return folder
+
+
+def new_run_folder(out: Path, config: TrainConfig) -> Path:
+    """An empty folder with the next number."""
     out.mkdir(parents=True, exist_ok=True)
     number = 1 + max((int(m[1]) for p in out.iterdir() if (m := _NUMBER.match(p.name))), default=0)
     while True:
         folder = out / f"{number:04d}-{config.label()}"
         try:
             folder.mkdir()
-            break
+            return folder
         except FileExistsError:  # somebody else's run started at the same moment
             number += 1
-    start_run(folder, config, trainer)
-    return folder
+
+
+_NUMBER = re.compile(r"([0-9]{1,9})-")
 
 
 def start_run(folder: Path, config: TrainConfig, trainer: Trainer) -> None:
@@ -79,11 +145,30 @@ def start_run(folder: Path, config: TrainConfig, trainer: Trainer) -> None:
             "threads": trainer.threads,
             "device": str(trainer.device),
             "precision": trainer.precision,
+            "kernel": trainer.kernel,
         },
     )
 
 
-_NUMBER = re.compile(r"(\d+)-")
+def write_checkpoint(run: Path, trainer: Trainer) -> Path:
+    """Weights, config and optimiser of the step that ``trainer`` has reached."""
+    earlier = run_checkpoints(run)
+    folder = run / "checkpoints" / f"step-{trainer.step:06d}"
+    with files.new_folder(folder) as staging:
+        about = {"training": trainer.config.to_dict(), "step": trainer.step}
+        write_model(staging, trainer.model, **about)
+        if trainer.average:
+            write_model(staging / AVERAGE, trainer.average.model, **about, averaged=True)
+        buffer = io.BytesIO()
+        torch.save(trainer.state(), buffer)
+        files.write_bytes(staging / STATE, buffer.getvalue())
+    for old in earlier:
+        if old != folder:
+            (old / STATE).unlink(missing_ok=True)
+    return folder
+
+
+# -- going on -----------------------------------------------------------------------------------
 
 
 def read_run(folder: Path) -> RunConfig:
@@ -95,118 +180,105 @@ def read_run(folder: Path) -> RunConfig:
     data = files.read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("training"), dict):
         raise UserError(f"{folder} is not a run folder: its {RUN_CONFIG} describes no training")
-    if data.get("format", 0) > FORMAT:
-        raise UserError(f"{path} was written by a newer version: upgrade sortscope to resume it")
+    check_format(path, data, "resume")
+    own = {key: value for key, value in data.items() if key != "format"}
     try:
-        return RunConfig(
-            TrainConfig.from_dict(data["training"]),
-            data["threads"],
-            data["device"],
-            data["precision"],
-        )
-    except (UserError, KeyError, TypeError) as error:
+        own["training"] = TrainConfig.from_dict(data["training"])
+        own.setdefault("kernel", "plain")  # older runs knew no other
+        for name in RunConfig.__dataclass_fields__:
+            if name not in own:
+                raise UserError(f"{name!r} is missing")
+        return RunConfig(**checked(RunConfig, own, "run's"))
+    except UserError as error:
         raise UserError(f"{path} cannot be read: {error}") from None
 
 
-def write_checkpoint(run: Path, trainer: Trainer) -> Path:
-    """Weights, config and optimiser of the step that ``trainer`` has reached."""
-    earlier = run_checkpoints(run)
-    folder = run / "checkpoints" / f"step-{trainer.step:06d}"
-    with files.new_folder(folder) as staging:
-        write_model(staging, trainer.model, training=trainer.config.to_dict(), step=trainer.step)
-        buffer = io.BytesIO()
-        torch.save(trainer.state(), buffer)
-        files.write_bytes(staging / STATE, buffer.getvalue())
-    for old in earlier:
-        if old != folder:
-            (old / STATE).unlink(missing_ok=True)
-    return folder
+def read_manifest(run: Path) -> dict[str, Any]:
+    """The manifest of a run, with its list of resumes.
 
-
-def restore_newest(run: Path, trainer: Trainer) -> None:
-    """Bring ``trainer`` to the newest checkpoint that can be resumed (or leave it at step 0)."""
-    for folder in reversed(run_checkpoints(run)):
-        path = folder / STATE
-        if not path.is_file():
-            continue
-        try:
-            state = torch.load(path, map_location=trainer.device, weights_only=True)
-            trainer.restore(read_weights(folder), state)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-        if trainer.step != checkpoint_step(folder):
-            raise UserError(f"{path} is of step {trainer.step}, not of its folder's")
-        return
+    Raises:
+        UserError: naming the file and what is wrong with it.
+    """
+    record = files.read_object(run / MANIFEST)
+    resumed = record.get("resumed")
+    if not isinstance(resumed, list) or not all(isinstance(one, dict) for one in resumed):
+        raise UserError(f"{run / MANIFEST} is not the manifest of a run: it lists no resumes")
+    for key, kind in (("machine", dict), ("versions", dict), ("git_commit", str | None)):
+        if key not in record or not isinstance(record[key], kind):
+            raise UserError(f"{run / MANIFEST} is not the manifest of a run: no {key}")
+    return record
 
 
 def resume_run(run: Path) -> Trainer:
-    """The trainer of ``run`` at its newest checkpoint, on its own device, precision and threads:
-    others would give other bits.
+    """The trainer of ``run`` at its newest checkpoint, on its own device, precision, threads
+    and kernels: others would give other bits.
 
     Raises:
-        UserError: if this is no run, or this machine lacks its device.
+        UserError: if this is no run, if this machine lacks its device or its kernels, or if
+            something of it is lost or damaged; then no file has been touched.
     """
     from training.loop import Trainer
 
     recorded = read_run(run)
-    its_own = {
-        "threads": recorded.threads,
-        "device": recorded.device.split(":")[0],
-        "precision": recorded.precision,
-    }
-    trainer = Trainer(TrainConfig.from_dict({**recorded.training.to_dict(), **its_own}))
+    about = read_manifest(run)
+    rows = read_metrics(run / METRICS)
+    newest = newest_checkpoint(run, recorded.training, rows)
+    trainer = Trainer(recorded.as_computed())
     trainer.config = recorded.training
-    restore_newest(run, trainer)
-    record_resume(run, trainer.step)
+    if newest is not None:
+        restore(newest, trainer, recorded.training)
+    for folder in (run, run / "checkpoints"):
+        files.sweep(folder)
+    about["resumed"].append({"step": trainer.step, **manifest()})
+    files.write_json(run / MANIFEST, about)
     return trainer
 
 
-def record_resume(run: Path, step: int) -> None:
-    """Add this process to the run's manifest."""
-    record = files.read_json(run / MANIFEST)
-    record["resumed"].append({"step": step, **manifest()})
-    files.write_json(run / MANIFEST, record)
+def newest_checkpoint(run: Path, config: TrainConfig, rows: list[Row]) -> Path | None:
+    """The checkpoint to go on from; None for a run that was stopped before its first.
+
+    Raises:
+        UserError: if there should be a newer one, or the newest one cannot be resumed.
+    """
+    for folder in (run / "checkpoints").glob("step-*"):
+        if not (folder / WEIGHTS).is_file():
+            raise UserError(f"{folder} holds no {WEIGHTS}: the run cannot go on from it")
+    found = run_checkpoints(run)
+    if found and not (found[-1] / STATE).is_file():
+        raise UserError(
+            f"{run} cannot be resumed: its newest checkpoint, {found[-1].name}, holds no {STATE}, "
+            "the state of the optimiser (shipped runs never do); its weights open all the same"
+        )
+    step = checkpoint_step(found[-1]) if found else 0
+    if step > config.steps:
+        raise UserError(f"{found[-1]} is of a step after the last one, {config.steps}")
+    check_reaches(run / METRICS, rows, config, step)
+    return found[-1] if found else None
 
 
-class MetricsLog:
-    """Measurements, as lines of JSON and as TensorBoard events. Steps at or after ``start`` that an
-    earlier process wrote are dropped: they will be made again."""
+def restore(folder: Path, trainer: Trainer, recorded: TrainConfig) -> None:
+    """Bring ``trainer`` to a checkpoint of its own run.
 
-    def __init__(self, run: Path, start: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    Args:
+        recorded: what the run's config says.
 
-        path = run / METRICS
-        kept = [row for row in read_metrics(path) if row["step"] < start]
-        files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
-        self._file = path.open("a")
-        self._events = SummaryWriter(str(run), purge_step=start)
-
-    def write(self, step: int, values: dict[str, float], extra: dict[str, float]) -> None:
-        """``values`` go to both places, ``extra`` to the file only."""
-        self._file.write(json.dumps({"step": step, **values, **extra}) + "\n")
-        self._file.flush()
-        for tag, value in values.items():
-            self._events.add_scalar(tag, value, step)
-        self._events.flush()
-
-    def close(self) -> None:
-        self._file.close()
-        self._events.close()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a ``metrics.jsonl``; a last line cut off by a crash is left out."""
-    if not path.exists():
-        return []
-    return list(_whole_rows(path.read_text().splitlines()))
-
-
-def _whole_rows(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            return
-        yield row
+    Raises:
+        UserError: naming the file and the reason.
+    """
+    stored, path = read_stored(folder), folder / STATE
+    if "training" in stored.info:
+        trained = TrainConfig.from_dict(stored.info["training"]).to_dict()
+        if changed := first_difference("training", recorded.to_dict(), trained):
+            raise UserError(f"{folder} is not of this run: by the run's {RUN_CONFIG}, {changed}")
+    if stored.config != trainer.model.config:
+        raise UserError(f"{folder} is not of this run: its architecture is another")
+    numbers = sum(tensor.numel() for tensor in stored.weights.values())
+    state = read_torch(path, 3 * 4 * numbers + _STATE_OVERHEAD)  # two moments, an average
+    try:
+        trainer.restore(stored.weights, state)
+    except UserError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    except Exception as error:
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+    if trainer.step != checkpoint_step(folder):
+        raise UserError(f"{path} is of step {trainer.step}, not of its folder's")

@@ -16,7 +16,6 @@ says which, and how many outputs it changes.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from tyro.conf import Positional, subcommand
 from interp.checkpoints import (
     CONFIG,
     EVALUATION,
+    HASH,
     METRICS,
     PRETRAINED,
     SHIPPED_RUNS,
@@ -37,6 +37,7 @@ from interp.checkpoints import (
     load_bare,
     read_weights,
     run_checkpoints,
+    weights_hash,
 )
 from interp.support import files
 from interp.support.cli import note, run_command
@@ -105,7 +106,7 @@ def ship_model(args: ShipModel, checkpoints: dict[int, Path]) -> None:
     chosen = choose(args.step, checkpoints)
     source = checkpoints[chosen["step"]]
     loaded = load_bare(source)
-    config = {**loaded.info, "chosen": chosen}
+    config = {**loaded.info, HASH: loaded.hash, "chosen": chosen}
     evaluation = {
         "model": {"name": args.name, "hash": loaded.hash},
         **evaluate(loaded.model, EVALUATED_LISTS),
@@ -163,14 +164,16 @@ def write_smaller(source: Path, target: Path) -> str:
         changed = int((predictions(model)[0] != whole).sum())
         if changed <= most * whole.numel():
             break
-    files.write_bytes(target / WEIGHTS, save(smaller))
+    data = save(smaller)
+    files.write_bytes(target / WEIGHTS, data)
     about = {
         "type": name,
         "outputs_changed": changed,
         "of": whole.numel(),
         "checked_on": f"{CHECKED_LISTS} held-out lists, seed {CHOICE_SEED}",
     }
-    files.write_json(target / CONFIG, {**loaded.info, "weights": about})
+    recorded = {HASH: weights_hash(loaded.model.config, data), "weights": about}
+    files.write_json(target / CONFIG, {**loaded.info, **recorded})
     return f"{name}, {changed} of {whole.numel()} outputs changed"
 
 
@@ -198,9 +201,11 @@ def _there(step: int, checkpoints: dict[int, Path]) -> int:
 
 def _copy_records(run: Path, target: Path) -> None:
     """Curves and manifest; without the names of this machine's folders."""
+    from training.runs import read_manifest
+
     shutil.copyfile(run / METRICS, target / METRICS)
-    about = json.loads((run / MANIFEST).read_text())
-    for record in (about, *about.get("resumed", [])):
+    about = read_manifest(run)
+    for record in (about, *about["resumed"]):
         record.pop("arguments", None)
     files.write_json(target / MANIFEST, about)
 

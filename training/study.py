@@ -4,13 +4,14 @@
     python -m training.study --plan original --seeds 10 --workers 2
     python -m training.study --plan original --seeds 10 --engine ray
     python -m training.study --plan original --seeds 10 --summarise
+    python -m training.study --plan half --seeds 10 --known docs/studies/half
     python -m training.study export --study runs/studies/original --to docs/studies/original
 
-Plans: quick, original, stable, why, or a TOML file of your own (see training/studies/plans.py). The
-same command goes on with what is not done yet: runs that were stopped or killed resume from their
-last checkpoint and reach the same weights bit for bit. Any number of processes and machines that
-share the output folder may give it at once; each run is made by one of them. What came out is shown
-by python -m analyses.replication --study runs/studies/quick.
+Plans: quick, half, original, stable, why, or a TOML file of your own (see
+training/studies/plans.py). The same command goes on with what is not done yet: runs that were
+stopped or killed resume from their last checkpoint and reach the same weights bit for bit. Any
+number of processes and machines that share the output folder may give it at once; each run is made
+by one of them. What came out is shown by python -m analyses.replication --study runs/studies/quick.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interp.support import files
 from interp.support.cli import fail, note, run_command
 from interp.support.device import Device
 from interp.support.errors import UserError
@@ -40,7 +42,7 @@ _POLLED_EVERY_S = 0.2
 class StudyArgs:
     """Train every arm of a plan with every seed, or go on with it."""
 
-    plan: str = "quick"  # a shipped plan (quick, original, stable, why) or a TOML file
+    plan: str = "quick"  # a shipped plan (quick, half, ...) or a TOML file
     seeds: int = 2  # runs of each arm
     first_seed: int = 0  # the first of these seeds
     arms: tuple[str, ...] = ()  # only these arms of the plan (default: all)
@@ -50,6 +52,7 @@ class StudyArgs:
     device: Device = "auto"  # where runs compute
     micro_batch: int = 0  # lists run together (0: the plan's, which suits a CPU)
     out: Path = Path("runs/studies")  # the study's folder goes in here
+    known: Path | None = None  # an export of this study: its ended runs are not made again
     summarise: bool = False  # train nothing; make the summaries of ended runs again
 
     def __post_init__(self) -> None:
@@ -95,12 +98,29 @@ def study_command(args: StudyArgs) -> None:
         summarise(study, jobs)
     else:
         machine = Machine(args.threads, args.device, args.micro_batch)
-        carry_out(jobs, plan, args, machine)
-    report(study, arms)
+        carry_out(without(jobs, plan, args.known), plan, args, machine)
+    report(study, arms, args.known)
+
+
+def without(jobs: list[Job], plan: Plan, known: Path | None) -> list[Job]:
+    """The jobs whose runs have not ended in ``known``, an export of the study."""
+    if known is None:
+        return jobs
+    from training.studies.results import load_results
+
+    results = load_results(known)
+    if changed := results.plan.difference(plan):
+        raise UserError(f"--known {known} holds the results of another plan: {changed}")
+    ended = {(run.arm, run.seed) for run in results.runs if run.summary is not None}
+    if there := sum((job.arm, job.seed) in ended for job in jobs):
+        note(f"{there} of {len(jobs)} runs have ended in {known}")
+    return [job for job in jobs if (job.arm, job.seed) not in ended]
 
 
 def carry_out(jobs: list[Job], plan: Plan, args: StudyArgs, machine: Machine) -> None:
     """Make all runs that are not done, and leave with the right status if that cannot be."""
+    if not jobs:
+        return
     check_folders(jobs, plan)
     states = Study(jobs, plan)
     if states.left():
@@ -112,6 +132,8 @@ def carry_out(jobs: list[Job], plan: Plan, args: StudyArgs, machine: Machine) ->
     held = [job for job, state in states.states.items() if state == "elsewhere"]
     for job in held:
         note(f"{job.words} is left to {job.holder() or 'another process'} ({job.lock})")
+    if held and not states.tries:
+        fail(PROG, f"nothing done: others make all {len(held)} runs that are left", Status.HELD)
     if failed := [job for job, state in states.states.items() if state == "failed"]:
         job, words = failed[0], last_line(failed[0])
         fail(PROG, f"{len(failed)} runs failed; {job.words}: {words} (see {job.log})", 1)
@@ -216,8 +238,8 @@ class _asked_to_stop:
 def last_line(job: Job) -> str:
     """The last thing that a worker said."""
     try:
-        lines = job.log.read_text(errors="replace").split("\n")
-    except OSError:
+        lines = files.read_bytes(job.log).decode(errors="replace").split("\n")
+    except UserError:
         return "it said nothing"
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
@@ -239,11 +261,13 @@ def summarise(study: Path, jobs: Sequence[Job]) -> None:
             note(f"{job.words}: summarised")
 
 
-def report(study: Path, arms: Sequence[Arm]) -> None:
+def report(study: Path, arms: Sequence[Arm], known: Path | None = None) -> None:
     """A line for each arm on stdout: what all its ended runs came to."""
-    from training.studies.results import load_results
+    from training.studies.results import load_results, merged
 
     results = load_results(study)
+    if known is not None:
+        results = merged(results, known)
     for arm in arms:
         outcome = results.outcome(arm.name)
         words = f"{arm.name:24} {outcome.n:3} runs"

@@ -29,8 +29,8 @@ from interp.support.errors import UserError
 from training.recipes import RECIPES, STABLE, TrainConfig
 
 if TYPE_CHECKING:
-    from training.loop import Trainer
-    from training.runs import MetricsLog
+    from training.loop import StepMetrics, Trainer
+    from training.metrics import MetricsLog
 
 PROG = "python training/train.py"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C and a polite kill
@@ -62,20 +62,51 @@ def _recipe_in(argv: Sequence[str]) -> str:
 
 
 def train_command(args: TrainArgs) -> None:
-    if args.resume and args.config != STABLE:
+    if args.resume and (args.config != STABLE or args.out != TrainArgs.out):
         raise UserError(
-            "--resume continues a run with its own settings; drop the other flags (only --out goes)"
+            "--resume continues a run with its own settings, where it is; drop the other flags"
         )
-    from training.loop import Trainer, TrainingDiverged
-    from training.runs import create_run, resume_run
+    from training.runs import held, new_run_folder, read_run
 
     if args.resume:
-        run, trainer = args.resume, resume_run(args.resume)
-        note(f"resuming {run} at step {trainer.step} of {trainer.config.steps}")
+        read_run(args.resume)  # there is a run, before a lock is put into it
+        with held(args.resume):
+            _resume(args.resume)
     else:
-        trainer = Trainer(args.config)
-        run = create_run(args.out, args.config, trainer)
-        note(f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
+        trainer = _new_trainer(args.config)
+        run = new_run_folder(args.out, args.config)
+        with held(run):
+            _begin(run, trainer)
+
+
+def _new_trainer(config: TrainConfig) -> Trainer:
+    from training.loop import Trainer
+
+    return Trainer(config)
+
+
+def _resume(run: Path) -> None:
+    from training.runs import resume_run
+
+    trainer = resume_run(run)
+    note(f"resuming {run} at step {trainer.step} of {trainer.config.steps}")
+    _train_and_say(trainer, run)
+
+
+def _begin(run: Path, trainer: Trainer) -> None:
+    from training.runs import start_run
+
+    start_run(run, trainer.config, trainer)
+    note(
+        f"{run}: {trainer.device}, {trainer.precision}, {trainer.threads} threads, "
+        f"{trainer.kernel_words}"
+    )
+    _train_and_say(trainer, run)
+
+
+def _train_and_say(trainer: Trainer, run: Path) -> None:
+    from training.loop import TrainingDiverged
+
     try:
         exact = train(trainer, run)
     except Stopped as stop:
@@ -105,7 +136,7 @@ def train(trainer: Trainer, run: Path, signals: Sequence[int] = STOP_SIGNALS) ->
         Stopped: on one of ``signals``, after the step in hand.
         TrainingDiverged: if the loss is no number any more.
     """
-    from training.runs import MetricsLog
+    from training.metrics import MetricsLog
 
     log, progress = MetricsLog(run, trainer.step), Progress(trainer.config, trainer.step)
     try:
@@ -129,14 +160,22 @@ def train_step(
         measure_held_out(trainer, log, progress)
     metrics = trainer.update(measure=step % config.log_every == 0)
     if metrics:
-        values = asdict(metrics)
+        values = logged(metrics)
         log.write(step, values, {"lr": config.lr_at(step), **progress.timing(step)})
         progress.show(step, values)
     last = trainer.step == config.steps
     if interrupted or last or trainer.step % config.checkpoint_every == 0:
+        log.sync()
         write_checkpoint(run, trainer)
     if interrupted:
         raise Stopped(trainer.step)
+
+
+def logged(metrics: StepMetrics) -> dict[str, float]:
+    """The names under which the measurements of a training batch are kept."""
+    values = asdict(metrics)
+    averaged = values.pop("average_accuracy")
+    return values if averaged is None else {**values, "average/accuracy": averaged}
 
 
 def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> float:
@@ -145,9 +184,14 @@ def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> f
 
     held_out = trainer.model.task.held_out(trainer.config.eval_lists).to(trainer.device)
     scores = score(trainer.model, held_out)
+    averaged = {}
+    if trainer.average:
+        exact = score(trainer.average.model, held_out).exact
+        averaged["average/exact_match"] = float(exact.float().mean())
     values = {
         "eval/exact_match": float(scores.exact.float().mean()),
         "eval/digit_accuracy": float(scores.right.sum() / scores.scored.sum()),
+        **averaged,
     }
     log.write(trainer.step, values, progress.timing(trainer.step))
     progress.show(trainer.step, values)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.minimal_pairs import DIRECTIONS, HEAD_PLACES, PLACES
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.minimal_pairs import HEAD_PLACES, PLACES
+from analyses.patch_blanks.result import PatchResult
 from interp import figures
+from interp.methods.pair_runs import DIRECTIONS
 from interp.sites import Component
-from interp.support.lazy import lazy_import
+from interp.stats import Estimate
 from interp.task import Region
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.patch_blanks.body import PatchResult
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
 
 _ROW_HEIGHT = 24  # pixels of a head's row
 _SITE_HEIGHT = 50  # and of a site's, in the panels of places, with two lines of text
@@ -26,7 +23,6 @@ _WHAT = ("one clean position into the corrupted run", "one corrupted position in
 
 def figure(result: PatchResult) -> go.Figure:
     """Each direction by position; then places as a whole, with intervals; then single heads."""
-    subplots = lazy_import("plotly.subplots")
     kept = int(result.understood.sum())
     if not kept:
         return figures.style(go.Figure(), "The model gets none of these pairs right: no effect")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analyses.minimal_pairs import (
-    DIRECTIONS,
     EVERYWHERE,
     HEAD_PLACES,
     PLACES,
     pairs_json,
     pairs_words,
 )
+from analyses.patch_blanks.result import PatchResult
+from interp.methods.pair_runs import DIRECTIONS
 from interp.sites import Component, Site
+from interp.stats import Estimate
 from interp.task import Region
-
-if TYPE_CHECKING:
-    from analyses.patch_blanks.body import PatchResult
-    from interp.stats import Estimate
 
 MATTERS = 0.1  # the share of the effect from which a verdict says that a place or head carries it
 

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from explorer.server.places import Places
+from explorer.server.places import Places, one_message
 from interp.checkpoints import COMPILED, CONFIG, WEIGHTS, LoadedModel, compiled_names, load_bare
 from interp.sorters.truth import truth_of
-from interp.support.errors import UserError
 from interp.task import SortTask
 
 if TYPE_CHECKING:
@@ -74,11 +73,9 @@ def open_model(places: Places, name: str) -> OpenModel:
     if name in compiled_names():
         return _open(name, (), name)
     folder = places.find(name)
-    try:
+    with one_message(name, folder):
         stamps = tuple((folder / file).stat().st_mtime_ns for file in (WEIGHTS, CONFIG))
         return _open(str(folder), stamps, name)
-    except (OSError, RuntimeError) as error:  # gone meanwhile; sizes that no memory holds
-        raise UserError(f"{name[:80]!r} cannot be opened: {error}") from None
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

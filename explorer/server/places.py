@@ -14,12 +14,16 @@ named ``NAME@500``) and, in a checkout, the results of the studies under ``docs/
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from interp.checkpoints import (
+    CONFIG,
+    EVALUATION,
     METRICS,
     PRETRAINED,
     WEIGHTS,
@@ -33,10 +37,12 @@ from interp.checkpoints import (
 )
 from interp.support.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 VARIABLE = "SORTSCOPE_MODELS"
 RUNS = Path("runs")
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
 """Results of studies, without weights; there in a checkout only."""
+_OF_MODELS = (WEIGHTS, CONFIG, EVALUATION)
 _PLAN = "plan.toml"  # a study's folder has one
 _MOST_CHOICES = 200  # of the list that a visitor scrolls through
 _FAVOURITE = "blanks"  # the shipped model that opens first
@@ -76,7 +82,8 @@ class Places:
             if isinstance(error, UserError):
                 raise
             raise UserError(self._refusal(name)) from None
-        if not self._allowed(found):
+        # The files, too, may be links that lead out.
+        if not all(map(self._allowed, (found, *(found / file for file in _OF_MODELS)))):
             raise UserError(self._refusal(name))
         return found
 
@@ -219,6 +226,25 @@ def files_of(folder: Path) -> Iterator[Path]:
     yield from (folder / METRICS, folder / _PLAN)
     for pattern in ("*.jsonl", "*/seed-*/*.json*"):
         yield from folder.glob(pattern)
+
+
+@contextmanager
+def one_message(name: str, folder: Path) -> Iterator[None]:
+    """Whatever is wrong with a folder's files is one message, here, and names no place of the
+    server's: what a visitor chose by ``name`` is called that.
+
+    Raises:
+        UserError: for any error within the block.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(folder), name[:80])) from None
+    except OSError as error:  # gone meanwhile
+        raise UserError(f"{name[:80]!r} cannot be opened: {error.strerror}") from None
+    except Exception as error:  # damage of a kind that nobody has thought of
+        _LOG.exception("%s cannot be opened", folder)
+        raise UserError(f"{name[:80]!r} cannot be opened: {type(error).__name__}") from None
 
 
 def _from_here(path: Path) -> str:

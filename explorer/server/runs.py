@@ -11,17 +11,14 @@ A run of a study's results, which are kept without weights, is named by the fold
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses.training_curves.body import RunCurves, exported_run, read_folder, study_run_names
-from explorer.server.places import Places, files_of
+from analyses.training_curves.result import RunCurves, exported_run, read_folder, study_run_names
+from explorer.server.places import Places, files_of, one_message
 from interp.checkpoints import METRICS
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from training.studies.results import StudyResults
+from training.studies.results import StudyResults, load_results
 
 
 def run_names(places: Places) -> list[str]:
@@ -68,7 +65,8 @@ def curves(places: Places, name: str) -> RunCurves:
             return exported_run(results, path.parent.name, int(seed) if _number(seed) else -1, name)
     folder = places.find_run(name)
     log = folder / METRICS
-    return _read(str(folder), log.stat().st_mtime_ns if log.is_file() else 0, name)
+    with one_message(name, folder):
+        return _read(str(folder), log.stat().st_mtime_ns if log.is_file() else 0, name)
 
 
 def _number(text: str) -> bool:
@@ -87,12 +85,11 @@ def study_results(places: Places, study: str) -> StudyResults:
         UserError: if there is no such study, or it cannot be read.
     """
     folder = places.find_study(study)
-    stamps = {str(p): p.stat().st_mtime_ns for p in files_of(folder) if p.is_file()}
-    return _study(str(folder), tuple(sorted(stamps.items())))
+    with one_message(study, folder):
+        stamps = {str(p): p.stat().st_mtime_ns for p in files_of(folder) if p.is_file()}
+        return _study(str(folder), tuple(sorted(stamps.items())))
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
 def _study(folder: str, stamps: tuple[tuple[str, int], ...]) -> StudyResults:
-    from training.studies.results import load_results
-
     return load_results(Path(folder))

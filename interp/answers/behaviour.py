@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.answers.decode import greedy_decode
-from interp.passes.packed import length_sorted, packed_logits, window
+from interp.passes.packed import packed_logits, parts_of, window
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
@@ -99,7 +99,7 @@ def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) ->
     task, device = model.task, model.W_U.device
     wanted = task.targets(batch.tokens)[:, task.first_output_row : -1].cpu()
     told, sure = torch.full_like(wanted, PAD), torch.zeros(wanted.shape)
-    for index in length_sorted(batch, -(-len(batch) // _LISTS_AT_ONCE)):
+    for index in parts_of(model, batch, _LISTS_AT_ONCE):
         part = batch[index].to(device)
         view = window(task, part, digits_only=True)
         top = packed_logits(model, part.tokens, view).softmax(-1).max(-1)

@@ -20,14 +20,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.interventions import Intervention, edits_of
-from interp.passes.forward import forward
-from interp.passes.packed import Window, length_sorted, packed_logits, window
+from interp.passes.forward import Edits, forward
+from interp.passes.packed import Window, packed_logits, parts_of, window
+from interp.passes.untouched import touch
 from interp.stats import Estimate, wilson
-from interp.task import PAD, SortBatch
+from interp.support.errors import UserError
+from interp.task import N_DIGITS, PAD, SortBatch
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
 
+_SAME = 1e-3  # logits; far above rounding
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 
 
@@ -65,7 +68,7 @@ def score(
     first = window(task, batch, digits_only).first_row
     targets = task.targets(batch.tokens)[:, first:]
     right = torch.zeros_like(targets, dtype=torch.bool)
-    for index in length_sorted(batch, -(-len(batch) // _LISTS_AT_ONCE)):
+    for index in parts_of(model, batch, _LISTS_AT_ONCE, edits.per_list):
         part = batch[index]
         view = Window(task, int(part.lengths.max()), first)
         if edits:
@@ -114,6 +117,10 @@ def greedy_decode(
     first, then what was said to the last guess) settles every output up to the first that is not
     the guess, and that one, too: a list that is sorted without a mistake takes one pass, not one
     per token. It is the fixed point that Jacobi decoding (Santilli et al. 2023) looks for.
+
+    Raises:
+        UserError: if an intervention, or what is on the model, lets an output depend on later
+            tokens: then nothing can be decoded one by one.
     """
     task, edits = model.task, edits_of(model, interventions)
     batch = task.encode(lists).to(model.W_U.device)
@@ -130,7 +137,32 @@ def greedy_decode(
         # From its first mistake on a list's next guess is what it said to this one.
         mistaken = wrong.cumsum(1) > 0
         given[mistaken & fed_back] = chosen[:, :-1][mistaken & fed_back]
+    if edits.opens or touch(model):
+        _refuse_looking_ahead(model, batch, fed, edits, logits)
     answers = chosen.tolist()
     lengths = batch.lengths.tolist()
     cut = [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]
     return Decoded(cut, logits.softmax(-1))
+
+
+def _refuse_looking_ahead(
+    model: Transformer,
+    batch: SortBatch,
+    fed: Int[Tensor, "batch pos"],
+    edits: Edits,
+    logits: Float[Tensor, "batch row d_vocab_out"],
+) -> None:
+    """Whether outputs stay as they are when the last token that is fed back is another."""
+    first, lists = model.task.first_output_row, torch.arange(len(batch), device=fed.device)
+    last = first + batch.lengths - 1  # of lists of one digit, the first output row
+    other = fed.clone()
+    other[lists, last] = (other[lists, last] + 1) % N_DIGITS
+    single = batch.lengths == 1  # nothing is fed back
+    other[single] = fed[single]
+    again = forward(model, other, window(model.task, batch, digits_only=True), edits).logits
+    before = torch.arange(logits.shape[1], device=fed.device) < batch.lengths[:, None] - 1
+    if ((again - logits).abs().amax(-1)[before] > _SAME).any():
+        raise UserError(
+            "what is done to this model lets an output depend on later tokens (or on chance), so "
+            "its answer cannot be decoded token by token"
+        )

@@ -100,6 +100,10 @@ class Chunk:
 Condition = Callable[[Chunk], Sequence[Intervention]]
 
 
+AS_IT_IS = "as it is"
+"""The name of the condition under which nothing is done."""
+
+
 def nothing(chunk: Chunk) -> Sequence[Intervention]:
     """The condition under which nothing is done."""
     del chunk

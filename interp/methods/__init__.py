@@ -1,1 +1,1 @@
-"""The field's methods, a module each; every one is first run on sorters whose algorithm is known."""
+"""The methods of the field, a module each, first run on sorters whose algorithm is known."""

@@ -38,6 +38,7 @@ from torch import Tensor
 
 from interp.passes.forward import Place, Run, forward
 from interp.passes.packed import Window
+from interp.passes.untouched import refuse_touched
 from interp.sites import Component
 from interp.task import D_VOCAB_OUT, N_DIGITS, PAD
 
@@ -161,6 +162,9 @@ def direct_paths(
     Args:
         target: weights on the logits of each row: 1 for a logit, 1 and -1 for a difference.
         neurons: keep what :meth:`DirectPaths.by_neuron` needs (d_mlp numbers a row).
+
+    Raises:
+        UserError: if something acts on the model.
     """
     run = forward(model, tokens, view, keep=places_read(model.cfg.n_layers, neurons))
     return paths_of(model, run, tokens, target)
@@ -176,7 +180,11 @@ def paths_of(
     """As :func:`direct_paths`, of a run that is there already, edited or not.
 
     It must have kept ``places_read``.
+
+    Raises:
+        UserError: if something acts on the model beside those edits: its parts would not sum up.
     """
+    refuse_touched(model, "direct logit attribution")
     norm, last = model.config.norm, model.cfg.n_layers - 1
     direction, constant = target @ model.W_U.T, target @ model.b_U
     if norm == "pre":

@@ -33,6 +33,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.passes.untouched import refuse_touched
 from interp.support.errors import UserError
 from interp.task import D_VOCAB_OUT, N_DIGITS, TOKEN_LABELS
 
@@ -73,7 +74,7 @@ def qk_circuit(model: Transformer, layer: int) -> QKCircuit:
     """The QK circuit of every head of a layer, over tokens and over positions.
 
     Raises:
-        UserError: if there is no such layer.
+        UserError: if there is no such layer, or something acts on the model.
     """
     attn = _attention(model, layer)
     tokens, positions = _embeddings(model, layer)
@@ -101,7 +102,7 @@ def ov_circuit(model: Transformer, layer: int) -> Float[Tensor, "head source_tok
     every LayerNorm on the way as its linear part (see the module).
 
     Raises:
-        UserError: if there is no such layer.
+        UserError: if there is no such layer, or something acts on the model.
     """
     attn = _attention(model, layer)
     written = _embeddings(model, layer)[0] @ attn.W_V @ attn.W_O  # [head, token, d_model]
@@ -130,6 +131,7 @@ _NOTHING = 1e-9  # logits
 def _attention(model: Transformer, layer: int) -> Any:
     if not 0 <= layer < model.cfg.n_layers:
         raise UserError(f"there is no layer {layer}: this model has 0 to {model.cfg.n_layers - 1}")
+    refuse_touched(model, "a circuit")
     return model.blocks[layer].attn
 
 

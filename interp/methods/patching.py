@@ -37,9 +37,10 @@ from interp.passes.packed import (
     mlp,
     norm_after,
     norm_before,
+    read_out,
     run_block,
-    unembed,
 )
+from interp.passes.untouched import refuse_touched
 from interp.sites import PER_HEAD, STREAM, Component, Site
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
@@ -91,8 +92,10 @@ def patched_logits(
         progress: a step is one place of one pair.
 
     Raises:
-        UserError: for a site that the model has not, or that is not swept here.
+        UserError: for a site that the model has not, or that is not swept here; if something acts
+            on the model (patch it with ``intervene`` and :class:`interp.interventions.Patch`).
     """
+    refuse_touched(model, "a sweep of patches")
     _check(model, site)
     out = logits_at(base, rows)[:, None].repeat(1, places.shape[1], 1)
     effective = _effective(model, site, base, donor, places, rows)
@@ -164,10 +167,10 @@ class _Patches:
         n_layers, changed = self.model.cfg.n_layers, self._changed()
         x = self._patched_layer(changed)
         if self.site.layer == n_layers - 1:  # then ``changed`` is that row alone
-            return unembed(self.model, x)
+            return read_out(self.model, x)
         for layer in range(self.site.layer + 1, n_layers - 1):
             x, changed = self._whole_layer(layer, x, changed)
-        return unembed(self.model, self._last_layer(x, changed))
+        return read_out(self.model, self._last_layer(x, changed))
 
     def _of_base(self, component: Component, layer: int) -> Float[Tensor, "here ..."]:
         return self.base.at(component, layer)[self.pair]

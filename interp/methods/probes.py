@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.methods.probe_fits import COUNTS, TARGETS, Cell, Kind, held_out
@@ -222,6 +222,12 @@ def blank_streams(
 # -- fitting ------------------------------------------------------------------------------------
 
 
+def _enough(batch: SortBatch, held: Bool[Tensor, " list"], j: int) -> bool:
+    """Whether there are lists longer than j, to fit on and to score."""
+    longer = batch.lengths.cpu() > j
+    return int((longer & ~held).sum()) >= _FEWEST and int((longer & held).sum()) > 1
+
+
 def probe(
     model: Transformer,
     batch: SortBatch,
@@ -240,8 +246,7 @@ def probe(
     from interp.model import SortTransformer
 
     held = held_out(batch, seed)
-    cells = [Cell.of(model.task, batch, held, j, seed) for j in blanks]
-    cells = [cell for cell in cells if len(cell.train) >= _FEWEST and len(cell.test) > 1]
+    cells = [Cell.of(model.task, batch, held, j, seed) for j in blanks if _enough(batch, held, j)]
     if not cells:
         raise UserError(f"{len(batch)} lists are too few to fit probes on some and test on others")
     kept = tuple(cell.j for cell in cells)

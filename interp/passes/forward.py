@@ -7,8 +7,9 @@
 
 It computes what ``SortTransformer.forward`` does, on the positions of a ``Window`` only, and in
 the last layer only the rows whose logits are read. An intervention that first acts in layer 1 can
-restart there from a ``base`` run. No hooks are involved, so threads may share a model. The tests
-hold it to the hooked model, site by site.
+restart there from a ``base`` run. No hooks are involved, so threads may share a model. Where hooks
+are on the model, they are obeyed: the pass is then the hooked model's, of which nothing is left
+out. The tests hold each to the other, site by site.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from interp.passes.hooked import run_hooked
 from interp.passes.packed import (
     Window,
     allowed_attention,
@@ -30,13 +33,15 @@ from interp.passes.packed import (
     mlp,
     norm_after,
     norm_before,
-    unembed,
+    read_out,
 )
-from interp.sites import ATTENTION, Component, Frame, hook_name
+from interp.passes.untouched import touch
+from interp.sites import ATTENTION, WHOLE, Component, Frame, hook_name
 from interp.support.errors import UserError
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 Place = tuple[Component, int]
 """A component and its layer."""
@@ -49,6 +54,10 @@ class Edits(dict[Place, tuple[Edit, ...]]):
 
     since: int = 0
     """No position before this one is changed."""
+    opens: bool = False
+    """Whether attention may be opened where it was closed: to padding, to what comes later."""
+    per_list: bool = False
+    """Whether what is done depends on which list of the batch it is."""
 
 
 NO_EDITS = Edits()
@@ -112,7 +121,7 @@ def frame(view: Window, n_layers: int, component: Component, layer: int, since: 
 
 
 def forward(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     edits: Edits = NO_EDITS,
@@ -130,8 +139,33 @@ def forward(
             layer: what comes before the first edit is taken from it, in layers and in positions.
             Positions are skipped only where nothing is to be kept.
     """
+    if touch(model):
+        return _through_hooks(model, tokens, view, edits, keep)
+    if edits.opens:  # then every position can be read, those that are left out by default, too
+        whole = _Whole(view.task, view.task.max_len, view.first_row)
+        run = _forward(model, tokens, whole, edits, keep, None)
+        return _cut(run.values, run.logits, whole, view, model.cfg.n_layers)
     if base is not None and not edits and not keep:
         return base
+    return _forward(model, tokens, view, edits, keep, base)
+
+
+class _Whole(Window):
+    """Every position, the last one too, which nothing reads that may not."""
+
+    @property
+    def stop(self) -> int:
+        return self.task.n_ctx
+
+
+def _forward(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    view: Window,
+    edits: Edits,
+    keep: Collection[Place],
+    base: Run | None,
+) -> Run:
     wanted, n_layers = set(keep), model.cfg.n_layers
     values: dict[Place, Tensor] = {}
     cut = tokens[:, view.start : view.stop]
@@ -142,20 +176,56 @@ def forward(
         x = base.at(Component.RESID_PRE, first)[:, since - view.start :]
     else:
         x = embed(model, cut, view)
-    allowed = allowed_attention(model, cut, view)
+    allowed = allowed_attention(model, cut, view, rest_on_padding=not edits.opens)
     for layer in range(first, n_layers):
         x = _Layer(model, layer, view, since, base, edits, wanted, values).run(x, allowed)
-    logits = unembed(model, x[:, x.shape[1] - (view.stop - max(since, view.first_row)) :])
+    logits = read_out(model, x[:, x.shape[1] - (view.stop - max(since, view.first_row)) :])
     if base is not None and since > view.first_row:
         logits = torch.cat([base.logits[:, : since - view.first_row], logits], 1)
     return Run(view, n_layers, values, logits)
+
+
+def _through_hooks(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    view: Window,
+    edits: Edits,
+    keep: Collection[Place],
+) -> Run:
+    """The same of the hooked model; its whole sequences hold every position."""
+    changes = {
+        place: [partial(_edited, edit) for edit in several] for place, several in edits.items()
+    }
+    logits, values = run_hooked(model, tokens, changes, keep)
+    whole = _Whole(view.task, view.task.max_len, 0)
+    return _cut(values, logits, whole, view, model.cfg.n_layers)
+
+
+def _edited(edit: Edit, value: Tensor) -> Tensor:
+    return edit(value, WHOLE)
+
+
+def _cut(
+    values: Mapping[Place, Tensor], logits: Tensor, had: Window, view: Window, n_layers: int
+) -> Run:
+    """The part of a run over ``had`` that a run over ``view`` holds."""
+    kept = {}
+    for (component, layer), value in values.items():
+        old, new = (frame(each, n_layers, component, layer) for each in (had, view))
+        axis = axis_of_positions(component)
+        value = value.narrow(axis, new.position - old.position, view.stop - new.position)
+        if component in ATTENTION:
+            value = value.narrow(-1, new.key - old.key, view.stop - view.start)
+        kept[component, layer] = value
+    first = max(view.first_row, view.start)
+    return Run(view, n_layers, kept, logits[:, first - had.first_row : view.stop - had.first_row])
 
 
 @dataclass
 class _Layer:
     """One layer of one pass: every activation goes through ``done``, which edits and keeps it."""
 
-    model: SortTransformer
+    model: Transformer
     layer: int
     view: Window
     since: int  # the first position that is computed
@@ -194,7 +264,7 @@ class _Layer:
         scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) / math.sqrt(q.shape[-1])
         scores = scores.masked_fill(~allowed[:, :, -q.shape[1] :], -torch.inf)
         pattern = self.done(Component.SCORES, scores).softmax(-1)
-        if (Component.SCORES, self.layer) in self.edits:
+        if self.edits.opens or (Component.SCORES, self.layer) in self.edits:
             pattern = pattern.nan_to_num(0.0)  # a row with nothing left to attend to
         pattern = self.done(Component.PATTERN, pattern)
         z = self.done(Component.Z, (pattern @ v.transpose(1, 2)).transpose(1, 2))

@@ -8,6 +8,8 @@ change the result:
 - the rows of the last layer that no scored output reads (only their keys and values are used);
 - the MLP's intermediate results in main memory: it runs in blocks that stay in the cache.
 
+Where hooks are on the model it goes through them, and saves nothing.
+
 The logits equal those of the model to rounding, and so do the gradients; the tests hold both.
 """
 
@@ -24,6 +26,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interp.config import Norm
+from interp.passes.hooked import run_hooked
+from interp.passes.untouched import refuse_touched, touch
+from interp.sites import Component
+from interp.support.errors import UserError
 from interp.task import PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:
@@ -46,7 +52,7 @@ class Dropout:
     def scale(self) -> float:
         """What is kept is multiplied by this, so that the mean stays."""
         on_cpu = self.generator.device.type == "cpu"
-        return 1 / (1 - (self._threshold / _STEPS if on_cpu else self.p))
+        return 1 / (1 - (self.threshold / _STEPS if on_cpu else self.p))
 
     def mask(self, like: Tensor) -> Tensor:
         """0 where dropped, else ``scale``, in the shape of ``like``."""
@@ -58,21 +64,41 @@ class Dropout:
         draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64)
         draws.random_(-(2**63), None, generator=self.generator)
         numbers = draws.view(torch.int16)[: like.numel()].view(like.shape)
-        keep = numbers >= self._threshold - _STEPS // 2
+        keep = numbers >= self.threshold - _STEPS // 2
         return keep.to(like.dtype).mul_(self.scale)
 
     @property
-    def _threshold(self) -> int:
+    def threshold(self) -> int:
         return min(round(self.p * _STEPS), _STEPS - 1)
 
 
 _STEPS = 2**16
+_LISTS_THROUGH_HOOKS = 512  # their hooked pass takes about 2 GB
 
 
 def length_sorted(batch: SortBatch, n_parts: int) -> Iterator[Int[Tensor, " some"]]:
     """Indices of ``batch`` in ``n_parts`` groups of similar length, longest first."""
     order = batch.lengths.argsort(descending=True, stable=True)
     yield from (part for part in order.tensor_split(n_parts) if len(part))
+
+
+def parts_of(
+    model: Transformer, batch: SortBatch, at_once: int, in_order: bool = False
+) -> Iterator[Int[Tensor, " some"]]:
+    """Indices of ``batch`` in groups to run together, of at most about ``at_once`` lists.
+
+    By length where that changes nothing; in the order of the batch, and in large groups, where
+    something on the model may depend on which list is which.
+
+    Args:
+        in_order: all lists in one group, as for values given list by list.
+    """
+    if in_order:
+        yield torch.arange(len(batch))
+    elif touch(model):
+        yield from torch.arange(len(batch)).split(_LISTS_THROUGH_HOOKS)
+    else:
+        yield from length_sorted(batch, -(-len(batch) // at_once))
 
 
 @dataclass(frozen=True)
@@ -117,7 +143,14 @@ def packed_logits(
         dropout: applied where the published model has it; None computes the model itself.
         blocked: [n_ctx, n_ctx], True where a query may not attend to a key, on top of the model's
             own mask; used in every layer.
+
+    Raises:
+        UserError: with ``dropout``, where something acts on the model: its own pass has none.
     """
+    if found := touch(model):
+        if dropout is not None:
+            raise UserError(f"training with dropout would ignore {found}: take it away first")
+        return _through_hooks(model, tokens, blocked)[:, view.rows]
     config = model.config
     tokens = tokens[:, view.start : view.stop]
     allowed = allowed_attention(model, tokens, view, blocked)
@@ -127,7 +160,21 @@ def packed_logits(
         # Before the last layer every position is read by a later one; in it only scored rows are.
         skipped = view.first_row - view.start if layer == config.n_layers - 1 else 0
         x = run_block(x, block, config.norm, allowed[:, :, skipped:], skipped, dropout)
-    return unembed(model, x[:, x.shape[1] - (view.stop - view.first_row) :])
+    return read_out(model, x[:, x.shape[1] - (view.stop - view.first_row) :])
+
+
+def _through_hooks(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    blocked: Bool[Tensor, "query key"] | None,
+) -> Float[Tensor, "batch pos d_vocab_out"]:
+    places = [(Component.SCORES, layer) for layer in range(model.cfg.n_layers)]
+    changes = (
+        {}
+        if blocked is None
+        else {place: [lambda scores: scores.masked_fill(blocked, -torch.inf)] for place in places}
+    )
+    return run_hooked(model, tokens, changes)[0]
 
 
 def embed(
@@ -140,7 +187,19 @@ def embed(
 def unembed(
     model: Transformer, x: Float[Tensor, "*rows d_model"]
 ) -> Float[Tensor, "*rows d_vocab_out"]:
-    """Logits of the last residual stream, the final LayerNorm of a pre-norm model included."""
+    """Logits of the last residual stream, the final LayerNorm of a pre-norm model included.
+
+    Raises:
+        UserError: where something acts on that LayerNorm or on the unembedding.
+    """
+    refuse_touched(model, "what a stream says", ("ln_final", "unembed"))
+    return read_out(model, x)
+
+
+def read_out(
+    model: Transformer, x: Float[Tensor, "*rows d_model"]
+) -> Float[Tensor, "*rows d_vocab_out"]:
+    """As :func:`unembed`, for a pass that has asked already what acts on the model."""
     if model.config.norm == "pre":  # the others have no final LayerNorm
         x = _layer_norm(x, model.ln_final)
     return F.linear(x, model.unembed.W_U.T, model.unembed.b_U)
@@ -151,21 +210,29 @@ def allowed_attention(
     tokens: Int[Tensor, "batch here"],
     view: Window,
     blocked: Bool[Tensor, "query key"] | None = None,
+    *,
+    rest_on_padding: bool = True,
 ) -> Bool[Tensor, "batch 1 here here"]:
     """Who may attend to whom in ``model``, of tokens already cut to ``view``.
 
     Causality, padding and the model's own ``sight``; and ``blocked`` [n_ctx, n_ctx] on top.
+
+    Args:
+        rest_on_padding: padded rows see themselves, which no softmax can go wrong on; the model's
+            own see nothing, and gather nothing, which matters only where something reads them.
     """
     own = model.blocked
     if own is not None:
         blocked = own if blocked is None else own | blocked
-    return attention_mask(tokens, view, blocked)
+    return attention_mask(tokens, view, blocked, rest_on_padding=rest_on_padding)
 
 
 def attention_mask(
     tokens: Int[Tensor, "batch here"],
     view: Window,
     blocked: Bool[Tensor, "query key"] | None = None,
+    *,
+    rest_on_padding: bool = True,
 ) -> Bool[Tensor, "batch 1 here here"]:
     """Causality, padding and ``blocked`` alone; :func:`allowed_attention` knows a model's own."""
     size = tokens.shape[1]
@@ -173,6 +240,8 @@ def attention_mask(
     if blocked is not None:
         causal = causal & ~blocked[view.start : view.stop, view.start : view.stop]
     real = (tokens != PAD)[:, None, :]  # [batch, 1, key]
+    if not rest_on_padding:
+        return (causal & real)[:, None]
     # A padded row sees itself: softmax over nothing would be NaN, and nothing reads that row.
     own = torch.eye(size, dtype=torch.bool, device=tokens.device) & ~real
     return ((causal & real) | own)[:, None]

@@ -24,7 +24,7 @@ from interp.support.errors import UserError
 from interp.task import N_DIGITS, PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:
-    from interp.model import SortTransformer
+    from interp.transformer import Transformer
 
 _PROMPTS_AT_ONCE = 64  # activations of more would leave the processor's cache
 
@@ -109,7 +109,7 @@ def prompt_groups(
 
 
 @torch.no_grad()
-def says(model: SortTransformer, prompts: Prompts) -> Int[torch.Tensor, " prompt"]:
+def says(model: Transformer, prompts: Prompts) -> Int[torch.Tensor, " prompt"]:
     """What the model answers: a digit, or NONE where another token leads."""
     said = torch.full((len(prompts),), NONE)
     if not len(prompts):
@@ -132,7 +132,7 @@ def digits_said(logits: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def says_along(model: SortTransformer, batch: SortBatch) -> Int[torch.Tensor, "list row"]:
+def says_along(model: Transformer, batch: SortBatch) -> Int[torch.Tensor, "list row"]:
     """What the model says at every output, given the right ones before; NONE past a list's end."""
     task, device = model.task, model.W_U.device
     said = torch.full((len(batch), task.max_len), NONE)

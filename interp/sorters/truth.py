@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
+from interp.edges import CircuitEdge, parse_edge
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
@@ -69,11 +70,17 @@ class Truth:
     edges: tuple[Edge, ...]
     """Attention that carries the answer: with a layer's edges cut, renormalised or not, the answer
     is lost; with all else zeroed, every list is still sorted."""
+    circuit: tuple[CircuitEdge, ...]
+    """Who reads what whom writes, wherever that depends on the list or on what was emitted before:
+    as it is compiled. With everything else from another list every answer stays exactly as it is;
+    without one of them some do not. What is the same for all lists (where to look, which output
+    comes next) is compiled too, and is no part of it."""
     program: str
     """The program of :mod:`interp.programs.catalogue` that it runs."""
     list_in: frozenset[str]
-    """Heads and MLPs that hold what the program knows of the list, as ``interp.interchange.Part``
-    names them: exchanged with any other list's, they exchange that and nothing else."""
+    """Heads and MLPs that hold what the program knows of the list, as
+    :class:`interp.methods.interchange.Part` names them: exchanged with any other list's, they
+    exchange that and nothing else."""
     answer_in: frozenset[str]
     """Those at the output rows that hold the answer, all rows but the first."""
     words: str
@@ -81,6 +88,11 @@ class Truth:
     sinks: tuple[Edge, ...] = ()
     """Attention that carries nothing, but makes counts come out: cut and renormalised, the answer
     is lost; zeroed without, nothing changes."""
+
+    @property
+    def head_pairs(self) -> list[list[int]]:
+        """``heads`` in order, as verdicts list them: ``[[0, 1], [1, 2]]``."""
+        return sorted([*head] for head in self.heads)
 
 
 def truth_of(name: str, task: SortTask = PUBLISHED) -> Truth:
@@ -130,6 +142,13 @@ def _slots(task: SortTask) -> Truth:
             *_edges(task, 1, 2, _rows(task), (Region.BLANKS,)),
             *last,
         ),
+        circuit=(
+            *_wires("embed@digits > 0.1.v@{}", _present(task, filled)),
+            *_wires("0.1@{0} > mlp0@{0}", _present(task, filled)),
+            *_wires("mlp0@blanks > 1.2.v@{}", _present(task, _rows(task), read=Region.BLANKS)),
+            *_wires(f"mlp0@last blank > 1.2.v@{reads_last}", () if spare else (reads_last,)),
+            *_wires("1.2@{0} > logits@{0}", _present(task, _rows(task))),
+        ),
         program="rank",
         list_in=frozenset({"head 0.1 at the blanks", "MLP 0 at the blanks"}),
         answer_in=frozenset({"head 1.2"}),
@@ -157,6 +176,16 @@ def _histogram(task: SortTask) -> Truth:
             *_edges(task, 0, 2, _BLANKS, _DIGITS),
             *_edges(task, 1, 0, _rows(task), _BLANKS),
         ),
+        circuit=(
+            *_wires("embed@digits > 0.2.v@{}", _present(task, _BLANKS)),
+            *(
+                wire
+                for blank in _present(task, _BLANKS)
+                for wire in _wires(f"0.2@{blank} > 1.0.v@{{}}", _present(task, _rows(task)))
+            ),
+            *_wires("1.0@{0} > mlp1@{0}", _present(task, _rows(task))),
+            *_wires("mlp1@{0} > logits@{0}", _present(task, _rows(task))),
+        ),
         program="histogram",
         list_in=frozenset({"head 1.0", "head 0.2 at the blanks"}),
         answer_in=frozenset({"MLP 1"}),
@@ -180,6 +209,7 @@ def _direct(task: SortTask) -> Truth:
         mediated=0.0,
         decodable=frozenset({"sorted"}),
         edges=_edges(task, 0, 0, _rows(task), _DIGITS),
+        circuit=_counted(task, "0.0", "mlp0"),
         program="histogram",
         list_in=frozenset({"head 0.0"}),
         answer_in=frozenset({"MLP 0"}),
@@ -203,6 +233,7 @@ def _sink(task: SortTask) -> Truth:
         mediated=0.0,
         decodable=frozenset(),
         edges=_edges(task, 1, 1, _rows(task), _DIGITS),
+        circuit=_counted(task, "1.1", "mlp1"),
         program="histogram",
         list_in=frozenset({"head 1.1"}),
         answer_in=frozenset({"MLP 1"}),
@@ -226,6 +257,15 @@ def _successor(task: SortTask) -> Truth:
         mediated=0.0,
         decodable=frozenset(),
         edges=_edges(task, 0, 2, _rows(task), _DIGITS),
+        circuit=(
+            *_wires("embed@digits > 0.2.v@{}", _present(task, _rows(task))),
+            *_wires("0.2@{0} > mlp0@{0}", _present(task, _rows(task))),
+            # The digit emitted last, and that it is not used up: only after an output.
+            *_wires("embed@{0} > mlp0@{0}", _present(task, (Region.OUTPUTS,))),
+            *_wires("mlp0@{0} > logits@{0}", _present(task, (Region.OUTPUTS,))),
+            *_wires("mlp0@{0} > mlp1@{0}", _present(task, _rows(task))),
+            *_wires("mlp1@{0} > logits@{0}", _present(task, _rows(task))),
+        ),
         program="rank-with-last",
         list_in=frozenset({"head 0.2"}),
         answer_in=frozenset({"MLP 0"}),
@@ -250,6 +290,30 @@ def _edges(
     """An edge from each region to each, of those that have a position in this task."""
     pairs = product(queries, keys)
     return tuple(Edge(layer, head, q, k) for q, k in pairs if task.region(q) and task.region(k))
+
+
+def _present(
+    task: SortTask, regions: tuple[Region, ...], read: Region | None = None
+) -> tuple[Region, ...]:
+    """Those that have a position in this task; none if there is nothing to be ``read``."""
+    if read is not None and not task.region(read):
+        return ()
+    return tuple(region for region in regions if task.region(region))
+
+
+def _wires(pattern: str, regions: tuple[Region, ...]) -> list[CircuitEdge]:
+    """An edge for each of the regions, which is filled into the pattern."""
+    return [parse_edge(pattern.format(region)) for region in regions]
+
+
+def _counted(task: SortTask, head: str, mlp: str) -> tuple[CircuitEdge, ...]:
+    """A head of the output rows counts the digits, and their MLP says which digit is due."""
+    rows = _present(task, _rows(task))
+    return (
+        *_wires(f"embed@digits > {head}.v@{{}}", rows),
+        *_wires(f"{head}@{{0}} > {mlp}@{{0}}", rows),
+        *_wires(f"{mlp}@{{0}} > logits@{{0}}", rows),
+    )
 
 
 def _all_heads_but(*carriers: tuple[int, int]) -> frozenset[tuple[int, int]]:

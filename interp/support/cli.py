@@ -1,20 +1,26 @@
 """What all command lines share: parsing, one-line errors, and exit codes.
 
 0 done; 1 the run failed by itself (a loss that became NaN); 2 bad input or a place that cannot be
-written; 130 interrupted. Results go to stdout, everything else to stderr.
+written; 75 all of it is being done by others; 130 interrupted. Results go to stdout, everything
+else to stderr.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+from interp.support import files
 from interp.support.errors import UserError
+from interp.support.strict_json import cut
 
 Args = TypeVar("Args")
 _FRAME = "╭╮╰╯│─+| "  # tyro draws with the first or, where a stream is plain, with the last
@@ -30,11 +36,13 @@ def run_command(
     """Parse ``argv`` into ``args_type``, call ``command``, and end with the right status."""
     try:
         args = parse(args_type, prog, argv, default)
+        check_numbers(args)
+        _check_places(args)
         command(args)
     except UserError as error:
         fail(prog, str(error), 2)
     except BrokenPipeError:  # the reader of stdout (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _stop_saying()
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         fail(prog, f"{place}{error.strerror or error}", 2)
@@ -63,6 +71,42 @@ def parse(args_type: Any, prog: str, argv: Sequence[str] | None, default: Args |
         raise UserError(_first_paragraph(errors.getvalue())) from None
 
 
+_PLACES = ("out", "to")  # flags that name a folder to write into
+
+
+def _check_places(args: Any) -> None:
+    """Before the work, not after it: whether its results can be written where they are to go."""
+    if getattr(args, "resume", None):  # a run is continued where it is
+        return
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if is_dataclass(value):
+            _check_places(value)
+        elif field.name in _PLACES and isinstance(value, Path):
+            files.check_place(value)
+
+
+def check_numbers(args: Any) -> None:
+    """Whether all numbers among the flags are ones that a later step can hold.
+
+    Raises:
+        UserError: naming the flag that is beyond 64 bits, infinite, or no number.
+    """
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if is_dataclass(value):
+            check_numbers(value)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, int) and not -(1 << 63) <= one < 1 << 63:
+                raise UserError(f"{_flag(field.name)} takes more than 64 bits: {cut(str(one))}")
+            if isinstance(one, float) and not math.isfinite(one):
+                raise UserError(f"{_flag(field.name)} must be a finite number, not {one}")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def fail(prog: str, message: str, status: int) -> None:
     """One line on stderr, then the exit status."""
     print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)
@@ -86,3 +130,15 @@ def _first_paragraph(framed: str) -> str:
 def note(message: str) -> None:
     """Progress, for people: stderr, so that stdout stays the result alone."""
     print(message, file=sys.stderr, flush=True)
+
+
+def say(result: str) -> None:
+    """The result, on stdout. A reader that has seen enough (head, less) ends no work."""
+    try:
+        print(result, flush=True)
+    except BrokenPipeError:
+        _stop_saying()
+
+
+def _stop_saying() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

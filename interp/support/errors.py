@@ -1,5 +1,7 @@
 """The one exception whose text is meant for the person at the keyboard."""
 
+from interp.support.limits import MOST_LISTS
+
 
 class UserError(ValueError):
     """Bad input: one clear line that says what is wrong and what is allowed.
@@ -9,12 +11,14 @@ class UserError(ValueError):
 
 
 def at_least(settings: object, **least: int) -> None:
-    """Check numbers that were given as flags: ``at_least(self, lists=1, length=2)``.
+    """Check counts that were given as flags: ``at_least(self, lists=1, length=2)``.
 
     Raises:
-        UserError: naming the first flag that is too small.
+        UserError: naming the first flag that is too small, or beyond ``MOST_LISTS``.
     """
     for name, bound in least.items():
-        if (value := getattr(settings, name)) < bound:
-            flag = "--" + name.replace("_", "-")
+        flag, value = "--" + name.replace("_", "-"), getattr(settings, name)
+        if value < bound:
             raise UserError(f"{flag} must be at least {bound}, not {value}")
+        if value > MOST_LISTS:
+            raise UserError(f"{flag} must be at most {MOST_LISTS:,}, not {value:,}")

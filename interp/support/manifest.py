@@ -50,7 +50,7 @@ def _versions() -> dict[str, str]:
 
 def git_commit() -> str | None:
     """The commit of this source tree, with ``+`` if files differ from it; None outside git."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).resolve().parents[2]
     try:
         commit = _git(root, "rev-parse", "HEAD")
         # An installed package may lie inside somebody else's repository.

@@ -114,7 +114,10 @@ def test_the_hash_is_of_the_function(tmp_path):
 def test_the_hash_is_of_the_architecture_too(folder):
     """The same tensors with an offset, or another epsilon, are another function."""
     before = load_model(folder).hash
-    model = json.loads((folder / "config.json").read_text())["model"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config.pop("hash") == before
+    model = config["model"]
+    (folder / "config.json").write_text(json.dumps(config))  # as a format without it is
     rewrite_config(folder, model={**model, "ln_eps": 0.1})
     assert load_model(folder).hash != before
     rewrite_config(folder, model=dict(reversed(model.items())))  # the order of keys is nothing

@@ -1,4 +1,4 @@
-"""Who makes a run: a lock file beside it, so that several processes and machines share a study.
+"""Who makes a run: a lock file, so that several processes and machines share a study.
 
     seed-0003.lock      {"host": "lab7", "pid": 4242, "started": "8831207"}
 
@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from interp.support import files
+from interp.support.errors import UserError
+from interp.support.processes import is_dead, this_process
+
+LOCK = "run.lock"  # in a run's folder, while a process trains it
 _WRITING_S = 60.0  # an empty lock is being written; after so long, its writer has died
+_MOST_BYTES = 4096  # of a lock
 
 
 @contextmanager
@@ -35,15 +40,29 @@ def claimed(lock: Path) -> Iterator[bool]:
 def holder(lock: Path) -> str | None:
     """Who holds ``lock``, in words; None if nobody does, or somebody who is dead."""
     try:
-        text = lock.read_text()
+        text = _read(lock)
     except FileNotFoundError:
         return None
     owner = _parse(text)
     if owner is None:
         return None if _age(lock) > _WRITING_S else "a process that is starting"
-    if _is_dead(owner):
+    if is_dead(owner):
         return None
     return f"process {owner['pid']} on {owner['host']}"
+
+
+def _read(lock: Path) -> str:
+    """The text of a lock, whatever lies there in its place.
+
+    Raises:
+        FileNotFoundError: if nothing does.
+    """
+    try:
+        return files.read_bytes(lock, _MOST_BYTES).decode(errors="replace")
+    except UserError:
+        if not os.path.lexists(lock):
+            raise FileNotFoundError(lock) from None
+        raise
 
 
 def _take(lock: Path) -> bool:
@@ -56,8 +75,7 @@ def _take(lock: Path) -> bool:
                 return False
             continue
         with os.fdopen(handle, "w") as file:
-            me = os.getpid()
-            json.dump({"host": socket.gethostname(), "pid": me, "started": _started(me)}, file)
+            json.dump(this_process(), file)
         return True
     return False
 
@@ -65,7 +83,7 @@ def _take(lock: Path) -> bool:
 def _clear_stale(lock: Path) -> bool:
     """Remove the lock of a dead process; False if it is held, or another was quicker."""
     try:
-        text = lock.read_text()
+        text = _read(lock)
         if holder(lock) is not None:
             return False
         # Renaming picks one of several that found it stale; a lock taken meanwhile is put back.
@@ -73,7 +91,7 @@ def _clear_stale(lock: Path) -> bool:
         os.rename(lock, aside)
     except FileNotFoundError:
         return True  # it was released: try for it
-    if aside.read_text() != text:
+    if _read(aside) != text:
         os.rename(aside, lock)
         return False
     aside.unlink()
@@ -82,10 +100,10 @@ def _clear_stale(lock: Path) -> bool:
 
 def _parse(text: str) -> dict[str, Any] | None:
     try:
-        owner = json.loads(text)
+        owner = files.parse_json(text)
     except ValueError:
         return None
-    known = isinstance(owner, dict) and isinstance(owner.get("pid"), int) and "host" in owner
+    known = isinstance(owner, dict) and type(owner.get("pid")) is int and "host" in owner
     return owner if known else None
 
 
@@ -94,53 +112,3 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _is_dead(owner: dict[str, Any]) -> bool:
-    if owner["host"] != socket.gethostname():
-        return False
-    if not alive(owner["pid"]):
-        return True
-    # Numbers of processes are given out again, soon after a machine has started.
-    now = _started(owner["pid"])
-    return None not in (now, owner.get("started")) and now != owner["started"]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process of this machine runs; one that has ended and lingers does not."""
-    if os.name == "nt":  # there, os.kill would end it
-        return _alive_on_windows(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    fields = _proc_stat(pid)
-    return not fields or fields[0] not in "ZX"
-
-
-def _started(pid: int) -> str | None:
-    """When the process began, in ticks since the machine did; None where that is not told."""
-    fields = _proc_stat(pid)
-    return fields[19] if fields else None
-
-
-def _proc_stat(pid: int) -> list[str]:
-    """Linux: the fields from the state on; the name before it may hold spaces. Else empty."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _alive_on_windows(pid: int) -> bool:
-    import ctypes
-
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 (unknown to type checkers elsewhere)
-    handle = kernel.OpenProcess(0x00100000, False, pid)  # SYNCHRONIZE
-    if not handle:
-        return False
-    running = kernel.WaitForSingleObject(handle, 0) == 0x102  # WAIT_TIMEOUT
-    kernel.CloseHandle(handle)
-    return bool(running)

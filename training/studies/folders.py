@@ -22,12 +22,12 @@ from typing import Any
 
 from interp.support import files
 from interp.support.errors import UserError
-from training.recipes import TrainConfig
-from training.studies.claims import holder
-from training.studies.plans import Arm, Plan, first_difference, load_plan
+from training.recipes import TrainConfig, first_difference
+from training.studies.claims import LOCK, holder
+from training.studies.plans import Arm, Plan, load_plan
+from training.studies.summary_schema import SUMMARY_FORMAT, check_summary
 
 PLAN, SUMMARY = "plan.toml", "summary.json"
-SUMMARY_FORMAT = 1
 _SEED = re.compile(r"seed-(\d+)")
 
 
@@ -58,11 +58,11 @@ class Job:
     def summary(self) -> dict[str, Any] | None:
         """What the run came to; None before its end."""
         path = self.folder / SUMMARY
-        return files.read_json(path) if path.is_file() else None
+        return check_summary(files.read_json(path), path) if path.is_file() else None
 
     def holder(self) -> str | None:
         """Which process makes the run now, in words."""
-        return holder(self.lock)
+        return holder(self.lock) or holder(self.folder / LOCK)
 
 
 def open_study(out: Path, plan: Plan) -> Path:

@@ -23,6 +23,7 @@ from training.recipes import TrainConfig
 from training.studies.plans import Measures
 
 BATCH_KEY, HELD_OUT_KEY = "accuracy", "eval/exact_match"  # in the rows of metrics.jsonl
+AVERAGE_KEY = "average/accuracy"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Curves:
     """Of the training batch, without dropout: lists whose every output in the loss is right."""
     held_out: Curve
     """Exact match on the fixed held-out lists."""
+    average: Curve = Curve((), ())
+    """As ``batch``, of an average of the weights; empty where none was kept."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def read_curves(rows: Iterable[dict[str, Any]]) -> Curves:
         found = [(row["step"], row[key]) for row in rows if key in row]
         return Curve(tuple(step for step, _ in found), tuple(value for _, value in found))
 
-    return Curves(curve(BATCH_KEY), curve(HELD_OUT_KEY))
+    return Curves(curve(BATCH_KEY), curve(HELD_OUT_KEY), curve(AVERAGE_KEY))
 
 
 def to_the_end(curves: Curves, config: TrainConfig, diverged_at: int | None) -> Curves:
@@ -92,6 +95,7 @@ def to_the_end(curves: Curves, config: TrainConfig, diverged_at: int | None) -> 
     return Curves(
         curves.batch.lost_from(diverged_at, batch),
         curves.held_out.lost_from(diverged_at, held_out),
+        curves.average.lost_from(diverged_at, batch if curves.average.steps else ()),
     )
 
 

@@ -31,11 +31,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from interp.support import files
 from interp.support.errors import UserError
-from training.recipes import RECIPES, TrainConfig
+from interp.support.fields import fits
+from interp.support.strict_json import cut, short
+from training.recipes import RECIPES, TrainConfig, first_difference
 
-SHIPPED = Path(__file__).parent / "plans"
+SHIPPED = Path(__file__).resolve().parents[1] / "plans"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MOST_BYTES = 1 << 20  # of a plan; ours take 2,000
 _NOT_IN_PLANS = {"seed": "--seeds and --first-seed", "threads": "--threads", "device": "--device"}
 
 
@@ -119,14 +123,6 @@ class Plan:
         return next((words for words in found if words), None)
 
 
-def first_difference(what: str, one: dict[str, Any], two: dict[str, Any]) -> str | None:
-    """``what: key is a, not b`` of the first key whose values differ."""
-    for key in one:
-        if one[key] != two[key]:
-            return f"{what}: {key} is {one[key]!r}, not {two[key]!r}"
-    return None
-
-
 def shipped_plans() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
@@ -146,9 +142,11 @@ def load_plan(name_or_path: str | Path) -> Plan:
             f"no plan {str(name_or_path)!r}: give a shipped one ({names}) or a TOML file"
         )
     try:
-        return parse_plan(path.read_text())
+        return parse_plan(files.read_text(path, _MOST_BYTES))
     except (UserError, ValueError) as error:  # ValueError: what is no TOML, or no text
-        raise UserError(f"plan {path}: {error}") from None
+        raise UserError(f"plan {path}: {cut(' '.join(str(error).split()), 200)}") from None
+    except RecursionError:
+        raise UserError(f"plan {path}: it is nested too deeply") from None
 
 
 def parse_plan(text: str) -> Plan:
@@ -224,11 +222,10 @@ def _table(value: Any, what: str) -> dict[str, Any]:
 def _typed(cls: Any, name: str, value: Any, what: str) -> Any:
     """``value`` as field ``name`` of ``cls`` holds it (its choices are checked by ``cls``)."""
     annotation = str(cls.__dataclass_fields__[name].type).removesuffix(" | None")
-    types: dict[str, Any] = {"int": (int,), "float": (int, float), "bool": (bool,)}
-    allowed = types.get(annotation, (str,))
-    if not isinstance(value, allowed) or (isinstance(value, bool) and annotation != "bool"):
-        kind = annotation if annotation in types else "text"
-        raise UserError(f"{what}: {name} must be of type {kind}, not {value!r}")
+    kinds = {"int": int, "float": float, "bool": bool}
+    if not fits(value, kinds.get(annotation, str)):
+        kind = annotation if annotation in kinds else "text"
+        raise UserError(f"{what}: {name} must be of type {kind}, not {short(value)}")
     return float(value) if annotation == "float" else value  # 1 is a rate, too
 
 

@@ -9,7 +9,6 @@ Everything is read from the run folders, so runs made elsewhere are shown too.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -19,7 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from interp.checkpoints import METRICS
+from interp.support import files
 from interp.support.cli import note
+from training.metrics import parse_row
 from training.recipes import TrainConfig
 from training.studies.folders import Job
 from training.studies.measures import BATCH_KEY, HELD_OUT_KEY
@@ -85,18 +86,16 @@ def row(job: Job, state: State, config: TrainConfig) -> Row:
 
 def tail(path: Path) -> list[dict[str, Any]]:
     """The last whole rows of a metrics file, however long it is."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
-            lines = file.read().split(b"\n")
-    except FileNotFoundError:
+    if not path.is_file():
         return []
+    with files.open_regular(path) as (file, size):
+        file.seek(max(0, size - _TAIL))
+        lines = file.read(_TAIL).decode(errors="replace").split("\n")
     rows = []
     for line in lines[1 if size > _TAIL else 0 :]:
         try:
-            rows.append(json.loads(line))
-        except ValueError:  # being written
+            rows.append(parse_row(line))
+        except ValueError:  # being written, or damaged: whoever goes on with it will be told
             continue
     return rows
 

@@ -18,11 +18,15 @@ from typing import Any
 from interp.checkpoints import METRICS
 from interp.support import files
 from interp.support.errors import UserError
-from training.runs import RUN_CONFIG, read_metrics
+from interp.support.fields import fits
+from interp.support.strict_json import cut, parse_json
+from training.metrics import read_metrics
+from training.runs import RUN_CONFIG
 from training.studies.comparison import ArmOutcome
 from training.studies.folders import PLAN, jobs_on_disk, study_plan
 from training.studies.measures import Curve, Curves, read_curves
 from training.studies.plans import Plan
+from training.studies.summary_schema import check_summary
 
 _DIGITS = 4  # of an exported accuracy: finer than a list of the batch
 
@@ -111,10 +115,32 @@ def load_results(folder: Path) -> StudyResults:
     return StudyResults(plan, tuple(runs))
 
 
+def merged(results: StudyResults, known: Path) -> StudyResults:
+    """``results`` and the runs that ``known``, a study or an export of one, has besides.
+
+    Of a run that both have, the one in ``results`` is kept unless only the other has ended: a study
+    may go on on another machine, with nothing but the export of what was done before.
+
+    Raises:
+        UserError: if ``known`` follows another plan.
+    """
+    other = load_results(known)
+    if changed := other.plan.difference(results.plan):
+        raise UserError(f"{known} holds the results of another plan: {changed}")
+    runs = {(run.arm, run.seed): run for run in other.runs}
+    for run in results.runs:
+        before = runs.get((run.arm, run.seed))
+        if before is None or before.summary is None or run.summary is not None:
+            runs[run.arm, run.seed] = run
+    order = {arm.name: number for number, arm in enumerate(results.plan.arms)}
+    kept = sorted(runs.values(), key=lambda run: (order[run.arm], run.seed))
+    return StudyResults(results.plan, tuple(kept))
+
+
 def export(results: StudyResults, to: Path) -> None:
-    """Write the compact form of ``results`` into the folder ``to``."""
-    if (to / PLAN).exists() and (changed := study_plan(to).difference(results.plan)):
-        raise UserError(f"{to} holds the results of another plan: {changed}")
+    """Write the compact form of ``results`` into the folder ``to``, beside what is there."""
+    if (to / PLAN).exists():
+        results = merged(results, to)
     files.write_text(to / PLAN, results.plan.text)
     for arm in results.plan.arms:
         lines = [json.dumps(_packed(run), allow_nan=False) for run in results.of(arm.name)]
@@ -123,12 +149,14 @@ def export(results: StudyResults, to: Path) -> None:
 
 
 def _packed(run: RunResult) -> dict[str, Any]:
+    averaged = run.curves.average
     return {
         "arm": run.arm,
         "seed": run.seed,
         "summary": run.summary,
         "batch": _pack_curve(run.curves.batch),
         "held_out": _pack_curve(run.curves.held_out),
+        **({"average": _pack_curve(averaged)} if averaged.steps else {}),
     }
 
 
@@ -144,18 +172,37 @@ def _pack_curve(curve: Curve) -> dict[str, Any]:
 
 
 def _read_arm(path: Path) -> Iterable[RunResult]:
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    lines = files.read_text(path).removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, 1):
         try:
-            data = json.loads(line)
-            curves = Curves(_unpack_curve(data["batch"]), _unpack_curve(data["held_out"]))
+            data = parse_json(line)
+            _check_run(data, path.stem)
+            kinds = [data[kind] for kind in ("batch", "held_out", "average") if kind in data]
+            curves = Curves(*map(_unpack_curve, kinds))
             yield RunResult(data["arm"], data["seed"], curves, data["summary"])
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}, line {number} is not an exported run") from None
+        except (ValueError, KeyError, TypeError) as error:
+            reason = cut(" ".join(str(error).split()), 160)
+            raise UserError(f"{path}, line {number} is not an exported run: {reason}") from None
+
+
+def _check_run(data: Any, arm: str) -> None:
+    if not isinstance(data, dict) or data.get("arm") != arm or not fits(data.get("seed"), int):
+        raise ValueError(f"it is of no seed of arm {arm}")
+    if data["summary"] is not None:
+        check_summary(data["summary"], "it")
 
 
 def _unpack_curve(data: dict[str, Any]) -> Curve:
     values = tuple(data["values"])
     if "steps" in data:
-        return Curve(tuple(data["steps"]), values)
-    last = data["first"] + data["every"] * len(values)
-    return Curve(tuple(range(data["first"], last, data["every"])), values)
+        steps = tuple(data["steps"])
+    else:
+        first, every = data["first"], data["every"]
+        if not fits(first, int) or not fits(every, int) or every < 1:
+            raise ValueError("its steps are no numbers")
+        steps = tuple(range(first, first + every * len(values), every))
+    if len(steps) != len(values) or any(not fits(step, int) for step in steps):
+        raise ValueError("it has other steps than values")
+    if any(not fits(value, float) or not 0 <= value <= 1 for value in values):
+        raise ValueError("a curve holds what is no share")
+    return Curve(steps, values)

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from interp.answers.use import exact_without_blanks, follow_rate
 from interp.checkpoints import (
     METRICS,
     LoadedModel,
@@ -24,10 +25,12 @@ from interp.model import SortTransformer
 from interp.stats import clustered_rate, wilson
 from interp.support import files
 from interp.support.device import pick_device
-from training.runs import MANIFEST, RunConfig, read_metrics, read_run
-from training.studies.folders import SUMMARY, SUMMARY_FORMAT, Job
+from training.metrics import read_metrics
+from training.runs import RunConfig, read_manifest, read_run
+from training.studies.folders import SUMMARY, Job
 from training.studies.measures import is_convergent, measure, read_curves, to_the_end
 from training.studies.plans import Plan
+from training.studies.summary_schema import SUMMARY_FORMAT
 
 FINAL_SEED = 1  # of the final lists; the curve's held-out lists have seed 0
 
@@ -39,6 +42,7 @@ def write_summary(job: Job, plan: Plan, diverged_at: int | None = None) -> dict[
     curves = to_the_end(read_curves(rows), config, diverged_at)
     batch = measure(curves.batch, plan.measures, config.steps)
     held_out = measure(curves.held_out, plan.measures, config.steps)
+    averaged = measure(curves.average, plan.measures, config.steps)
     loaded = None if diverged_at is not None else load_model(job.folder, _device(run))
     summary = {
         "format": SUMMARY_FORMAT,
@@ -52,6 +56,7 @@ def write_summary(job: Job, plan: Plan, diverged_at: int | None = None) -> dict[
         "convergent": is_convergent(batch, plan.measures, diverged_at),
         "batch": batch.to_dict(),
         "held_out": held_out.to_dict(),
+        **({"average": averaged.to_dict()} if curves.average.steps else {}),
         "final": _final(loaded, plan.measures.final_lists) if loaded else None,
         "blanks": _blanks(loaded.model) if loaded else None,
         "model_hash": loaded.hash if loaded else None,
@@ -68,18 +73,11 @@ def _blanks(model: SortTransformer) -> dict[str, Any] | None:
     """
     if not model.task.n_blanks:
         return None
-    from analyses import ablate_blanks, transplant_blanks
-
-    pairs = transplant_blanks.TransplantConfig(_PAIRS)
-    followed = transplant_blanks.compute(model, pairs, FINAL_SEED).rate(
-        transplant_blanks.BLANKS_ALONE
-    )
-    ablated = ablate_blanks.compute(model, ablate_blanks.AblateConfig(_PAIRS, 1), FINAL_SEED)
+    followed = follow_rate(model, _PAIRS, FINAL_SEED)
+    ablated = exact_without_blanks(model, _PAIRS, FINAL_SEED)
     return {
         "follow_rate": None if followed is None else followed.to_dict(),
-        "exact_match_under": {
-            kind: ablated.exact(kind, ablate_blanks.ALL).to_dict() for kind in ablated.kinds
-        },
+        "exact_match_under": {kind.value: rate.to_dict() for kind, rate in ablated.items()},
     }
 
 
@@ -118,11 +116,11 @@ def _final(loaded: LoadedModel, n_lists: int) -> dict[str, Any]:
 
 def _cost(folder: Path, run: RunConfig, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Time spent, by the run's own clock, which starts again with each process."""
-    clock = [row["seconds"] for row in rows]
+    clock = [row["seconds"] for row in rows if "seconds" in row]
     ends = [before for before, after in pairwise([*clock, 0.0]) if after < before]
     seconds = sum(ends)
     done = rows[-1]["step"] * run.training.batch_size if rows else 0
-    manifest = files.read_json(folder / MANIFEST)
+    manifest = read_manifest(folder)
     return {
         "seconds": round(seconds, 1),
         "lists_per_s": round(done / seconds, 1) if seconds else None,
@@ -130,6 +128,7 @@ def _cost(folder: Path, run: RunConfig, rows: list[dict[str, Any]]) -> dict[str,
         "threads": run.threads,
         "device": run.device,
         "precision": run.precision,
+        "kernel": run.kernel,
         "micro_batch": run.training.micro_batch,
         "machine": manifest["machine"],
         "versions": manifest["versions"],

@@ -93,6 +93,7 @@ def make_run(args: WorkerArgs) -> Status:
 
 def _train(job: Job, plan: Plan, args: WorkerArgs) -> Status:
     from training.loop import TrainingDiverged
+    from training.runs import RunHeldError, held
     from training.studies.summaries import has_ended, write_summary
     from training.train import Stopped, train
 
@@ -101,7 +102,11 @@ def _train(job: Job, plan: Plan, args: WorkerArgs) -> Status:
         diverged_at = summary.get("diverged_at")
     if summary is None or not has_ended(job):
         try:
-            train(_open(job, plan, args), job.folder, signals=[signal.SIGTERM])
+            with held(job.folder):
+                train(_open(job, plan, args), job.folder, signals=[signal.SIGTERM])
+        except RunHeldError as error:  # somebody resumes it by hand
+            note(str(error))
+            return Status.HELD
         except Stopped as stop:
             note(str(stop))
             return Status.STOPPED
@@ -124,7 +129,10 @@ def _open(job: Job, plan: Plan, args: WorkerArgs) -> Trainer:
         return trainer
     trainer = Trainer(_on_this_machine(plan.arm(job.arm).seeded(job.seed), args))
     start_run(job.folder, trainer.config, trainer)
-    note(f"{job.folder}: {trainer.device}, {trainer.precision}, {trainer.threads} threads")
+    note(
+        f"{job.folder}: {trainer.device}, {trainer.precision}, {trainer.threads} threads, "
+        f"{trainer.kernel_words}"
+    )
     return trainer
 
 

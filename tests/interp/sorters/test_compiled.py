@@ -491,7 +491,7 @@ def test_the_truth_needs_no_torch():
     code = (
         "import sys, interp.sorters.truth as t; t.truth_of('slots'); print('torch' in sys.modules)"
     )
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
     )

@@ -464,7 +464,7 @@ def test_a_changed_plan_is_refused(plan_file, tmp_path, inline, capsys):
         (["--seeds", "0"], "--seeds must be at least 1, not 0"),
         (["--workers", "-1"], "--workers must be at least 0, not -1"),
         (["--threads", "0"], "--threads must be at least 1, not 0"),
-        (["--plan", "nowhere"], "no plan 'nowhere': give a shipped one (original, quick, "),
+        (["--plan", "nowhere"], "no plan 'nowhere': give a shipped one (half, original, quick, "),
         (["--arms", "many"], "plan quick has no arm 'many'; it has blanks, "),
         (["--engine", "cloud"], "cloud"),
         (["export", "--study", "nowhere", "--to", "x"], "nowhere is not the folder of a study"),
@@ -752,6 +752,40 @@ def test_an_export_holds_the_results_of_the_study(plan_file, tmp_path, inline, c
         export(replace(exported, plan=load_plan(plan_file)), to)
 
 
+def test_a_study_goes_on_elsewhere_from_its_export_alone(plan_file, tmp_path, inline, capsys):
+    here, there, to = tmp_path / "here", tmp_path / "there", tmp_path / "small"
+    main(argv(plan_file, here, "--arms", "blanks"))
+    main(["export", "--study", str(here / "tiny"), "--to", str(to)])
+    first = load_results(to)
+    capsys.readouterr()
+    main(argv(plan_file, there, "--known", str(to)))
+    assert not (there / "tiny" / "blanks").exists()  # none of its runs is made again
+    said = capsys.readouterr()
+    assert "2 of 4 runs have ended in" in said.err
+    assert [line.split()[:2] for line in said.out.splitlines()] == [
+        ["blanks", "2"],
+        ["no-blanks", "2"],
+    ]
+    main(["export", "--study", str(there / "tiny"), "--to", str(to)])
+    both = load_results(to)
+    assert both.of("blanks") == first.of("blanks")
+    assert [(run.arm, run.seed) for run in both.runs if run.summary is not None] == [
+        ("blanks", 0),
+        ("blanks", 1),
+        ("no-blanks", 0),
+        ("no-blanks", 1),
+    ]
+    # A run that has ended there is not replaced by one that has only begun here.
+    job = there / "tiny" / "no-blanks" / "seed-0001" / "summary.json"
+    job.unlink()
+    export(load_results(there / "tiny"), to)
+    assert load_results(to) == both
+    written(plan_file, 30)
+    with pytest.raises(SystemExit):
+        main(argv(plan_file, tmp_path / "other", "--known", str(to)))
+    assert "holds the results of another plan: arm blanks: steps" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "curve",
     [
@@ -802,3 +836,49 @@ def test_engines_are_asked_only_when_something_is_left(plan_file, tmp_path, inli
     monkeypatch.setattr(study, "open_engine", never)
     monkeypatch.setattr(engines_module, "spawn", never)
     main(argv(plan_file, tmp_path))
+
+
+def test_a_study_that_is_all_made_by_others_says_so(plan_file, tmp_path, inline, capsys, status):
+    """It exited 0, and a script went on as if there were results."""
+    for arm in ("blanks", "no-blanks"):
+        lock = tmp_path / "tiny" / arm / "seed-0000.lock"
+        lock.parent.mkdir(parents=True)
+        lock.write_text(json.dumps({"host": "another-machine", "pid": 7}))
+    assert status(main, argv(plan_file, tmp_path, "--seeds", "1")) == Status.HELD
+    assert "others make all 2 runs that are left" in capsys.readouterr().err
+    assert inline.started == []
+
+
+def test_a_run_that_is_resumed_by_hand_is_left_alone(plan_file, tmp_path, inline, status):
+    job = Job(open_study(tmp_path, load_plan(plan_file)), "blanks", 0)
+    with claims.claimed(job.folder / claims.LOCK):
+        assert job.holder() == f"process {os.getpid()} on {socket.gethostname()}"
+        assert make_run(WorkerArgs(job.study, job.arm, job.seed)) is Status.HELD
+    assert make_run(WorkerArgs(job.study, job.arm, job.seed)) is Status.ENDED
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda s: s.update(format="1"),
+        lambda s: s.update(format=0),
+        lambda s: s.update(convergent="yes"),
+        lambda s: s.update(batch=[]),
+        lambda s: s["batch"].update(crashes=1.5),
+        lambda s: s["final"].update(exact_match=0.5),
+        lambda s: s["final"]["exact_match"].update(value=None),
+        lambda s: s["training"].update(steps="20"),
+        lambda s: s.pop("cost"),
+        lambda s: s.update(blanks={"follow_rate": {}, "exact_match_under": 3}),
+    ],
+)
+def test_a_summary_that_is_none_is_one_line(edit, plan_file, tmp_path):
+    from training.studies.summary_schema import check_summary
+
+    exported = ROOT / "docs" / "studies" / "quick" / "blanks.jsonl"
+    summary = json.loads(exported.read_text().splitlines()[0])["summary"]
+    assert check_summary(summary, "it") is summary
+    edit(summary)
+    with pytest.raises(UserError, match=r"^it is not the summary of a run: ") as caught:
+        check_summary(summary, "it")
+    assert "\n" not in str(caught.value)

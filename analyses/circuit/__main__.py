@@ -1,0 +1,5 @@
+from analyses.circuit import EXPERIMENT
+from analyses.experiment import main
+
+if __name__ == "__main__":
+    main(EXPERIMENT)

@@ -1,0 +1,16 @@
+"""The pages that ``streamlit run app.py`` serves. Drawing only: the numbers come from the library.
+
+    shell.py     the list of pages, and the one that is shown
+    server/      places.py    which folders may be opened, decided by whoever starts the server
+                 models.py    opening a model once for all visitors
+                 session.py   what a visitor has chosen, mirrored in the page's address
+                 results.py   quick numbers, cached: an answer, exact match, attention
+                 store.py     long results, computed once and with a bar
+                 runs.py      the training runs there are
+    parts/       controls.py  the sidebar: model, list, and what is intervened on
+                 panel.py     a figure with its sentences, its downloads and its command
+                 elements.py  messages, the strip of outputs, the sequence
+    pages/       a folder for each page, named as in its address; ``page.py`` draws it
+
+A page is a function ``draw(view, places)`` of a ``controls.View``; ``shell.py`` lists them.
+"""

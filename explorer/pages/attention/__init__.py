@@ -1,0 +1,1 @@
+"""The page Attention: ``page.draw(view, places)``."""

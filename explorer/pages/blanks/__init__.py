@@ -1,0 +1,1 @@
+"""The page Blanks: ``page.draw(view, places)``."""

@@ -1,0 +1,1 @@
+"""The page Patch: ``page.draw(view, places)``."""

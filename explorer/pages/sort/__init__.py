@@ -1,0 +1,1 @@
+"""The page Sort: ``page.draw(view, places)``."""

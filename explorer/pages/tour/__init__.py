@@ -1,0 +1,1 @@
+"""The page Tour: ``page.draw(view, places)``."""

@@ -1,0 +1,1 @@
+"""The page Truth: ``page.draw(view, places)``."""
