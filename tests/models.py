@@ -31,6 +31,14 @@ def small_model(
     return model
 
 
+def in_float64(model: SortTransformer) -> SortTransformer:
+    """The same parameters, finer: for finite differences alone, models being of float32."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.double()
+    return model
+
+
 def as_matrix(masks: Sequence[Mask], task: SortTask) -> Tensor:
     """[n_ctx, n_ctx], True where a query may not attend to a key."""
     matrix = torch.zeros(task.n_ctx, task.n_ctx, dtype=torch.bool)

@@ -21,7 +21,7 @@ from interp.model import SortTransformer
 from interp.passes.forward import forward
 from interp.sites import Component, Site, all_sites, head_sites
 from interp.task import SortTask
-from tests.models import TASK, small_model
+from tests.models import TASK, in_float64, small_model
 
 LENGTH = 5
 SITES = [*all_sites(2), *head_sites(2, 2)]
@@ -57,7 +57,7 @@ def moved(runs: PairRuns, site: Site, alpha: float) -> Set:
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_gradient_is_a_finite_difference(norm: str) -> None:
-    model = small_model(norm).double()
+    model = in_float64(small_model(norm))
     runs = pair_runs(model, pairs(), "denoising")
     guessed = attributed_effects(runs, SITES, "gradient")
     places = (TASK.max_len - 2, TASK.sep_pos, TASK.first_output_row, int(runs.pairs.rows[0]))
@@ -92,7 +92,7 @@ def test_integrated_gradients_add_up_to_patching_the_whole_site(
 @pytest.mark.parametrize("norm", NORMS)
 def test_one_step_of_the_line_is_its_middle(norm: str) -> None:
     """Half of the way over, the sum over positions is the slope along the line."""
-    runs = pair_runs(small_model(norm).double(), pairs(), "denoising")
+    runs = pair_runs(in_float64(small_model(norm)), pairs(), "denoising")
     for site in all_sites(2):
         total = attributed_effects(runs, [site], "integrated", steps=1)[:, 0].sum(-1)
         ahead, behind = (metric_with(runs, moved(runs, site, 0.5 + e)) for e in (1e-6, -1e-6))
