@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from interp.checkpoints import SHIPPED_RUNS, run_checkpoints
+from interp.support.errors import UserError
 from training import runs
 from training.metrics import read_metrics
 from training.studies.claims import LOCK, claimed
@@ -260,3 +262,53 @@ def test_the_second_of_two_processes_is_refused_and_loses_nothing(run, capsys):
         first.kill()
         first.wait()
     assert read_metrics(run / "metrics.jsonl")
+
+
+ODD = [None, True, -1, 0, 1.5, 1e308, 10**9, 10**30, "1", "", [], {}, "x" * 9999]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("file", ["config.json", "manifest.json"])
+def test_any_odd_value_in_a_run_is_refused_or_says_the_same(file, run):
+    """Of every key, at any depth: nothing is written before all of it is believed."""
+    path = run / file
+    whole = json.loads(path.read_text())
+    draw = random.Random(5)
+    for place in list(places(whole)):
+        if place[0] in ("arguments", "time", "kernel"):  # words that nothing rests on
+            continue
+        for odd in draw.sample(ODD, 4):
+            changed = json.loads(json.dumps(whole))
+            inside = changed
+            for key in place[:-1]:
+                inside = inside[key]
+            if inside[place[-1]] == odd and type(inside[place[-1]]) is type(odd):
+                continue
+            inside[place[-1]] = odd
+            path.write_text(json.dumps(changed))
+            before = everything(run)
+            if refused(run):
+                assert everything(run) == before, (place, odd)
+            else:
+                assert place[0] in ("versions", "machine", "git_commit", "threads"), (place, odd)
+                path.write_text(json.dumps(whole))
+    path.write_text(json.dumps(whole))
+    assert not refused(run)
+
+
+def places(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            yield (*path, key)
+            yield from places(inside, (*path, key))
+
+
+def refused(run: Path) -> bool:
+    said = "\n"
+    try:
+        runs.resume_run(run)
+        return False
+    except UserError as error:
+        said = str(error)
+    assert "\n" not in said
+    return True
