@@ -81,6 +81,23 @@ def typed(values: Sequence[int]) -> str:
     return ",".join(map(token_name, values))
 
 
+def read_list(text: str) -> tuple[int, ...]:
+    """A list of any length, even none, typed as :meth:`SortTask.parse` takes it.
+
+    Raises:
+        UserError: naming the piece that is not a digit.
+    """
+    pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
+    if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
+        pieces = list(pieces[0])
+    for piece in pieces:
+        if not (len(piece) == 1 and piece in "0123456789"):
+            raise UserError(
+                f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
+            )
+    return tuple(int(piece) for piece in pieces)
+
+
 def spaced(values: Sequence[int]) -> str:
     """``3 1 4``: a list for people to read."""
     return " ".join(map(token_name, values))
@@ -220,15 +237,7 @@ class SortTask:
         Raises:
             UserError: naming the piece that is not a digit, or the length that does not fit.
         """
-        pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
-        if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
-            pieces = list(pieces[0])
-        for piece in pieces:
-            if not (len(piece) == 1 and piece in "0123456789"):
-                raise UserError(
-                    f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
-                )
-        return self.checked_list([int(p) for p in pieces])
+        return self.checked_list(read_list(text))
 
     def checked_list(self, values: Sequence[int]) -> tuple[int, ...]:
         """``values`` as a tuple, if they are a list this task can sort; else ``UserError``."""

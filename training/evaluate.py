@@ -168,7 +168,7 @@ def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]
         lists = [task.decode_list(tokens) for tokens in part.tokens]
         answers = greedy_decode(model, lists, interventions=masks).lists
         for number, (values, answer) in enumerate(zip(lists, answers, strict=True), start):
-            right = answer == tuple(sorted(values))
+            right = answer == task.answer(values)
             exact += right
             agree += right == expected[number]
     if agree < len(batch):

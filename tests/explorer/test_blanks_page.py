@@ -13,6 +13,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from analyses import ablate_blanks, blank_output_matrix, transplant_blanks
 from analyses.experiment import main as run_command
 from analyses.one_list import blanks as experiment
 from analyses.one_list.answers import decode_list
@@ -20,7 +21,6 @@ from analyses.one_list.blanks import body as one_list_blanks
 from analyses.one_list.blanks.body import controlled_answers, exchange, other_list, sample
 from analyses.one_list.blanks.result import CONDITIONS, _whose
 from explorer.pages.blanks.choice import PRESETS, parse, text_of
-from explorer.pages.blanks.many import STUDIES, rows
 from explorer.pages.blanks.parts import attributed, cells, judged
 from explorer.server.store import store
 from interp.answers.ablation import Kind, ablate, control_positions
@@ -308,7 +308,7 @@ def test_the_page_shows_the_librarys_numbers(start: Any, model: Any) -> None:
     assert f"how many of {found.exact[0].n} random lists (seed 0;" in captions(page)
     commands = [code.value for code in page.code]
     assert "--list 3,1,4,1 --do zero:1-2 --seed 0" in commands[0]
-    assert "--list 3,1,4,1 --do transplant:1-2:9901 --seed 0" in commands[1]
+    assert "--list 3,1,4,1 --do transplant:1-2:9,9,0,1 --seed 0" in commands[1]
 
 
 def test_grid_and_field_show_the_same(start: Any) -> None:
@@ -377,7 +377,7 @@ def test_intervening_everywhere_sets_the_sidebar(start: Any) -> None:
     assert "sidebar's intervention" in captions(page)
     before = tokens(page, "As it is")
     page.button("blanks exchange everywhere").click().run()
-    assert address(page)["do"] == "transplant:1-2:9901"
+    assert address(page)["do"] == "transplant:1-2:9,9,0,1"
     assert tokens(page, "As it is") == before  # nothing is added to what this page compares
 
 
@@ -423,29 +423,25 @@ def test_a_change_of_list_scores_no_sample_again(start: Any, monkeypatch: Any) -
 
 def test_the_analyses_run_at_a_button_and_stay(start: Any, model: Any, folder: Path) -> None:
     page = start(blanks="1")
-    study = next(s for s in STUDIES if s.name == "transplant_blanks")
     assert len(page.get("plotly_chart")) == 2
     page.button("run transplant_blanks").click().run()
     assert not page.exception
     assert len(page.get("plotly_chart")) == 3
-    from analyses.transplant_blanks import body as analysis
-
-    result = analysis.compute(model, analysis.TransplantConfig(pairs=study.quick["pairs"]))
+    one = transplant_blanks.EXPERIMENT
+    assert one.on_page and one.on_page.quick
+    config = replace(one.settings, **one.on_page.quick)
     finding = re.sub(r"\\(.)", r"\1", texts(page))
-    assert analysis.summary(result)[-1] in finding
+    assert one.outcome(one.compute(model, config)).words[-1] in finding
     assert "python -m analyses.transplant_blanks --pairs 96 --model " in page.code[2].value
     again = start(blanks="2")  # a visitor who comes later sees it at once
     assert len(again.get("plotly_chart")) == 3
-    config = analysis.TransplantConfig(pairs=study.quick["pairs"])
     assert store().has(("transplant_blanks", load_bare(folder / "with").hash, config, 0))
 
 
 def test_the_tables_of_the_analyses(model: Any) -> None:
-    from analyses import catalogue
-
-    matrix = catalogue.analysis("blank_output_matrix")
-    result = matrix.compute(model, type(matrix.config)(pairs=2, length=3), 0)
-    table = rows("blank_output_matrix", matrix.to_json(result))
+    matrix = blank_output_matrix.EXPERIMENT
+    result = matrix.compute(model, replace(matrix.settings, pairs=2, length=3))
+    table = matrix.outcome(result).rows
     assert len(table) == 4 * 3
     value = result.mean[2, 1].item()
     assert table[2 * 3 + 1] == {
@@ -454,11 +450,11 @@ def test_the_tables_of_the_analyses(model: Any) -> None:
         "mean_effect": value if value == value else None,
     }
     ablated = {"together": {"mask: all": {"exact_match": {"value": 0.5}}}, "each": {}, "dose": {}}
-    assert rows("ablate_blanks", ablated) == [
+    assert ablate_blanks.EXPERIMENT.body.table(ablated) == [
         {"part": "together", "condition": "mask: all", "measure": "exact_match", "value": 0.5}
     ]
     moved = {"follows": {"blanks": {"A": {"value": 1.0}, "B": None}}, "blanks_by_output": [None]}
-    assert rows("transplant_blanks", moved) == [
+    assert transplant_blanks.EXPERIMENT.body.table(moved) == [
         {"from_b": "blanks", "output": "all", "follows": "A", "value": 1.0}
     ]
 
