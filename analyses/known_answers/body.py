@@ -51,8 +51,13 @@ def _row(one: Experiment, question: Question, said: Any, truth: Truth) -> Row:
 
 
 _FEWER = {
-    **{"lists": 48, "lists_each": 1, "pairs": 16, "reference": 12},
-    **{"prompts": 96, "parted": 12, "tries": 2000},
+    "lists": 48,
+    "lists_each": 1,
+    "pairs": 16,
+    "reference": 12,
+    "prompts": 96,
+    "parted": 12,
+    "tries": 2000,
 }
 """A known answer needs no narrow interval."""
 
