@@ -254,7 +254,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     info = files.read_json(path)
     if not isinstance(info, dict) or type(info.get("format")) is not int:
         raise UserError(f"{path} is not the config of a sort transformer: it has no format number")
-    check_format(path, info, "open")
+    check_format(path, info)
     try:
         ModelConfig.from_dict(info.get("model"))
         _check_step(info)
@@ -263,11 +263,8 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def check_format(path: Path, data: dict[str, Any], what: str) -> None:
+def check_format(path: Path, data: dict[str, Any]) -> None:
     """Whether this version can read a file, by the format that it states.
-
-    Args:
-        what: what cannot be done otherwise: ``open``, ``resume``.
 
     Raises:
         UserError: saying why not.
@@ -278,7 +275,7 @@ def check_format(path: Path, data: dict[str, Any], what: str) -> None:
     if number > FORMAT:
         raise UserError(
             f"{path} was written by a newer version (format {number}; this version reads "
-            f"up to {FORMAT}): upgrade sortscope to {what} it"
+            f"up to {FORMAT}): upgrade sortscope to open it"
         )
 
 

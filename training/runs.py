@@ -180,7 +180,9 @@ def read_run(folder: Path) -> RunConfig:
     data = files.read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("training"), dict):
         raise UserError(f"{folder} is not a run folder: its {RUN_CONFIG} describes no training")
-    check_format(path, data, "resume")
+    if type(data.get("format")) is int and data["format"] > FORMAT:
+        raise UserError(f"{path} was written by a newer version: upgrade sortscope to resume it")
+    check_format(path, data)
     own = {key: value for key, value in data.items() if key != "format"}
     try:
         own["training"] = TrainConfig.from_dict(data["training"])

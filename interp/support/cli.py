@@ -71,7 +71,7 @@ def parse(args_type: Any, prog: str, argv: Sequence[str] | None, default: Args |
         raise UserError(_first_paragraph(errors.getvalue())) from None
 
 
-_PLACES = ("out", "to")  # flags that name a folder to write into
+_PLACES = ("out", "to", "folder")  # flags that name a folder to write into
 
 
 def _check_places(args: Any) -> None:

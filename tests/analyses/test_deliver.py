@@ -12,8 +12,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
-from analyses import deliver
-from analyses.ablate_blanks import body as ablate_blanks
+from analyses import deliver, experiment
+from analyses.ablate_blanks import EXPERIMENT as ABLATE
 from interp.checkpoints import load_bare, save_model
 from interp.support import files
 from interp.support.cli import run_command
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_up_takes_no_result_away(two, tmp_path, monkeypatch, c
     monkeypatch.setattr(files, "write_bytes", full)
     flags = ["--model", str(two[0]), "--lists", "6", "--lists-each", "2", "--json"]
     with pytest.raises(SystemExit) as stop:
-        ablate_blanks.main([*flags, "--out", str(tmp_path / "out")])
+        experiment.main(ABLATE, [*flags, "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
     assert stop.value.code == 2
     assert "No space left" in err
@@ -126,7 +126,7 @@ def test_a_reader_that_has_left_takes_no_files_away(tmp_path, monkeypatch):
 def test_counts_have_a_limit(flags, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
-        ablate_blanks.main(flags)
+        experiment.main(ABLATE, flags)
     assert stop.value.code == 2
     assert words in capsys.readouterr().err
     shutil.rmtree(tmp_path / "results", ignore_errors=True)
