@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import plotly.graph_objects as go
 
 from interp.checkpoints import LoadedModel, shipped_checkpoints, shipped_models
 from interp.figures import write_html
@@ -18,9 +21,7 @@ from interp.support import files
 from interp.support.cli import note, say
 from interp.support.errors import UserError
 from interp.support.manifest import manifest
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from interp.support.strict_json import without_nan
 
 
 def publish(
@@ -30,16 +31,21 @@ def publish(
     data: dict[str, Any],
     words: Sequence[str],
     about: dict[str, Any],
+    more: Mapping[str, str] | None = None,
 ) -> None:
     """Print a result, and write ``figure.html``, ``result.json`` and ``manifest.json``, each
     atomically. Whichever of the two fails, a full disk or a reader that left, the other is done.
 
     Args:
         about: what the manifest says beside the arguments, versions and machine.
+        more: text of further files, by their names.
     """
+    data = without_nan(data)
     try:
         say(json.dumps(data) if as_json else "\n".join(words))
     finally:
+        for name, text in (more or {}).items():
+            files.write_text(folder / name, text)
         write_html(figure(), folder / "figure.html")
         files.write_json(folder / "result.json", data)
         files.write_json(folder / "manifest.json", {**manifest(), **about})
@@ -78,6 +84,16 @@ def study_folder(out: Path, name: str, study: Path) -> Path:
     except UserError:  # there is nothing, or nothing of ours
         other = False
     return out / (f"{name}-{path_label(study)}" if other else name)
+
+
+def flag_label(name: str, value: object) -> str:
+    """``do-zero-3-10``: what was asked, in the name of a folder. Values that differ in signs that a
+    name cannot hold are told apart by a hash."""
+    text = f"{name}-{value}"
+    label = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")
+    if re.fullmatch(r"[A-Za-z0-9.:_-]*", text):
+        return label
+    return f"{label}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]}"
 
 
 def folder_name(*parts: str) -> str:

@@ -59,8 +59,12 @@ class OnPage:
     """What the figure shows, as a sentence without its first words and with its full stop."""
     question: str = ""
     """Above it (default: the experiment's title)."""
+    takes: str = ""
+    """How long, about, on two cores, with the shipped model: ``80 s``."""
     quick: Mapping[str, Any] | None = None
     """Settings that differ when it is to be quick; None: there is one size only."""
+    quick_takes: str = ""
+    """How long that takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +205,8 @@ def flags(settings: Any, default: Any) -> list[str]:
         value = getattr(settings, field.name)
         if value == getattr(default, field.name):
             continue
-        words.append(_flag(field.name))
+        if not str(field.type).startswith("Positional"):  # typed by itself
+            words.append(_flag(field.name))
         if not isinstance(value, bool):  # one that is on is its flag alone
             words += map(str, value) if isinstance(value, (tuple, list)) else [str(value)]
     return words

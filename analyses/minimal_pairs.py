@@ -9,23 +9,17 @@ the two runs moves it, by a share of the difference between the runs: 1 is all o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from analyses.settings import PairConfig
 from interp.answers.pairs import Pairs, make_pairs, sample_pairs
-from interp.passes.forward import Run
+from interp.lists import given
 from interp.support.seeds import stream
 from interp.task import N_DIGITS, Region, SortTask
-from interp.transformer import Transformer
 
-DIRECTIONS = ("denoising", "noising")
-"""Clean into corrupted, and corrupted into clean."""
 PLACES = (
     "changed digit",
     "other digits",
@@ -49,7 +43,8 @@ def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
         UserError: if the two lists that are asked for cannot be compared.
     """
     if config.list is not None and config.corrupt is not None:
-        return make_pairs(task, [task.parse(config.list)], [task.parse(config.corrupt)])
+        own, others = (given(text, task.max_len) for text in (config.list, config.corrupt))
+        return make_pairs(task, own, others)
     if task.max_len > 1:
         return sample_pairs(task, config.pairs, min(config.length, task.max_len), seed)
     # A list of one digit has only a first output, which sample_pairs leaves out.
@@ -83,15 +78,6 @@ def place_masks(pairs: Pairs) -> Bool[torch.Tensor, "pair place pos"]:
     return torch.stack([places[name] for name in PLACES], 1)
 
 
-def logit_difference(
-    logits: Float[torch.Tensor, "pair ... d_vocab_out"], answers: Int[torch.Tensor, "pair 2"]
-) -> Float[torch.Tensor, "pair ..."]:
-    """The logit of the clean answer minus that of the corrupted one."""
-    index = answers.view(-1, *[1] * (logits.ndim - 2), 2).expand(*logits.shape[:-1], 2)
-    picked = logits.gather(-1, index)
-    return picked[..., 0] - picked[..., 1]
-
-
 def understood(difference: Float[torch.Tensor, "pair 2"]) -> Bool[torch.Tensor, " pair"]:
     """Pairs of which the model prefers the right answer of the two in both runs.
 
@@ -99,66 +85,6 @@ def understood(difference: Float[torch.Tensor, "pair 2"]) -> Bool[torch.Tensor, 
         difference: the logit difference in the clean and in the corrupted run.
     """
     return (difference[:, 0] > 0) & (difference[:, 1] < 0)
-
-
-@dataclass(frozen=True)
-class Swap:
-    """The clean and the corrupted run of each pair, between which activations are exchanged.
-
-    A ``direction`` is an index into ``DIRECTIONS``: it says which run gives and which is changed.
-    """
-
-    model: Transformer
-    pairs: Pairs
-    tokens: tuple[Int[torch.Tensor, "pair pos"], Int[torch.Tensor, "pair pos"]]
-    runs: tuple[Run, Run]
-
-    @classmethod
-    def of(
-        cls,
-        model: Transformer,
-        pairs: Pairs,
-        record: Callable[[Int[torch.Tensor, "pair pos"]], Run],
-    ) -> Swap:
-        """On the model's device; ``record`` runs lists and keeps what will be exchanged."""
-        clean, corrupt = (t.to(model.W_U.device) for t in (pairs.clean, pairs.corrupt))
-        return cls(model, pairs, (clean, corrupt), (record(clean), record(corrupt)))
-
-    def donor(self, direction: int) -> Run:
-        return self.runs[direction]
-
-    def base(self, direction: int) -> Run:
-        return self.runs[1 - direction]
-
-    def base_tokens(self, direction: int) -> Int[torch.Tensor, "pair pos"]:
-        return self.tokens[1 - direction]
-
-    @cached_property
-    def rows(self) -> Int[torch.Tensor, " pair"]:
-        """The row that is read, counted from the first that the runs have logits of."""
-        return (self.pairs.rows - self.runs[0].view.first_row).to(self.tokens[0].device)
-
-    def at_rows(
-        self, logits: Float[torch.Tensor, "pair row d_vocab_out"]
-    ) -> Float[torch.Tensor, "pair d_vocab_out"]:
-        """The logits that are compared."""
-        return logits[torch.arange(len(logits), device=logits.device), self.rows]
-
-    @cached_property
-    def differences(self) -> Float[torch.Tensor, "pair 2"]:
-        """The logit difference in the clean run and in the corrupted one."""
-        answers = self.pairs.answers.to(self.rows.device)
-        each = [logit_difference(self.at_rows(run.logits), answers) for run in self.runs]
-        return torch.stack(each, 1)
-
-    def share(
-        self, direction: int, logits: Float[torch.Tensor, "pair ... d_vocab_out"]
-    ) -> Float[torch.Tensor, "pair ..."]:
-        """How far logits of the row that is read are from the base's towards the donor's."""
-        found = logit_difference(logits, self.pairs.answers.to(logits.device))
-        like = (-1, *[1] * (found.ndim - 1))
-        base, donor = (self.differences[:, i].view(like) for i in (1 - direction, direction))
-        return (found - base) / (donor - base)
 
 
 def pairs_words(pairs: Pairs, kept: int) -> str:

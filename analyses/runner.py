@@ -7,26 +7,44 @@ results/patch_blanks/blanks/figure.html    the figure, in a page that opens offl
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from analyses.deliver import (
+    flag_label,
+    folder_name,
+    model_label,
+    path_label,
+    publish,
+    study_folder,
+)
 from analyses.experiment import Experiment, Outcome
-from analyses.one_list.subject import ListSubject
-from analyses.subjects import Flags, OfList, OfLogs, OfModel, OfRun, OfSorters, OfStudy
+from analyses.one_list.subject import ListSubject, TwoModels
+from analyses.subjects import (
+    Flags,
+    OfList,
+    OfLogs,
+    OfModel,
+    OfRun,
+    OfSorters,
+    OfStudy,
+    OfTwoModels,
+)
 from interp.answers.treatment import Treatment
-from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
-from interp.figures import write_html
-from interp.support import files
+from interp.checkpoints import (
+    LoadedModel,
+    load_model,
+    run_checkpoints,
+    shipped_models,
+    shipped_runs,
+)
+from interp.lists import given_one
 from interp.support.bars import progress_bar
-from interp.support.cli import note
 from interp.support.device import pick_device
 from interp.support.errors import UserError
-from interp.support.manifest import manifest
 from interp.transformer import Transformer
 from training.studies.results import load_results
 
@@ -52,11 +70,15 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     with progress_bar() as progress:
         result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
     outcome = experiment.outcome(result)
-    data = record(opened, outcome)
-    save(about.out.joinpath(*experiment.name.split("."), opened.label), outcome, data, {
-        **opened.manifest, "seconds": round(watch.seconds(), 2)
-    })  # fmt: skip
-    print(json.dumps(data) if about.json else "\n".join(outcome.words))
+    publish(
+        about.json,
+        about.out.joinpath(*experiment.name.split("."), opened.label),
+        lambda: outcome.figure,
+        record(opened, outcome),
+        outcome.words,
+        {**opened.manifest, "seconds": round(watch.seconds(), 2)},
+        outcome.files,
+    )
 
 
 def check(experiment: Experiment, subject: Any) -> None:
@@ -83,16 +105,6 @@ def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def save(folder: Path, outcome: Outcome, data: dict[str, Any], about: dict[str, Any]) -> None:
-    """``figure.html``, ``result.json`` and ``manifest.json``, each written atomically."""
-    for name, text in outcome.files.items():
-        files.write_text(folder / name, text)
-    write_html(outcome.figure, folder / "figure.html")
-    files.write_json(folder / "result.json", data)
-    files.write_json(folder / "manifest.json", {**manifest(), **about})
-    note(f"wrote {folder}/figure.html, result.json, manifest.json")
-
-
 # -- subjects -----------------------------------------------------------------------------------
 
 
@@ -114,7 +126,7 @@ def _model(about: OfModel, settings: Any) -> Opened:
         loaded.model,
         model_record(loaded, about.seed, settings),
         _of(loaded),
-        "-".join([label(loaded), *own]),
+        folder_name(model_label(loaded), *own),
     )
 
 
@@ -130,32 +142,70 @@ def model_record(loaded: LoadedModel, seed: int, settings: Any) -> dict[str, Any
 
 @open_subject.register
 def _list(about: OfList, settings: Any) -> Opened:
-    loaded = load_model(about.model, pick_device(about.device))
-    digits, treatment = loaded.model.task.parse(about.list), Treatment.parse(about.do)
-    treatment.check(loaded.model.config, len(digits))
-    asked = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
+    about, loaded = _fitting(about)
+    subject = _subject(loaded, about.list, about.do)
     return Opened(
-        ListSubject(loaded.model, digits, treatment, loaded.name),
+        subject,
         {
-            **asked,
-            **asdict(settings),
+            **_asked(about, settings),
             "model_hash": loaded.hash,
-            "intervention": treatment.words(loaded.model.task),
+            "intervention": subject.treatment.words(loaded.model.task),
         },
         _of(loaded),
-        "-".join([label(loaded), "".join(map(str, digits)), *_asked_for(about, settings)]),
+        folder_name(
+            model_label(loaded), "".join(map(str, subject.digits)), *_asked_for(about, settings)
+        ),
     )
+
+
+@open_subject.register
+def _two_models(about: OfTwoModels, settings: Any) -> Opened:
+    about, loaded = _fitting(about)
+    other = load_model(about.other, pick_device(about.device))
+    a = _subject(loaded, about.list, about.do)
+    b = _subject(other, about.list, about.do if about.other_do is None else about.other_do)
+    return Opened(
+        TwoModels(a, b),
+        {
+            **_asked(about, settings),
+            "model_hash": loaded.hash,
+            "other_hash": other.hash,
+            "intervention": a.treatment.words(a.model.task),
+            "other_intervention": b.treatment.words(b.model.task),
+        },
+        _of(loaded),
+        folder_name(model_label(loaded), model_label(other), *settings.own),
+    )
+
+
+L = TypeVar("L", bound=OfList)
+
+
+def _fitting(about: L) -> tuple[L, LoadedModel]:
+    """The model, and a list of its length where none was given: ours, so it is for us to fit."""
+    loaded = load_model(about.model, pick_device(about.device))
+    if about.list == OfList.list:
+        about = replace(about, list=about.list[: 2 * loaded.model.task.max_len - 1])
+    return about, loaded
+
+
+def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
+    task = loaded.model.task
+    digits, treatment = given_one(typed, task.max_len), Treatment.parse(do, task)
+    treatment.check(loaded.model.config, len(digits))
+    return ListSubject(loaded.model, digits, treatment, loaded.name)
+
+
+def _asked(about: OfList, settings: Any) -> dict[str, Any]:
+    own = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
+    return {**own, **asdict(settings)}
 
 
 def _asked_for(about: OfList, settings: Any) -> list[str]:
     """``do-zero-3-10``, ``step-4``: a folder's name tells apart what was asked of one list."""
     mine = {f.name: getattr(settings, f.name) for f in fields(settings)}
     asked = {"do": (about.do, "")} | {f.name: (mine[f.name], f.default) for f in fields(settings)}
-    return [
-        re.sub(r"[^A-Za-z0-9.]+", "-", f"{name}-{value}").strip("-")
-        for name, (value, default) in asked.items()
-        if value != default
-    ]
+    return [flag_label(name, value) for name, (value, default) in asked.items() if value != default]
 
 
 @open_subject.register
@@ -173,7 +223,7 @@ def _run(about: OfRun, settings: Any) -> Opened:
         folder,
         {"run": about.run, "seed": about.seed, "config": asdict(settings)},
         {"run": about.run},
-        folder.resolve().name,
+        _run_label(about.run),
     )
 
 
@@ -184,19 +234,17 @@ def _study(about: OfStudy, settings: Any) -> Opened:
         study,
         {"study": study.plan.name, "seed": about.seed},
         {"study": str(about.study)},
-        study.plan.name,
+        study_folder(about.out / "replication", study.plan.name, about.study).name,
     )
 
 
 @open_subject.register
 def _logs(about: OfLogs, settings: Any) -> Opened:
-    return Opened(None, label="-".join(settings.own))
+    return Opened(None, label=folder_name(*map(_run_label, settings.own)))
 
 
-def label(loaded: LoadedModel) -> str:
-    """A model's name as that of a folder."""
-    name = Path(loaded.name).resolve().name if "/" in loaded.name else loaded.name
-    return name.replace(":", "-")
+def _run_label(name: str) -> str:
+    return name if name in (*shipped_runs(), *shipped_models()) else path_label(Path(name))
 
 
 def _of(loaded: LoadedModel) -> dict[str, Any]:

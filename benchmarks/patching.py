@@ -172,7 +172,7 @@ def our_sweep(
     model: SortTransformer, pairs: Pairs
 ) -> Float[torch.Tensor, "component layer position"]:
     """The same table."""
-    from analyses.minimal_pairs import logit_difference
+    from interp.methods.pair_runs import logit_difference
     from interp.methods.patching import patched_logits, record
     from interp.passes.packed import Window
     from interp.sites import STREAM, Site

@@ -5,15 +5,16 @@ The published network is ``nn.Linear`` (one-hot tokens in), a buffer of sinusoid
 the same PyTorch modules: the source of its initialisation, the yardstick of the parity tests, and
 the plain training step that ``benchmarks.training`` compares with.
 
-An import takes for granted only the keys of ``nn.TransformerEncoderLayer``; the other tensors are
-recognised by their shapes, whatever they are called.
+Of its tensors only the keys of ``nn.TransformerEncoder`` are taken for granted; the others are
+recognised by their shapes, whatever they are called, and what is not recognised is refused by name.
+:mod:`interp.imports` reads files of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,10 +26,9 @@ from torch.nn import functional as F
 from interp.config import ModelConfig
 from interp.model import SortTransformer, sinusoids
 from interp.support.errors import UserError
-from interp.task import D_VOCAB_OUT, PAD, SortTask
+from interp.task import D_VOCAB_OUT, PAD
 
-N_HEADS = 5  # the one size that the shapes of the published weights do not tell
-_LAYER_KEY = re.compile(r"(?:.*\.)?layers\.(\d+)\.(.+)")
+_LAYER_KEY = re.compile(r"(|.*\.)layers\.(\d+)\.(.+)")
 _LINEAR = ("weight", "bias")
 _LAYER_PARTS = {
     *(f"self_attn.in_proj_{kind}" for kind in _LINEAR),
@@ -43,19 +43,32 @@ _TABLE_TOLERANCE = 1e-3  # sines of large angles differ between versions of PyTo
 
 
 class ReferenceModel(nn.Module):
-    """The published network, from PyTorch's own modules. Post-norm, sinusoidal positions only."""
+    """The published network, from PyTorch's own modules; sinusoidal positions only.
+
+    The published one is post-norm. Of pre-norm (``norm_first``) it is the variant with a LayerNorm
+    at the end.
+    """
 
     def __init__(self, config: ModelConfig, dropout: float = 0.1) -> None:
         super().__init__()
-        if config.norm != "post" or config.positions != "sinusoidal":
-            raise UserError("the published network is post-norm with sinusoidal positions")
+        if config.norm == "none" or config.positions != "sinusoidal":
+            raise UserError("the published network has LayerNorms and sinusoidal positions")
         self.task = config.task
         self.n_heads = config.n_heads
         self.embedding = nn.Linear(D_VOCAB_OUT, config.d_model)
         layer = nn.TransformerEncoderLayer(
-            config.d_model, config.n_heads, config.d_mlp, dropout, batch_first=True
+            config.d_model,
+            config.n_heads,
+            config.d_mlp,
+            dropout,
+            layer_norm_eps=config.ln_eps,
+            batch_first=True,
+            norm_first=config.norm == "pre",
         )
-        self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=False)
+        last = nn.LayerNorm(config.d_model, config.ln_eps) if config.norm == "pre" else None
+        self.encoder = nn.TransformerEncoder(
+            layer, config.n_layers, norm=last, enable_nested_tensor=False
+        )
         self.decoder = nn.Linear(config.d_model, D_VOCAB_OUT)
         self.dropout = nn.Dropout(dropout)
         self.pe: Tensor
@@ -77,10 +90,64 @@ class ReferenceModel(nn.Module):
         return mask.repeat_interleave(self.n_heads, 0)
 
 
+@dataclass(frozen=True)
+class Published:
+    """The tensors of a ``state_dict``, by what they are."""
+
+    layers: list[dict[str, Tensor]]
+    embed: dict[str, Tensor]
+    unembed: dict[str, Tensor]
+    final_norm: dict[str, Tensor] | None
+    """Of a pre-norm network."""
+    table: Float[Tensor, "row d_model"] | None
+    """Of positions, where it is saved."""
+
+    @property
+    def d_model(self) -> int:
+        return self.layers[0]["linear2.weight"].shape[0]
+
+    @property
+    def d_mlp(self) -> int:
+        return self.layers[0]["linear1.weight"].shape[0]
+
+    def state(self) -> dict[str, Tensor]:
+        """As :class:`ReferenceModel` names them, without the table."""
+        named = {
+            f"encoder.layers.{number}.{name}": tensor
+            for number, layer in enumerate(self.layers)
+            for name, tensor in layer.items()
+        }
+        parts = {"embedding": self.embed, "decoder": self.unembed, "encoder.norm": self.final_norm}
+        for stem, part in parts.items():
+            named |= {f"{stem}.{kind}": tensor for kind, tensor in (part or {}).items()}
+        return named
+
+
+def recognise(state: Mapping[str, Tensor]) -> Published:
+    """What the tensors of a published ``state_dict`` are.
+
+    Raises:
+        UserError: naming the first that is unknown, missing, or of a shape that does not fit.
+    """
+    prefix, layers, rest = _split_layers(state)
+    if layers[0]["linear1.weight"].ndim != 2:
+        raise UserError("linear1.weight is not a matrix")
+    d_mlp, d_model = layers[0]["linear1.weight"].shape
+    for layer in layers:
+        _check_layer_shapes(layer, d_model, d_mlp)
+    embed, unembed = _take_linears(rest, d_model)
+    norm = _take_norm(rest, f"{prefix}norm", d_model)
+    tables = [name for name, tensor in rest.items() if _is_table(tensor, d_model)]
+    table = rest.pop(tables[0]).reshape(-1, d_model) if tables else None
+    if rest:
+        raise UserError(f"it holds a tensor that is no part of the published network: {min(rest)}")
+    return Published(layers, embed, unembed, norm, table)
+
+
 def copy_weights(model: SortTransformer, state: Mapping[str, Tensor]) -> None:
-    """Copy a published ``state_dict`` into a post-norm ``model`` of the same sizes."""
-    layers, rest = _split_layers(state)
-    embed, unembed = _find_linears(rest)
+    """Copy a published ``state_dict`` into a ``model`` of the same sizes."""
+    published = recognise(state)
+    embed, unembed = published.embed, published.unembed
     with torch.no_grad():
         model.embed.W_E[PAD] = 0.0
         model.embed.W_E[:PAD] = embed["weight"].T
@@ -88,8 +155,11 @@ def copy_weights(model: SortTransformer, state: Mapping[str, Tensor]) -> None:
             model.embed.W_E[:PAD] += embed["bias"]
         else:
             model.embed.b_E.copy_(embed["bias"])
-        for block, layer in zip(model.blocks, layers, strict=True):
+        for block, layer in zip(model.blocks, published.layers, strict=True):
             _copy_layer(block, layer, model.cfg.n_heads)
+        if published.final_norm is not None:
+            model.ln_final.w.copy_(published.final_norm["weight"])
+            model.ln_final.b.copy_(published.final_norm["bias"])
         model.unembed.W_U.copy_(unembed["weight"].T)
         model.unembed.b_U.copy_(unembed["bias"])
 
@@ -112,102 +182,29 @@ def _copy_layer(block: Any, layer: Mapping[str, Tensor], n_heads: int) -> None:
         norm.b.copy_(layer[f"{theirs}.bias"])
 
 
-def import_weights(
-    path: Path, n_blanks: int | None = None, max_len: int | None = None
-) -> SortTransformer:
-    """A ``SortTransformer`` from a file saved by the original code (``torch.save(state_dict)``).
-
-    The file is read with ``weights_only=True``: nothing in it is executed. Whether positions were
-    offset is read off the saved table of sinusoids; whether there were blanks cannot be, so say so
-    with ``n_blanks`` (default: ``max_len + 1``, and 0 with an offset).
-
-    Raises:
-        UserError: naming the file and why it is not such weights.
-    """
-    state = _read_state(path)
-    try:
-        config = _config_of(state, n_blanks, max_len)
-        model = SortTransformer(config)
-        copy_weights(model, state)
-    except UserError as error:
-        raise UserError(f"{path} is not a set of Algoformer weights: {error}") from None
-    return model
-
-
-def _read_state(path: Path) -> Mapping[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # torch raises many kinds for a file that is not what it expects
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else repr(error)
-        raise UserError(
-            f"{path} cannot be opened as PyTorch weights (truncated, corrupted, or a pickle that "
-            f"would run code): {reason}"
-        ) from None
-    if not isinstance(state, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
-    ):
-        raise UserError(f"{path} is not a set of Algoformer weights: it holds no state_dict")
-    return state
-
-
-def _config_of(
-    state: Mapping[str, Tensor], n_blanks: int | None, max_len: int | None
-) -> ModelConfig:
-    layers, rest = _split_layers(state)
-    if layers[0]["linear1.weight"].ndim != 2:
-        raise UserError("linear1.weight is not a matrix")
-    d_mlp, d_model = layers[0]["linear1.weight"].shape
-    if d_model % N_HEADS or d_model % 2:
-        raise UserError(f"its width of {d_model} is not even, or not {N_HEADS} heads wide")
-    for layer in layers:
-        _check_layer_shapes(layer, d_model, d_mlp)
-    for linear in _find_linears(rest):
-        if sorted(linear["weight"].shape) != sorted((d_model, D_VOCAB_OUT)):
-            shape = tuple(linear["weight"].shape)
-            raise UserError(f"a Linear layer of shape {shape} does not fit its width of {d_model}")
-    offset = _read_offset(rest, d_model)
-    max_len = max_len or (offset - 1 if offset else SortTask().max_len)
-    if offset and offset != max_len + 1:
-        raise UserError(f"its positions are shifted by {offset}, which fits lists of {offset - 1}")
-    if n_blanks is None:
-        n_blanks = 0 if offset else max_len + 1
-    return ModelConfig(
-        task=SortTask(max_len, n_blanks, offset),
-        n_layers=len(layers),
-        d_model=d_model,
-        n_heads=N_HEADS,
-        d_head=d_model // N_HEADS,
-        d_mlp=d_mlp,
-        norm="post",
-        positions="sinusoidal",
-        embed_bias=True,
-    )
-
-
 def _split_layers(
     state: Mapping[str, Tensor],
-) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-    """The encoder layers, in order, and everything else."""
-    layers: dict[int, dict[str, Tensor]] = {}
+) -> tuple[str, list[dict[str, Tensor]], dict[str, Tensor]]:
+    """What precedes the encoder's keys, its layers in order, and everything else."""
+    stacks: dict[str, dict[int, dict[str, Tensor]]] = {}
     rest: dict[str, Tensor] = {}
     for key, tensor in state.items():
-        match = _LAYER_KEY.fullmatch(key)
-        if match:
-            layers.setdefault(int(match[1]), {})[match[2]] = tensor
+        if match := _LAYER_KEY.fullmatch(key):
+            stacks.setdefault(match[1], {}).setdefault(int(match[2]), {})[match[3]] = tensor
         else:
             rest[key] = tensor
-    if not layers:
+    if not stacks:
         raise UserError("it has no keys like layers.0.self_attn.in_proj_weight")
+    if len(stacks) > 1:
+        raise UserError(f"it has more than one stack of layers: {', '.join(sorted(stacks))}")
+    prefix, layers = next(iter(stacks.items()))
     if sorted(layers) != list(range(len(layers))):
         raise UserError(f"its layers are numbered {sorted(layers)}")
     for number, layer in layers.items():
-        odd = sorted(_LAYER_PARTS ^ set(layer))
-        if odd:
+        if odd := sorted(_LAYER_PARTS ^ set(layer)):
             verb = "lacks" if odd[0] in _LAYER_PARTS else "has an unknown"
             raise UserError(f"layer {number} {verb} {odd[0]}")
-    return [layers[i] for i in sorted(layers)], rest
+    return prefix, [layers[i] for i in sorted(layers)], rest
 
 
 def _check_layer_shapes(layer: Mapping[str, Tensor], d_model: int, d_mlp: int) -> None:
@@ -225,36 +222,61 @@ def _check_layer_shapes(layer: Mapping[str, Tensor], d_model: int, d_mlp: int) -
             raise UserError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
 
 
-def _find_linears(rest: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _take_linears(
+    rest: dict[str, Tensor], d_model: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The input and the output Linear, told apart by which side has the vocabulary."""
-    found: dict[str, dict[str, Tensor]] = {}
+    found: dict[str, str] = {}
     for key, weight in rest.items():
         stem, _, kind = key.rpartition(".")
-        bias = rest.get(f"{stem}.bias")
-        if kind != "weight" or weight.ndim != 2 or bias is None:
+        if kind != "weight" or weight.ndim != 2 or f"{stem}.bias" not in rest:
             continue
-        if bias.shape != weight.shape[:1]:
+        if D_VOCAB_OUT not in weight.shape:
+            continue  # unknown, and refused as such
+        if rest[f"{stem}.bias"].shape != weight.shape[:1]:
             raise UserError(f"{stem} has a weight and a bias of different sizes")
         side = "in" if weight.shape[1] == D_VOCAB_OUT else "out"
-        if D_VOCAB_OUT in weight.shape:
-            found[side] = {"weight": weight, "bias": bias}
+        if side in found or weight.shape[0] == weight.shape[1]:
+            raise UserError(f"it has more than one Linear layer that {stem}.weight could be")
+        found[side] = stem
+        if sorted(weight.shape) != sorted((d_model, D_VOCAB_OUT)):
+            shape = tuple(weight.shape)
+            raise UserError(f"{stem}.weight of shape {shape} does not fit its width of {d_model}")
     if set(found) != {"in", "out"}:
         raise UserError(f"it has no pair of Linear layers for a vocabulary of {D_VOCAB_OUT}")
-    return found["in"], found["out"]
+    embed, unembed = (
+        {kind: rest.pop(f"{found[side]}.{kind}") for kind in _LINEAR} for side in ("in", "out")
+    )
+    return embed, unembed
 
 
-def _read_offset(rest: Mapping[str, Tensor], d_model: int) -> int:
-    """The shift of positions after SEP that is built into the saved sinusoids (0: none)."""
-    tables = [t for t in rest.values() if t.shape[-1:] == (d_model,) and t.numel() > 64 * d_model]
-    if not tables:
+def _take_norm(rest: dict[str, Tensor], stem: str, d_model: int) -> dict[str, Tensor] | None:
+    """The LayerNorm after the last layer, as ``nn.TransformerEncoder`` names it."""
+    names = [f"{stem}.{kind}" for kind in _LINEAR]
+    if not all(name in rest and rest[name].shape == (d_model,) for name in names):
+        return None
+    return {kind: rest.pop(f"{stem}.{kind}") for kind in _LINEAR}
+
+
+def _is_table(tensor: Tensor, d_model: int) -> bool:
+    rows = [size for size in tensor.shape[:-1] if size != 1]
+    return tensor.shape[-1:] == (d_model,) and len(rows) == 1 and tensor.ndim in (2, 3)
+
+
+def offset_of(table: Float[Tensor, "row d_model"] | None) -> int:
+    """The shift of positions after SEP that is built into saved sinusoids (0: none, or not known).
+
+    Raises:
+        UserError: if they are not the published sinusoids.
+    """
+    if table is None:
         return 0  # some versions do not save the buffer
-    table = tables[0].reshape(-1, d_model).float()
     positions = torch.arange(len(table))
-    plain = _close(table, sinusoids(positions, d_model))
+    plain = _close(table, sinusoids(positions, table.shape[1]))
     if plain.all():
         return 0
     offset = int(plain.int().argmin())
-    shifted = sinusoids(positions + offset * (positions >= offset), d_model)
+    shifted = sinusoids(positions + offset * (positions >= offset), table.shape[1])
     if offset < 2 or not _close(table, shifted).all():
         raise UserError("its table of positions is not the published sinusoids")
     return offset

@@ -7,7 +7,7 @@
 
     python -m interp.checkpoints list
     python -m interp.checkpoints info blanks
-    python -m interp.checkpoints import-algoformer model_6000.pth my-import
+    python -m interp.checkpoints import-algoformer model_6000.pth runs/my-import --published
 
 A checkpoint is a folder with ``model.safetensors`` and ``config.json``; a run folder holds
 checkpoints under ``checkpoints/step-000500``. Nothing here is ever unpickled unsafely.
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, subcommand
 
@@ -41,6 +41,7 @@ from interp.weights import check_finite
 if TYPE_CHECKING:
     import torch
 
+    from interp.imports import Told
     from interp.model import SortTransformer
 else:
     torch = lazy_import("torch")
@@ -400,9 +401,19 @@ class ImportAlgoformer:
     """Turn weights saved by the original code into a model that every command opens."""
 
     file: Positional[Path]  # a model_6000.pth of the original code
-    folder: Positional[Path]  # where to write the model
-    n_blanks: int | None = None  # blanks it was trained with (default: 49, or 0 with an offset)
+    folder: Positional[Path]  # where to write the model; the explorer lists what is in runs/
+    published: bool = False  # as the published experiment, but for the flags that are given
+    max_len: int | None = None  # digits of the longest list (published: 48)
+    n_blanks: int | None = None  # blanks it was trained with (published: one more than digits)
     no_blanks: bool = False  # it was trained without blanks
+    heads: int | None = None  # attention heads of a layer (published: 5)
+    norm: Literal["pre", "post"] | None = None  # pre: norm_first, and a last norm (published: post)
+    activation: Literal["relu", "gelu"] | None = None  # of the MLPs (published: relu)
+    ln_eps: float = 1e-5  # of the LayerNorms; PyTorch's default
+
+    def __post_init__(self) -> None:
+        if self.no_blanks and self.n_blanks:
+            raise UserError(f"--no-blanks contradicts --n-blanks {self.n_blanks}")
 
 
 Command = (
@@ -457,19 +468,39 @@ def _summary(folder: Path) -> str:
 
 
 def _import(args: ImportAlgoformer) -> None:
-    from interp.algoformer import import_weights
+    from interp.imports import import_weights
 
-    if args.no_blanks and args.n_blanks:
-        raise UserError(f"--no-blanks contradicts --n-blanks {args.n_blanks}")
     if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
         raise UserError(f"{args.folder} is there already; name a folder that is new or empty")
-    model = import_weights(args.file, 0 if args.no_blanks else args.n_blanks)
+    model = import_weights(args.file, _told(args))
     save_model(args.folder, model, imported_from=args.file.name)
-    task = model.task
+    task, config = model.task, model.config
     print(
         f"{args.folder}: lists of 1 to {task.max_len}, {task.n_blanks} blanks, "
-        f"position offset {task.pos_offset}"
+        f"position offset {task.pos_offset}, {config.n_layers} layers of {config.n_heads} heads, "
+        f"{config.norm}-norm; computes what PyTorch's own modules compute from the file"
     )
+    print(f"The explorer lists it after: {_explorer_for(args.folder)}")
+
+
+def _told(args: ImportAlgoformer) -> Told:
+    from interp.imports import Told
+
+    return Told(
+        args.published,
+        args.heads,
+        args.norm,
+        args.activation,
+        args.max_len,
+        0 if args.no_blanks else args.n_blanks,
+        args.ln_eps,
+    )
+
+
+def _explorer_for(folder: Path) -> str:
+    """The command whose explorer offers a model in that folder."""
+    parent = folder.parent
+    return "streamlit run app.py" + ("" if parent == Path("runs") else f" -- --models {parent}")
 
 
 if __name__ == "__main__":

@@ -207,6 +207,11 @@ def _runs(numbers: Iterable[int]) -> Iterator[list[int]]:
         yield run
 
 
+def head_name(head: tuple[int, int]) -> str:
+    """``1.2``: head 2 of layer 1."""
+    return f"{head[0]}.{head[1]}"
+
+
 def all_sites(n_layers: int) -> list[Site]:
     """Every site that a default sweep patches, in the order in which a forward pass reaches it."""
     return [Site(component, layer) for layer in range(n_layers) for component in STREAM]

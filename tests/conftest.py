@@ -25,6 +25,8 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from analyses.experiment import Experiment, main  # noqa: E402
+
 torch.set_num_threads(1)  # small models: sharing them out over cores costs more than it saves
 
 hypothesis.settings.register_profile(
@@ -45,12 +47,15 @@ def unchecked() -> Iterator[None]:
 
 
 @pytest.fixture
-def status() -> Callable[[Callable[..., None], list[str]], int]:
-    """Runs a command's ``main`` on arguments; gives its exit status."""
+def status() -> Callable[[Callable[..., None] | Experiment, list[str]], int]:
+    """Runs an experiment's command, or a ``main``, on arguments; gives its exit status."""
 
-    def run(main: Callable[..., None], argv: list[str]) -> int:
+    def run(command: Callable[..., None] | Experiment, argv: list[str]) -> int:
         try:
-            main(argv)
+            if isinstance(command, Experiment):
+                main(command, argv)
+            else:
+                command(argv)
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0

@@ -1,4 +1,5 @@
-from analyses.ablate_blanks.body import main
+from analyses.ablate_blanks import EXPERIMENT
+from analyses.experiment import main
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,64 +1,44 @@
-"""Ablating the blanks: how much goes wrong when they are taken away, and in which sense?
-
-    python -m analyses.ablate_blanks
-    python -m analyses.ablate_blanks --model compiled:sink
-    python -m analyses.ablate_blanks --lists 96 --lists-each 24
-
-"Taken away" can mean five things (see ``interp.answers.ablation``): masking takes away what the
-blanks hold *and* the attention that rests on them; masking with the other weights kept, and putting
-in zeros, means or another list's keys and values take away what they hold. If masking destroys the
-answer and another list's blanks do not, the model needs its blanks to be there, and not what is in
-them.
-
-Measured: lists sorted without a mistake, for all blanks together (the last, which is also the first
-output row, apart), for each blank alone, and for growing random subsets (the dose curve). The
-matched control ablates as many positions that are no blanks: digits and outputs given back.
-
-What it does not show: what a component *does*. And one blank that can be spared may be spared only
-because another holds the same.
-"""
+"""Runs every ablation of blanks, beside its control, and says what survives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.common import Analysis, CommonArgs, run_analysis
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.ablate_blanks import AblateConfig
 from interp import figures
-from interp.support.errors import at_least
-from interp.support.lazy import lazy_import
+from interp.answers.ablation import (
+    ablate,
+    control_positions,
+    doses,
+    nested_subsets,
+    published_mask,
+)
+from interp.answers.kinds import Kind
+from interp.answers.trials import (
+    AS_IT_IS,
+    Chunk,
+    Condition,
+    Trials,
+    donors_for,
+    nothing,
+    run_trials,
+    stratified,
+)
+from interp.interventions import Intervention
+from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
-from interp.task import Region
+from interp.task import Region, SortBatch
+from interp.transformer import Transformer
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from interp.answers.ablation import Kind
-    from interp.answers.trials import Chunk, Condition, Trials
-    from interp.interventions import Intervention
-    from interp.model import SortTransformer
-    from interp.stats import Estimate
-    from interp.task import SortBatch
-else:
-    go = lazy_import("plotly.graph_objects")
-
-AS_IT_IS = "as it is"
 PUBLISHED = "published mask"
 SETS = ("all but the last", "the last", "all")
 ALL = SETS[2]  # what is read as a verdict: any one blank left may hold what all of them hold
-
-
-@dataclass(frozen=True)
-class AblateConfig:
-    """How many lists."""
-
-    lists: int = 480  # for all blanks together: ten of every length up to 48
-    lists_each: int = 96  # for single blanks and the dose curve: eight of each of 12 lengths
-
-    def __post_init__(self) -> None:
-        at_least(self, lists=1, lists_each=1)
 
 
 @dataclass(frozen=True)
@@ -81,20 +61,14 @@ class AblateResult:
 
 
 def compute(
-    model: SortTransformer,
-    config: AblateConfig = AblateConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: AblateConfig, seed: int, progress: Progress
 ) -> AblateResult:
     """Run every ablation on held-out lists, as many of every length."""
-    from interp.answers.ablation import Kind, doses
-    from interp.answers.trials import donors_for, run_trials, stratified
-
     task = model.task
     blanks = (*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK))
     sizes = doses(max(1, len(blanks) - 1))
-    every_length = task.held_out(config.lists, seed).to(model.W_U.device)
-    few_lengths = stratified(model, config.lists_each, seed)
+    every_length = task.held_out(settings.lists, seed).to(model.W_U.device)
+    few_lengths = stratified(model, settings.lists_each, seed)
 
     def run(conditions: dict[str, Condition], batch: SortBatch, words: str) -> Trials:
         donors = donors_for(model, batch, seed)
@@ -114,9 +88,6 @@ def compute(
 
 def _together(blanks: tuple[int, ...], seed: int) -> dict[str, Condition]:
     """Every set of blanks, in every way, and as many other positions."""
-    from interp.answers.ablation import Kind
-    from interp.answers.trials import nothing
-
     sets = dict(zip(SETS, (blanks[:-1], blanks[-1:], blanks), strict=True))
     conditions: dict[str, Condition] = {AS_IT_IS: nothing, PUBLISHED: _published}
     for kind in Kind:
@@ -129,9 +100,6 @@ def _together(blanks: tuple[int, ...], seed: int) -> dict[str, Condition]:
 
 def _each(blanks: tuple[int, ...]) -> dict[str, Condition]:
     """Every blank alone, in every way."""
-    from interp.answers.ablation import Kind
-    from interp.answers.trials import nothing
-
     alone: dict[str, Condition] = {
         f"{kind}: blank {number}": partial(_at, kind, (blank,))
         for kind in Kind
@@ -142,9 +110,6 @@ def _each(blanks: tuple[int, ...]) -> dict[str, Condition]:
 
 def _dose(blanks: tuple[int, ...], sizes: list[int], seed: int) -> dict[str, Condition]:
     """Growing subsets of the blanks but the last, in every way, and as many other positions."""
-    from interp.answers.ablation import Kind, nested_subsets
-    from interp.answers.trials import nothing
-
     subsets = nested_subsets(blanks[:-1] or blanks, sizes, seed)
     conditions: dict[str, Condition] = {AS_IT_IS: nothing}
     for kind in Kind:
@@ -155,20 +120,14 @@ def _dose(blanks: tuple[int, ...], sizes: list[int], seed: int) -> dict[str, Con
 
 
 def _at(kind: Kind, positions: tuple[int, ...], chunk: Chunk) -> Sequence[Intervention]:
-    from interp.answers.ablation import ablate
-
     return ablate(kind, chunk, positions)
 
 
 def _control(kind: Kind, wanted: int, seed: int, chunk: Chunk) -> Sequence[Intervention]:
-    from interp.answers.ablation import ablate, control_positions
-
     return ablate(kind, chunk, control_positions(chunk.model.task, chunk.length, wanted, seed))
 
 
 def _published(chunk: Chunk) -> Sequence[Intervention]:
-    from interp.answers.ablation import published_mask
-
     return published_mask(chunk.model.task)
 
 
@@ -177,8 +136,31 @@ def _published(chunk: Chunk) -> Sequence[Intervention]:
 
 def verdicts(result: AblateResult) -> dict[str, bool]:
     """Which ablations of all blanks destroy the answer: for certain, less than half survives."""
-    plain = result.together.exact_match(AS_IT_IS)
-    return {kind: result.exact(kind, ALL).high < plain.value / 2 for kind in result.kinds}
+    return _destroyed(result.together, result.kinds)
+
+
+def quick_verdicts(
+    model: Transformer, config: AblateConfig, seed: int = 0, progress: Progress = SILENT
+) -> dict[str, bool]:
+    """:func:`verdicts`, of lists of a few lengths, without the ablations that they do not rest on.
+
+    Most of the work is the lists behind means, which each length has its own of.
+    """
+    task, batch = model.task, stratified(model, config.lists, seed)
+    kinds = tuple(kind.value for kind in Kind)
+    wanted = {AS_IT_IS, *(f"{kind}: {ALL}" for kind in kinds)}
+    every = _together((*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)), seed)
+    conditions = {name: condition for name, condition in every.items() if name in wanted}
+    donors = donors_for(model, batch, seed)
+    trials = run_trials(
+        model, batch, conditions, donors=donors, seed=seed, progress=progress, words="all blanks"
+    )
+    return _destroyed(trials, kinds)
+
+
+def _destroyed(together: Trials, kinds: Sequence[str]) -> dict[str, bool]:
+    plain = together.exact_match(AS_IT_IS)
+    return {kind: together.exact_match(f"{kind}: {ALL}").high < plain.value / 2 for kind in kinds}
 
 
 def summary(result: AblateResult) -> list[str]:
@@ -248,21 +230,26 @@ def to_json(result: AblateResult) -> dict[str, Any]:
     }
 
 
-# -- figure -------------------------------------------------------------------------------------
+def rows(result: AblateResult) -> list[dict[str, Any]]:
+    """A row for each rate."""
+    return table(to_json(result))
 
-_COLOURS = {
-    "mask": figures.VERMILLION,
-    "mask, weights kept": figures.ORANGE,
-    "zero": figures.PURPLE,
-    "mean": figures.GREEN,
-    "resample": figures.BLUE,
-}
-_SYMBOLS = dict(zip(_COLOURS, ("circle", "square", "diamond", "cross", "triangle-up"), strict=True))
+
+def table(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of :func:`to_json`."""
+    return [
+        {"part": part, "condition": condition, "measure": measure, **rate}
+        for part in ("together", "each", "dose")
+        for condition, rates in data[part].items()
+        for measure, rate in rates.items()
+    ]
+
+
+# -- figure -------------------------------------------------------------------------------------
 
 
 def figure(result: AblateResult) -> go.Figure:
     """All blanks with their controls; each blank alone; the dose curve."""
-    subplots = lazy_import("plotly.subplots")
     fig = subplots.make_subplots(
         rows=3,
         cols=1,
@@ -293,7 +280,7 @@ def _draw_together(fig: go.Figure, result: AblateResult, kind: str) -> None:
     names = {"control": "as many digits and outputs"}
     rates = [result.exact(kind, which) for which in sets]
     trace = figures.rate_points(
-        [names.get(s, f"blanks: {s}") for s in sets], rates, kind, _COLOURS[kind], _SYMBOLS[kind]
+        [names.get(s, f"blanks: {s}") for s in sets], rates, kind, *Kind(kind).way.mark
     )
     trace.showlegend = True
     fig.add_trace(trace, row=1, col=1)
@@ -303,7 +290,7 @@ def _draw_together(fig: go.Figure, result: AblateResult, kind: str) -> None:
 def _draw_each(fig: go.Figure, result: AblateResult, kind: str) -> None:
     numbers = list(range(result.n_blanks))
     rates = [result.each.exact_match(f"{kind}: blank {number}") for number in numbers]
-    trace = figures.rate_points(numbers, rates, kind, _COLOURS[kind], _SYMBOLS[kind])
+    trace = figures.rate_points(numbers, rates, kind, *Kind(kind).way.mark)
     trace.mode, trace.error_y.visible = "lines+markers", False
     fig.add_trace(trace, row=2, col=1)
 
@@ -311,35 +298,7 @@ def _draw_each(fig: go.Figure, result: AblateResult, kind: str) -> None:
 def _draw_dose(fig: go.Figure, result: AblateResult, kind: str) -> None:
     for what, dash in (("blanks", "solid"), ("control", "dash")):
         rates = [result.dose.exact_match(f"{kind}: {what} {size}") for size in result.doses]
-        trace = figures.rate_points(list(result.doses), rates, kind, _COLOURS[kind], _SYMBOLS[kind])
+        trace = figures.rate_points(list(result.doses), rates, kind, *Kind(kind).way.mark)
         trace.mode, trace.line.dash = "lines+markers", dash
         trace.error_y.thickness = 0.7
         fig.add_trace(trace, row=3, col=1)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="ablate_blanks",
-    title="Ablating the blanks",
-    config=AblateConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-)
-
-
-@dataclass(frozen=True)
-class AblateArgs(CommonArgs):
-    """Take the blanks away in five ways, beside a matched control."""
-
-    config: AblateConfig = AblateConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, AblateArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

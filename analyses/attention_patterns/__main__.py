@@ -1,4 +1,5 @@
-from analyses.attention_patterns.body import main
+from analyses.attention_patterns import EXPERIMENT
+from analyses.experiment import main
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.attention_patterns.body import BEST, label
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.attention_patterns.result import BEST, PatternResult
 from interp import figures
-from interp.support.lazy import lazy_import
+from interp.methods.circuits import TOKENS
+from interp.sites import head_name
 from interp.task import Region
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.attention_patterns.body import PatternResult
-else:
-    go = lazy_import("plotly.graph_objects")
 
 
 def figure(result: PatternResult) -> go.Figure:
     """The table; mean patterns at the answer rows; the circuits: a panel for each head."""
-    subplots = lazy_import("plotly.subplots")
     _, n_layers, n_heads, *_ = result.stats.mass.shape
     kinds = ("attention", "QK", "OV")
     heights = [36 * len(result.stats.heads) + 40] + 3 * n_layers * [230]
@@ -51,9 +47,9 @@ def figure(result: PatternResult) -> go.Figure:
 
 def _panel_title(result: PatternResult, kind: str, head: tuple[int, int]) -> str:
     if kind == "attention":
-        return f"{label(head)} attention"
+        return f"{head_name(head)} attention"
     reach = float((result.qk if kind == "QK" else result.ov)[head].abs().max())
-    return f"{label(head)} {kind}, ±{reach:.2g}"
+    return f"{head_name(head)} {kind}, ±{reach:.2g}"
 
 
 def _draw_table(fig: go.Figure, result: PatternResult) -> None:
@@ -61,7 +57,7 @@ def _draw_table(fig: go.Figure, result: PatternResult) -> None:
     names = [name for name in shown if any(row[name] is not None for row in result.table)]
     rows = [[row[name] for name in names] for row in result.table]
     values = [[float("nan") if e is None else e.value for e in row] for row in rows]
-    heads = [label(head) for head in result.stats.heads]
+    heads = [head_name(head) for head in result.stats.heads]
     cells = figures.heatmap(values, names, heads, name="share", signed=True)
     cells.showscale = False
     cells.text = [
@@ -144,8 +140,6 @@ _SMALL: dict[str, Any] = {"tickfont": {"size": 10}, "tickangle": 0, "showgrid": 
 
 
 def _draw_circuit(fig: go.Figure, values: Any, name: str, row: int, col: int) -> None:
-    from interp.methods.circuits import TOKENS
-
     tokens = list(TOKENS)
     limit = max(1e-6, float(values.abs().max()))
     cells = figures.heatmap(values.tolist(), tokens, tokens, name=name, signed=True, limit=limit)

@@ -1,4 +1,5 @@
-from analyses.attribution.body import main
+from analyses.attribution import EXPERIMENT
+from analyses.experiment import main
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

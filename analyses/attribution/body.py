@@ -1,31 +1,13 @@
-"""Attribution: which parts write the answer, and how far gradients can be trusted to find places.
-
-    python -m analyses.attribution
-    python -m analyses.attribution --model compiled:histogram
-    python -m analyses.attribution --pairs 64 --length 24 --steps 32
-
-*Direct logit attribution* (``interp.methods.attribution``). At the row that must say 1 after 3 1 1,
-the logit of 1 minus the mean of the other nine digits' is a sum: so much from the token, from the
-position, from each head, from each MLP. The parts sum to the logit to rounding; for heads it is
-also known from which positions they read it. It shows who writes the answer, not who worked it out:
-what a part does through later ones is counted as theirs.
-
-*Attribution patching* (``interp.methods.attribution_patching``). Between two lists that differ in
-one digit, gradients guess for every place at once what activation patching would do there. The
-guesses are shown beside the exact sweep, with three numbers each: the rank correlation (Spearman),
-which is mostly about the order of many small effects, the linear one, mostly about the few large
-ones, and the share of the exact total that the guesses sum to.
-
-What it does not show: that a guess is right. In a model this small the exact sweep costs hardly
-more, so nothing rests on the guesses here; they are on trial.
-"""
+"""Attributes held-out lists, then puts gradients on trial on minimal pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from analyses.attribution import AttributionConfig
+from analyses.attribution.figure import figure
 from analyses.attribution.result import (
     DIRECTIONS,
     METHODS,
@@ -35,59 +17,44 @@ from analyses.attribution.result import (
     PatchingResult,
     as_json,
 )
-from analyses.common import Analysis, CommonArgs, run_analysis
+from analyses.minimal_pairs import understood
+from interp.answers.pairs import Pairs, make_pairs, sample_pairs
+from interp.methods.agreement import Agreement
+from interp.methods.attribution import Kind, Part, against_other_digits, direct_paths
+from interp.methods.attribution_patching import (
+    attributed_effects,
+    exact_effects,
+    possible_effects,
+)
+from interp.methods.pair_runs import both_ways
+from interp.passes.packed import length_sorted, window
 from interp.sites import all_sites, head_sites
-from interp.support.errors import at_least
-from interp.support.lazy import lazy_import
+from interp.sorters.truth import Truth
+from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
-from interp.task import Region
+from interp.task import N_DIGITS, Region, SortBatch, SortTask
+from interp.transformer import Transformer
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-    import torch
+# See analyses.experiment.
+__all__ = ["compute", "expected", "figure", "summary", "to_json", "verdicts"]
 
-    from interp.answers.pairs import Pairs
-    from interp.methods.agreement import Agreement
-    from interp.methods.attribution import Part
-    from interp.model import SortTransformer
-    from interp.sorters.truth import Truth
-    from interp.stats import Estimate
-    from interp.task import SortBatch, SortTask
-else:
-    torch = lazy_import("torch")
 
 _LISTS_AT_ONCE = 48
 _WRITES = 0.05  # a writer's share of the logit difference, at least
-
-
-@dataclass(frozen=True)
-class AttributionConfig:
-    """How many lists and pairs, and how fine the line is."""
-
-    lists: int = 96  # for direct logit attribution: two of every length up to 48
-    pairs: int = 32  # for attribution patching: minimal pairs
-    length: int = 12  # digits per list of the pairs, or fewer where the model takes fewer
-    steps: int = 16  # points of the line along which gradients are integrated
-
-    def __post_init__(self) -> None:
-        at_least(self, lists=1, pairs=1, length=1, steps=1)
 
 
 # -- compute ------------------------------------------------------------------------------------
 
 
 def compute(
-    model: SortTransformer,
-    config: AttributionConfig = AttributionConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: AttributionConfig, seed: int, progress: Progress
 ) -> AttributionResult:
     """Attribute held-out lists, then put gradients on trial on minimal pairs."""
-    length = min(config.length, model.task.max_len)
+    length = min(settings.length, model.task.max_len)
     return AttributionResult(
-        direct_result(model, model.task.held_out(config.lists, seed), progress),
+        direct_result(model, model.task.held_out(settings.lists, seed), progress),
         patching_result(
-            model, pairs_of(model.task, config.pairs, length, seed), config.steps, progress
+            model, pairs_of(model.task, settings.pairs, length, seed), settings.steps, progress
         ),
         length,
         seed,
@@ -95,12 +62,9 @@ def compute(
 
 
 def direct_result(
-    model: SortTransformer, batch: SortBatch, progress: Progress = SILENT
+    model: Transformer, batch: SortBatch, progress: Progress = SILENT
 ) -> DirectResult:
     """Direct logit attribution of every output of every list."""
-    from interp.methods.attribution import Kind
-    from interp.passes.packed import length_sorted
-
     task, cfg = model.task, model.cfg
     progress.begin(len(batch), "direct attribution")
     filled: dict[str, Any] = {}
@@ -121,11 +85,8 @@ def direct_result(
     return DirectResult(parts=names, heads=heads, error=error, **filled)
 
 
-def _direct(model: SortTransformer, batch: SortBatch) -> tuple[Any, Any, Any, Any]:
+def _direct(model: Transformer, batch: SortBatch) -> tuple[Any, Any, Any, Any]:
     """Parts, their values, the total, and heads by the region that they read."""
-    from interp.methods.attribution import against_other_digits, direct_paths
-    from interp.passes.packed import window
-
     view = window(model.task, batch, digits_only=True)
     target = against_other_digits(batch.tokens, view)
     paths = direct_paths(model, batch.tokens, view, target)
@@ -148,9 +109,6 @@ def _direct(model: SortTransformer, batch: SortBatch) -> tuple[Any, Any, Any, An
 
 def pairs_of(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
     """Minimal pairs; of lists of one digit too, which part at the first output."""
-    from interp.answers.pairs import make_pairs, sample_pairs
-    from interp.task import N_DIGITS
-
     if length > 1:
         return sample_pairs(task, n_pairs, length, seed)
     clean = [[number % N_DIGITS] for number in range(n_pairs)]
@@ -158,21 +116,14 @@ def pairs_of(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
 
 
 def patching_result(
-    model: SortTransformer, pairs: Pairs, steps: int, progress: Progress = SILENT
+    model: Transformer, pairs: Pairs, steps: int, progress: Progress = SILENT
 ) -> PatchingResult:
     """Every site at every position in both directions, exactly and by each method."""
-    from interp.methods.attribution_patching import (
-        attributed_effects,
-        exact_effects,
-        pair_runs,
-        possible_effects,
-    )
-
     n_layers = model.cfg.n_layers
     sites = sorted(
         all_sites(n_layers) + head_sites(n_layers, model.cfg.n_heads), key=lambda s: s.layer
     )
-    both = [pair_runs(model, pairs, direction) for direction in DIRECTIONS]
+    both = both_ways(model, pairs)
     view = both[0].view
     progress.begin(2 * len(pairs) * len(sites) * (view.stop - view.start), "patching")
     exact = torch.stack([exact_effects(runs, sites, progress) for runs in both])
@@ -184,7 +135,6 @@ def patching_result(
             progress.step()
     blanks = model.task.region(Region.BLANKS)
     here = torch.arange(view.start, view.stop)
-    clean, corrupt = both[1].metric(both[1].base), both[0].metric(both[0].base)
     return PatchingResult(
         sites,
         model.task.labels(pairs.length)[view.start : view.stop],
@@ -193,7 +143,7 @@ def patching_result(
         exact.cpu(),
         torch.stack([possible_effects(runs, sites) for runs in both]).cpu(),
         torch.stack([runs.gap for runs in both]).cpu(),
-        ((clean > 0) & (corrupt < 0)).cpu(),
+        understood(both[0].metrics).cpu(),
     )
 
 
@@ -320,39 +270,3 @@ def _finding(result: AttributionResult) -> str:
 def to_json(result: AttributionResult) -> dict[str, Any]:
     """Every part and every agreement with intervals, and the verdicts."""
     return {**as_json(result), "verdicts": verdicts(result)}
-
-
-def figure(result: AttributionResult) -> go.Figure:
-    """See :mod:`analyses.attribution.figure`."""
-    from analyses.attribution.figure import draw
-
-    return draw(result)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="attribution",
-    title="Attribution",
-    config=AttributionConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-    needs_blanks=False,
-)
-
-
-@dataclass(frozen=True)
-class AttributionArgs(CommonArgs):
-    """Who writes the answer, and how far gradients find the places that carry it."""
-
-    config: AttributionConfig = AttributionConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, AttributionArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.attribution.result import SOURCES
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.attribution.result import SOURCES, AttributionResult
 from interp import figures
-from interp.sites import Component
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.attribution.result import AttributionResult
-    from interp.sites import Site
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
+from interp.sites import Component, Site
+from interp.stats import Estimate
 
 _COLOURS = {
     "gradient": figures.VERMILLION,
@@ -27,9 +21,8 @@ _SYMBOLS = {"gradient": "circle", "integrated": "square", "integrated inputs": "
 _SHOWN = 400  # points of a method in a scatter plot: those with the largest effects
 
 
-def draw(result: AttributionResult) -> go.Figure:
+def figure(result: AttributionResult) -> go.Figure:
     """Direct logit attribution, the guesses by position and one by one, and their agreement."""
-    subplots = lazy_import("plotly.subplots")
     site = _short(result.patching.sites[result.patching.last_stream])
     fig = subplots.make_subplots(
         rows=4,

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 
+from interp.methods.agreement import Agreement, agreement
+from interp.methods.attribution import Part
+from interp.methods.attribution_patching import METHODS
+from interp.methods.pair_runs import DIRECTIONS
 from interp.sites import Component, Site
-from interp.support.lazy import lazy_import
+from interp.stats import Estimate, bootstrap_mean
 from interp.task import Region
 
-if TYPE_CHECKING:
-    import torch
-
-    from interp.methods.agreement import Agreement
-    from interp.methods.attribution import Part
-    from interp.methods.attribution_patching import Direction, Method
-    from interp.stats import Estimate
-else:
-    torch = lazy_import("torch")
-
-# As in interp.methods.attribution_patching, which imports torch.
-METHODS: tuple[Method, ...] = ("gradient", "integrated", "integrated inputs")
-DIRECTIONS: tuple[Direction, ...] = ("denoising", "noising")
 SOURCES = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
 """Where heads read; ``blanks`` are all but the last."""
 
@@ -91,8 +83,6 @@ class AttributionResult:
 
     def agreement(self, method: str, direction: int, site: int | None = None) -> Agreement:
         """Of guesses with exact effects, at one site or at all of them."""
-        from interp.methods.agreement import agreement
-
         which = slice(None) if site is None else slice(site, site + 1)
         found = self.patching
         return agreement(
@@ -115,8 +105,6 @@ class AttributionResult:
         return self._mean((at / found.gap[direction])[found.understood])
 
     def _mean(self, values: Float[torch.Tensor, " n"]) -> Estimate:
-        from interp.stats import bootstrap_mean
-
         return bootstrap_mean(values, self.seed)
 
 

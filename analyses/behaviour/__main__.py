@@ -1,4 +1,5 @@
-from analyses.behaviour.body import main
+from analyses.behaviour import EXPERIMENT
+from analyses.experiment import main
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,63 +1,30 @@
-"""What the model does: which lists it sorts, how sure it is, and how it goes wrong.
-
-    python -m analyses.behaviour
-    python -m analyses.behaviour --model no-blanks
-    python -m analyses.behaviour --model compiled:slots --lists 480
-
-If 3 1 1 came out as 1 1 1, its first mistake would be at output 2, which is 2 too small; the answer
-ascends, but a 3 is missing and a 1 is too many. This is what is counted here, over held-out lists
-with as many of every length: lists without a mistake by length, by how many different digits a list
-is drawn from (fewer than 10 is unlike training, where one digit 40 times never occurs) and by how
-often its commonest digit occurs; mistakes by output; whether a probability of 0.9 is right nine
-times in ten (calibration, Guo et al. 2017); and some of the mistakes themselves.
-
-What it does not show: how any of it is done.
-"""
+"""Answers held-out lists, decodes some that go wrong, and says what is wrong with them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
+from analyses.behaviour import BehaviourConfig
 from analyses.behaviour.figure import figure, offset_text, text, what_is_wrong
 from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
-from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.support.errors import at_least
-from interp.support.progress import SILENT, Progress
+from interp.answers.behaviour import Answers, answer, calibration, mistakes
+from interp.support.progress import Progress
 from interp.task import N_DIGITS
+from interp.transformer import Transformer
 
-if TYPE_CHECKING:
-    from interp.model import SortTransformer
-
-
-@dataclass(frozen=True)
-class BehaviourConfig:
-    """How many lists."""
-
-    lists: int = 2400  # of random digits: fifty of every length up to 48
-    lists_each: int = 240  # from 1, 2, ... 9 different digits: five of every length
-    listed: int = 12  # mistakes that are listed
-    decoded: int = 96  # mistakes that are looked at more closely, by greedy decoding
-
-    def __post_init__(self) -> None:
-        at_least(self, lists=1, lists_each=1, listed=1, decoded=1)
+__all__ = ["compute", "figure", "summary", "to_json", "verdicts"]  # see analyses.experiment
 
 
 def compute(
-    model: SortTransformer,
-    config: BehaviourConfig = BehaviourConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: BehaviourConfig, seed: int, progress: Progress
 ) -> BehaviourResult:
     """Answer held-out lists, and decode some of those that go wrong."""
-    from interp.answers.behaviour import Answers, answer, calibration, mistakes
-
     task = model.task
-    progress.begin(config.lists + (N_DIGITS - 1) * config.lists_each, "answers")
-    found = answer(model, task.held_out(config.lists, seed), progress)
+    progress.begin(settings.lists + (N_DIGITS - 1) * settings.lists_each, "answers")
+    found = answer(model, task.held_out(settings.lists, seed), progress)
     by_distinct = {
-        distinct: answer(model, task.held_out(config.lists_each, seed, distinct), progress)
+        distinct: answer(model, task.held_out(settings.lists_each, seed, distinct), progress)
         for distinct in range(1, N_DIGITS)
     }
     sources = {RANDOM: found, FEWER: Answers.join(list(by_distinct.values()))}
@@ -65,8 +32,8 @@ def compute(
         found,
         by_distinct,
         {name: calibration(a, seed) for name, a in sources.items()},
-        {name: mistakes(model, a, config.decoded) for name, a in sources.items()},
-        config.listed,
+        {name: mistakes(model, a, settings.decoded) for name, a in sources.items()},
+        settings.listed,
         seed,
     )
 
@@ -175,32 +142,3 @@ def to_json(result: BehaviourResult) -> dict[str, Any]:
         "mistakes": {name: [asdict(one) for one in made] for name, made in result.mistakes.items()},
         **verdicts(result),
     }
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="behaviour",
-    title="What the model does",
-    config=BehaviourConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-    needs_blanks=False,
-)
-
-
-@dataclass(frozen=True)
-class BehaviourArgs(CommonArgs):
-    """Which lists come out right, how sure the model is, and how it goes wrong."""
-
-    config: BehaviourConfig = BehaviourConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, BehaviourArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

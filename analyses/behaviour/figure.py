@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.behaviour.result import BehaviourResult
 from interp import figures
+from interp.answers.behaviour import Mistake
 from interp.sites import spans
-from interp.support.lazy import lazy_import
+from interp.stats import Estimate
 from interp.task import N_DIGITS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.behaviour.result import BehaviourResult
-    from interp.answers.behaviour import Mistake
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
 
 _PANEL_HEIGHT, _GAP, _ROW_HEIGHT = 240, 85, 24  # pixels; rows are those of the table
 
 
 def figure(result: BehaviourResult) -> go.Figure:
     """Right lists and outputs in every respect, calibration, and mistakes."""
-    subplots = lazy_import("plotly.subplots")
     shown = len(result.shown)
     rows = [_PANEL_HEIGHT] * 4 + [(shown + 2) * _ROW_HEIGHT]
     height = sum(rows) + 4 * _GAP

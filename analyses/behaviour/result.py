@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from interp.answers.behaviour import Answers, Calibration, Mistake, offsets
+from interp.stats import Estimate, clustered_rate, wilson
 from interp.task import N_DIGITS
-
-if TYPE_CHECKING:
-    from interp.answers.behaviour import Answers, Calibration, Mistake
-    from interp.stats import Estimate
 
 COPIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 """Upper ends of the groups of lists by how often their commonest digit occurs."""
@@ -36,8 +33,6 @@ class BehaviourResult:
     @cached_property
     def sources(self) -> dict[str, Answers]:
         """Whose mistakes are told apart: lists like those of training, and lists unlike them."""
-        from interp.answers.behaviour import Answers
-
         return {RANDOM: self.answers, FEWER: Answers.join(list(self.by_distinct.values()))}
 
     @property
@@ -46,8 +41,6 @@ class BehaviourResult:
 
     @cached_property
     def digit_accuracy(self) -> Estimate:
-        from interp.stats import clustered_rate
-
         return clustered_rate(self.answers.right, self.answers.there, self.seed)
 
     @cached_property
@@ -76,17 +69,12 @@ class BehaviourResult:
     @cached_property
     def by_output(self) -> list[Estimate]:
         """Outputs right, by their index: one output a list, so the intervals are Wilson's."""
-        from interp.stats import wilson
-
         rights, totals = self.answers.right.sum(0).tolist(), self.answers.there.sum(0).tolist()
         return [wilson(right, n) for right, n in zip(rights, totals, strict=True) if n]
 
     @cached_property
     def by_offset(self) -> dict[str, dict[int, Estimate]]:
         """Wrong outputs: what share is too large or too small by so much, 10 for no digit."""
-        from interp.answers.behaviour import offsets
-        from interp.stats import clustered_rate
-
         shares: dict[str, dict[int, Estimate]] = {}
         for name, found in self.sources.items():
             off, wrong = offsets(found), found.there & ~found.right
@@ -99,8 +87,6 @@ class BehaviourResult:
 
     def share(self, source: str, having: str) -> Estimate | None:
         """Decoded mistakes that have a property of ``Mistake``; None if there are none."""
-        from interp.stats import wilson
-
         made = self.mistakes[source]
         return wilson(sum(getattr(one, having) for one in made), len(made)) if made else None
 

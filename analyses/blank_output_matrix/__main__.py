@@ -1,4 +1,5 @@
-from analyses.blank_output_matrix.body import main
+from analyses.blank_output_matrix import EXPERIMENT
+from analyses.experiment import main
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,61 +1,28 @@
-"""Which blank feeds which output: replace one blank at a time, and look at every output.
-
-    python -m analyses.blank_output_matrix
-    python -m analyses.blank_output_matrix --model compiled:slots
-
-Lists A and B have the same length and different digits. While the model answers A, the keys and
-values of one blank, from layer 1 on, are taken from B's run. At every output where the answers
-differ, the logit difference of B's digit and A's then moves by some share of the way from A's run
-to B's: 0 is no effect, 1 all of it. Averaged over pairs that is a matrix, blanks by outputs.
-
-A model in which blank j holds the digit of output j has a diagonal of ones; one in which all blanks
-hold the same has an even, faint matrix. The number below it is the share of all effect within one
-step of the best diagonal (of an even matrix, about three diagonals' worth).
-
-What it does not show: blanks that matter only together. See transplant_blanks for all at once.
-"""
+"""Replaces one blank at a time, and measures how far every output moves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+import torch
 from jaxtyping import Float
 
-from analyses.common import Analysis, CommonArgs, run_analysis
+from analyses.blank_output_matrix import MatrixConfig
 from interp import figures
-from interp.support.errors import at_least
-from interp.support.lazy import lazy_import
-from interp.support.progress import SILENT, Progress
+from interp.answers.trials import Chunk, chunks, donors_for, sorted_digits
+from interp.interventions import Transplant
+from interp.stats import Estimate, bootstrap_mean
+from interp.support.progress import Progress
+from interp.support.seeds import stream
 from interp.task import Region
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-    import torch
-
-    from interp.answers.trials import Chunk
-    from interp.model import SortTransformer
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
-    torch = lazy_import("torch")
+from interp.transformer import Transformer
 
 _NOTHING = 0.05  # a smaller total share, summed over all blanks, is called none
 _ROUNDED = 0.0005  # shown as 0.0 %
 _MOSTLY = 0.5  # a larger share near one diagonal is called a diagonal
-
-
-@dataclass(frozen=True)
-class MatrixConfig:
-    """How many pairs of lists, and how long."""
-
-    pairs: int = 96  # intervals of a few percent for a whole row or diagonal
-    length: int = 48  # digits; only the longest lists have every output
-
-    def __post_init__(self) -> None:
-        at_least(self, pairs=1, length=1)
 
 
 @dataclass(frozen=True)
@@ -105,8 +72,6 @@ class MatrixResult:
 
         None if the model tells no two answers apart.
         """
-        from interp.stats import bootstrap_mean
-
         per_pair = self.effects.sum(1).nanmean(1)
         known = per_pair[~per_pair.isnan()]
         return bootstrap_mean(known, self.seed) if len(known) else None
@@ -117,9 +82,6 @@ class MatrixResult:
 
         None if there is hardly any effect: a diagonal through noise means nothing.
         """
-        from interp.stats import Estimate
-        from interp.support.seeds import stream
-
         if self.total is None or abs(self.total.value) < _NOTHING:
             return None
         n = len(self.effects)
@@ -136,21 +98,15 @@ class MatrixResult:
 
 
 def compute(
-    model: SortTransformer,
-    config: MatrixConfig = MatrixConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: MatrixConfig, seed: int, progress: Progress
 ) -> MatrixResult:
     """Replace every blank of every pair in turn (``length`` is cut to what the model takes)."""
-    from interp.answers.trials import chunks, donors_for
-    from interp.support.seeds import stream
-
     task = model.task
-    lengths = torch.full((config.pairs,), min(config.length, task.max_len))
-    batch = task.sample(config.pairs, stream("matrix pairs", seed), lengths).to(model.W_U.device)
+    lengths = torch.full((settings.pairs,), min(settings.length, task.max_len))
+    batch = task.sample(settings.pairs, stream("matrix pairs", seed), lengths).to(model.W_U.device)
     blanks = [*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)]
-    progress.begin(config.pairs * len(blanks), "each blank")
-    effects = torch.full((config.pairs, len(blanks), int(lengths[0])), torch.nan)
+    progress.begin(settings.pairs * len(blanks), "each blank")
+    effects = torch.full((settings.pairs, len(blanks), int(lengths[0])), torch.nan)
     with torch.no_grad():
         for chunk in chunks(model, batch, donors_for(model, batch, seed), seed):
             effects[chunk.index] = _effects(chunk, blanks, progress)
@@ -160,9 +116,6 @@ def compute(
 def _effects(
     chunk: Chunk, blanks: list[int], progress: Progress
 ) -> Float[torch.Tensor, "pair blank row"]:
-    from interp.answers.trials import sorted_digits
-    from interp.interventions import Transplant
-
     task, donor = chunk.model.task, chunk.own_donor()
     later = tuple(range(1, chunk.model.cfg.n_layers))
     ours, theirs = (
@@ -252,6 +205,15 @@ def to_json(result: MatrixResult) -> dict[str, Any]:
     }
 
 
+def rows(result: MatrixResult) -> list[dict[str, Any]]:
+    """A row for each cell of the mean matrix."""
+    return [
+        {"blank": blank, "output": output, "mean_effect": effect}
+        for blank, effects in enumerate(to_json(result)["mean_effect"])
+        for output, effect in enumerate(effects)
+    ]
+
+
 def figure(result: MatrixResult) -> go.Figure:
     """Blanks by outputs."""
     n_pairs, n_blanks, n_rows = result.effects.shape
@@ -267,31 +229,3 @@ def figure(result: MatrixResult) -> go.Figure:
     fig.update_yaxes(title="blank replaced", autorange="reversed", **figures.label_axis(blanks, 24))
     title = f"Effect of replacing one blank on each output · mean of {n_pairs} pairs"
     return figures.style(fig, title, 680)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="blank_output_matrix",
-    title="Which blank feeds which output",
-    config=MatrixConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-)
-
-
-@dataclass(frozen=True)
-class MatrixArgs(CommonArgs):
-    """Replace one blank at a time, and look at every output."""
-
-    config: MatrixConfig = MatrixConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, MatrixArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

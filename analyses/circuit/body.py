@@ -61,8 +61,8 @@ def compute(
 
 
 def _telling(groups: Sequence[Group]) -> tuple[int, int]:
-    first, later = sum(group.parts.sum((1, 2)) for group in groups)
-    return int(first), int(later)
+    counts = [group.parts.sum((1, 2)).tolist() for group in groups]
+    return int(sum(first for first, _ in counts)), int(sum(later for _, later in counts))
 
 
 def _judged(graph: Graph, groups: Sequence[Group], level: Level, seed: int) -> FoundLevel:

@@ -1,4 +1,5 @@
-from analyses.head_circuits.body import main
+from analyses.experiment import main
+from analyses.head_circuits import EXPERIMENT
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

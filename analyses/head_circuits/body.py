@@ -1,70 +1,26 @@
-"""What do one head's weights say by themselves? Its QK or OV circuit, as a heatmap.
-
-    python -m analyses.head_circuits --layer 1 --head 2
-    python -m analyses.head_circuits --layer 0 --head 4 --circuit qk-positions
-
-``ov``: what attending fully to a token adds to each output's logit. ``qk-tokens``: who would look
-for whom, token by token. ``qk-token-position``, ``qk-position-token`` and ``qk-positions``: the
-same with positions on one side or on both. A softmax does not see what all keys of a query share,
-so a row of a QK circuit is shown less its mean over the digits (where keys are tokens) or over the
-positions up to the query's own, or all (where keys are positions).
-
-Where ``interp.methods.circuits`` is exact, and how LayerNorm is approximated, is said by
-``approximation``. What it does not show: what happens on real lists, where a head above layer 0
-reads mostly what the layers below have written. ``analyses.attention_patterns`` has the patterns of
-real lists.
-"""
+"""Reads one circuit of one head off the weights; there is no chance in it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
+import plotly.graph_objects as go
+import torch
 from jaxtyping import Float
 
-from analyses.attention_patterns.body import label
-from analyses.common import Analysis, CommonArgs, run_analysis
+from analyses.head_circuits import NAMES, CircuitConfig
 from interp import figures
+from interp.config import ModelConfig
+from interp.methods.circuits import TOKENS, copying_score, ov_circuit, qk_circuit
+from interp.sites import head_name
 from interp.support.errors import UserError
-from interp.support.lazy import lazy_import
-from interp.support.progress import SILENT, Progress
+from interp.support.progress import Progress
 from interp.task import N_DIGITS
+from interp.transformer import Transformer
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-    import torch
-
-    from interp.config import ModelConfig
-    from interp.model import SortTransformer
-else:
-    go = lazy_import("plotly.graph_objects")
-    torch = lazy_import("torch")
-
-Circuit = Literal["ov", "qk-tokens", "qk-token-position", "qk-position-token", "qk-positions"]
-NAMES: dict[Circuit, str] = {
-    "ov": "OV: what attending to a token adds to the logits",
-    "qk-tokens": "QK: which token looks for which token",
-    "qk-token-position": "QK: which token looks for which position",
-    "qk-position-token": "QK: which position looks for which token",
-    "qk-positions": "QK: which position looks for which position",
-}
 _FAINTEST = 0.01  # the least that the colours reach to: rounding is not to look like a circuit
 _MOST_WRITTEN = 16  # rows and columns of a heatmap whose cells have room for their number
-
-
-@dataclass(frozen=True)
-class CircuitConfig:
-    """Which head, and which of its circuits."""
-
-    layer: int = 0
-    head: int = 0  # counted from 0 within its layer
-    circuit: Circuit = "ov"  # what it writes; or what it looks for, the QK circuits
-
-    @property
-    def own(self) -> tuple[str, str]:
-        """Names this circuit's folder."""
-        return label((self.layer, self.head)), self.circuit
 
 
 @dataclass(frozen=True)
@@ -83,42 +39,35 @@ class CircuitResult:
 
 
 def compute(
-    model: SortTransformer,
-    config: CircuitConfig = CircuitConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: CircuitConfig, seed: int, progress: Progress
 ) -> CircuitResult:
-    """The matrix that the config asks for; there is no chance in it.
+    """The matrix that the settings asks for; there is no chance in it.
 
     Raises:
         UserError: if there is no such head.
     """
-    from interp.methods.circuits import TOKENS, copying_score, ov_circuit
-
     del seed, progress
-    if not 0 <= config.head < model.cfg.n_heads:
+    if not 0 <= settings.head < model.cfg.n_heads:
         raise UserError(
-            f"there is no head {config.head}: a layer has 0 to {model.cfg.n_heads - 1} here"
+            f"there is no head {settings.head}: a layer has 0 to {model.cfg.n_heads - 1} here"
         )
-    ov = ov_circuit(model, config.layer)
+    ov = ov_circuit(model, settings.layer)
     tokens, positions = list(TOKENS), model.task.labels()
-    rows = positions if config.circuit.startswith("qk-position") else tokens
-    columns = positions if config.circuit.endswith(("-position", "-positions")) else tokens
-    values = ov[config.head] if config.circuit == "ov" else _qk(model, config)
+    rows = positions if settings.circuit.startswith("qk-position") else tokens
+    columns = positions if settings.circuit.endswith(("-position", "-positions")) else tokens
+    values = ov[settings.head] if settings.circuit == "ov" else _qk(model, settings)
     return CircuitResult(
         values.cpu(),
         rows,
         columns,
-        config,
-        approximation(model.config, config),
-        float(copying_score(ov)[config.head]),
+        settings,
+        approximation(model.config, settings),
+        float(copying_score(ov)[settings.head]),
     )
 
 
-def _qk(model: SortTransformer, config: CircuitConfig) -> Float[torch.Tensor, "row column"]:
+def _qk(model: Transformer, config: CircuitConfig) -> Float[torch.Tensor, "row column"]:
     """A QK matrix less each row's mean over keys that it is fair to compare with."""
-    from interp.methods.circuits import qk_circuit
-
     qk, head = qk_circuit(model, config.layer), config.head
     if config.circuit == "qk-tokens":
         return qk.token_preference[head]
@@ -184,7 +133,7 @@ def figure(result: CircuitResult) -> go.Figure:
     )
     rows = figures.label_axis(result.rows, 30)
     fig.update_yaxes(type="category", title=sides[0], autorange="reversed", **rows)
-    head = label((result.config.layer, result.config.head))
+    head = head_name((result.config.layer, result.config.head))
     kind = NAMES[result.config.circuit].partition(":")[0]
     height = 460 if len(result.rows) <= _MOST_WRITTEN else 680
     return figures.style(fig, f"Head {head}: {kind} circuit", height).update_layout(
@@ -192,7 +141,7 @@ def figure(result: CircuitResult) -> go.Figure:
     )
 
 
-def table(result: CircuitResult) -> list[dict[str, Any]]:
+def rows(result: CircuitResult) -> list[dict[str, Any]]:
     """A row for each row of the matrix; None where the matrix has no number."""
     return [
         {
@@ -216,7 +165,7 @@ def summary(result: CircuitResult) -> list[str]:
     copies = "it writes nothing about the digits on the direct path"
     if result.copying == result.copying:
         copies = f"copying score {result.copying:+.2f} (1 copies the digit, -1 lowers it)"
-    head = label((result.config.layer, result.config.head))
+    head = head_name((result.config.layer, result.config.head))
     return [
         f"Head {head}, {NAMES[result.config.circuit]}. The largest entries:",
         *lines,
@@ -228,31 +177,4 @@ def summary(result: CircuitResult) -> list[str]:
 def to_json(result: CircuitResult) -> dict[str, Any]:
     """The matrix, row by row."""
     copying = result.copying if result.copying == result.copying else None
-    return {"rows": table(result), "copying": copying, "approximation": result.approximation}
-
-
-ANALYSIS = Analysis(
-    name="head_circuits",
-    title="What a head's weights say",
-    config=CircuitConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-    needs_blanks=False,
-)
-
-
-@dataclass(frozen=True)
-class CircuitArgs(CommonArgs):
-    """The QK or the OV circuit of one head."""
-
-    config: CircuitConfig = CircuitConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, CircuitArgs, argv)
-
-
-if __name__ == "__main__":
-    main()
+    return {"rows": rows(result), "copying": copying, "approximation": result.approximation}

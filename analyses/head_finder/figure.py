@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import plotly.graph_objects as go
+from plotly import subplots
 
-from analyses.attention_patterns.body import label
-from analyses.head_finder.body import nats
+from analyses.head_finder.result import HeadResult, nats
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.head_finder.body import HeadResult
-else:
-    go = lazy_import("plotly.graph_objects")
-
-_STYLES = {
-    "resample": (figures.BLUE, "circle"),
-    "mean": (figures.GREEN, "diamond"),
-    "zero": (figures.PURPLE, "square"),
-}
+from interp.answers.kinds import HEAD_KINDS, Kind
+from interp.methods.heads import pattern_ranks
+from interp.sites import head_name
 
 
 def figure(result: HeadResult) -> go.Figure:
     """What ablating each head costs, in lists and in nats, over where each head looks."""
-    from interp.methods.heads import pattern_ranks
-
-    subplots = lazy_import("plotly.subplots")
-    names = [label(head) for head in result.heads]
+    names = [head_name(head) for head in result.heads]
     ranks = pattern_ranks(result.stats)
     fig = subplots.make_subplots(
         rows=3,
@@ -42,9 +28,9 @@ def figure(result: HeadResult) -> go.Figure:
             f"lists of {result.stats.length} digits",
         ],
     )
-    for kind, (colour, symbol) in _STYLES.items():
+    for kind in HEAD_KINDS:
         exact = [result.exact_lost(kind, head) for head in result.heads]
-        points = figures.rate_points(names, exact, kind, colour, symbol)
+        points = figures.rate_points(names, exact, kind, *Kind(kind).way.mark)
         points.showlegend = True
         fig.add_trace(points, row=1, col=1)
         fig.add_trace(_nats_points(result, names, kind), row=2, col=1)
@@ -58,7 +44,9 @@ def figure(result: HeadResult) -> go.Figure:
     cells.texttemplate, cells.textfont = "%{text}", {"size": 10}
     cells.colorbar.update(len=0.36, y=0.16)
     fig.add_trace(cells, row=3, col=1)
-    marked = [f"<b>{label(h)} ★</b>" if h in result.named else label(h) for h in result.heads]
+    marked = [
+        f"<b>{head_name(h)} ★</b>" if h in result.named else head_name(h) for h in result.heads
+    ]
     fig.update_xaxes(title="layer.head (★ named)", row=3, col=1, **figures.label_axis(marked))
     fig.update_yaxes(
         autorange="reversed", showgrid=False, row=3, col=1, **figures.label_axis(list(ranks))
@@ -81,7 +69,7 @@ _FLOOR = 1e-3  # nats; smaller costs, and gains, are drawn here
 
 def _nats_points(result: HeadResult, names: list[str], kind: str) -> go.Scatter:
     effects = [result.effect(kind, head) for head in result.heads]
-    points = figures.rate_points(names, effects, kind, *_STYLES[kind])
+    points = figures.rate_points(names, effects, kind, *Kind(kind).way.mark)
     low, points.y, high = (
         [max(getattr(effect, end), _FLOOR) for effect in effects]
         for end in ("low", "value", "high")

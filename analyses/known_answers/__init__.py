@@ -1,1 +1,62 @@
-"""See ``body``."""
+"""The scoreboard: every method on every sorter compiled by hand, against what is known to be true.
+
+    python -m analyses.known_answers
+    python -m analyses.known_answers --max-len 8        # smaller sorters, the same algorithms
+    python -m analyses.known_answers --only ablate_blanks transplant_blanks
+
+A row is one question put to one method about one sorter: what the method said, what is true, and
+whether that is right. The sorters and their truths are in ``interp.sorters.compiled`` and
+``interp.sorters.truth``. Some questions are asked of a method that is known to be unable to answer
+them, such as whether blanks are used, of attention alone: these rows are meant to be seen, and
+docs/methods.md explains every one that is wrong. None is left out to make the table green.
+
+What it does not show: that a method is right about a trained model, whose algorithm may be of
+another kind than these five.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analyses import catalogue
+from analyses.experiment import Experiment, OnPage
+from analyses.subjects import OfSorters
+from interp.support.errors import UserError
+
+
+@dataclass(frozen=True)
+class KnownAnswersConfig:
+    """Which sorters, and which methods."""
+
+    max_len: int = 48  # longest list; the sorters have one blank more
+    only: tuple[str, ...] = ()  # some analyses by name (default: all)
+
+    def __post_init__(self) -> None:
+        if self.max_len < 4:
+            raise UserError(
+                f"--max-len must be at least 4, not {self.max_len}: shorter lists tell too little"
+            )
+        if self.only:
+            catalogue.check_names(self.only, asked())
+
+
+def asked() -> list[Experiment]:
+    """Those that have a question for the scoreboard."""
+    return [one for one in catalogue.experiments().values() if one.questions]
+
+
+EXPERIMENT = Experiment(
+    name="known_answers",
+    title="The scoreboard",
+    about=OfSorters,
+    settings=KnownAnswersConfig(),
+    on_page=OnPage(
+        "truth",
+        "what each method said of each sorter; ✓ where that is the known truth. Yes, no, shares "
+        "from 0 to 1, heads as layer.head.",
+        takes="3 minutes",
+        quick={"max_len": 6},
+        quick_takes="20 s",
+    ),
+)
+compute = EXPERIMENT.compute

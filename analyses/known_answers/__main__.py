@@ -1,4 +1,5 @@
-from analyses.known_answers.body import main
+from analyses.experiment import main
+from analyses.known_answers import EXPERIMENT
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,205 +1,67 @@
-"""The scoreboard: every method on every sorter compiled by hand, against what is known to be true.
-
-    python -m analyses.known_answers
-    python -m analyses.known_answers --max-len 8        # smaller sorters, the same algorithms
-    python -m analyses.known_answers --only ablate_blanks transplant_blanks
-
-A row is one question put to one method about one sorter: what the method said, what is true, and
-whether that is right. The sorters and their truths are in ``interp.sorters.compiled`` and
-``interp.sorters.truth``. Some questions are asked of a method that is known to be unable to answer
-them, such as whether blanks are used, of attention alone: these rows are meant to be seen, and
-docs/methods.md explains every one that is wrong. None is left out to make the table green.
-
-What it does not show: that a method is right about a trained model, whose algorithm may be of
-another kind than these five.
-"""
+"""Runs every analysis once on every sorter, and asks every question of its result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
-from analyses.catalogue import NAMES, analysis, module_of
-from analyses.common import Stopwatch
-from analyses.deliver import publish
+import plotly.graph_objects as go
+import torch
+
+from analyses import catalogue
+from analyses.experiment import Experiment, Question
+from analyses.known_answers import KnownAnswersConfig, asked
+from analyses.known_answers.result import KnownAnswers, Row
 from interp import figures
+from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, Truth
-from interp.support.bars import progress_bar
-from interp.support.cli import run_command
-from interp.support.device import Device, pick_device
-from interp.support.errors import UserError
-from interp.support.lazy import lazy_import
-from interp.support.progress import SILENT, Progress
+from interp.support.progress import Progress
 from interp.task import SortTask
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-else:
-    go = lazy_import("plotly.graph_objects")
-
-PROG = "python -m analyses.known_answers"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One question: where the method's answer is found, and what the right one is."""
-
-    analysis: str
-    key: str
-    """In the ``verdicts`` of the analysis."""
-    question: str
-    true: Callable[[Truth], Any]
-    said: Callable[[Any], Any] = field(default=lambda value: value)
-    """Turns the verdict into an answer to the question."""
-
-    @property
-    def method(self) -> str:
-        return f"{self.analysis}: {self.question}"
-
-
-def _heads(truth: Truth) -> list[list[int]]:
-    return sorted([*head] for head in truth.heads)
-
-
-def _expected(name: str, key: str) -> Callable[[Truth], Any]:
-    """What the analysis itself declares to be true of a sorter."""
-    return lambda truth: module_of(name).expected(truth)[key]
-
-
-CASES = (
-    Case("behaviour", "exact", "share of lists sorted", lambda t: 1.0),
-    Case("ablate_blanks", "mask", "masking destroys the answer", lambda t: t.blanks_needed),
-    Case("ablate_blanks", "resample", "other contents destroy it", lambda t: t.blanks_content),
-    Case("ablate_blanks", "mean", "mean contents destroy it", lambda t: t.blanks_content),
-    Case("transplant_blanks", "blanks", "share that follows", lambda t: float(t.blanks_content)),
-    Case(
-        "transplant_blanks", "digits", "digits: share that follows",
-        lambda t: float(t.digits_content),
-    ),
-    Case(
-        "transplant_blanks", "prefix", "a false prefix matters",
-        lambda t: t.prefix_used, lambda share: share > 0,
-    ),
-    Case("blank_output_matrix", "matrix", "shape", lambda t: t.blank_output),
-    Case(
-        "shift_blanks", "answer", "the answer, when values shift",
-        lambda t: "moves" if t.blank_output == "diagonal" else "stays",
-    ),
-    Case("patch_blanks", "blanks_content", "blanks carry", lambda t: t.blanks_content),
-    Case("patch_blanks", "heads", "heads that carry", _heads),
-    Case("path_blanks", "mediated", "share through the blanks", lambda t: t.mediated),
-    Case("path_blanks", "impossible_is_zero", "impossible routes are zero", lambda t: True),
-    Case(
-        "attention_patterns", "own blank", "attention taken for use: blank i feeds output i",
-        lambda t: t.blank_output == "diagonal", bool,
-    ),
-    Case("head_finder", "heads", "heads that matter", _heads),
-    Case("head_finder", "by_pattern", "heads by pattern alone", _heads),
-    Case(
-        "logit_lens", "answer_written_by", "where the answer is made",
-        _expected("logit_lens", "answer_written_by"),
-    ),
-    Case(
-        "logit_lens", "sorted_at_blanks", "sorted[j] is at blank j",
-        _expected("logit_lens", "sorted_at_blanks"), bool,
-    ),
-    Case("attribution", "writers", "who writes the answer", _expected("attribution", "writers")),
-    Case(
-        "attribution", "blanks_carry", "integrated gradients: blanks carry",
-        _expected("attribution", "blanks_carry"),
-    ),
-    Case("probe_blanks", "sorted", "sorted[j] is readable", lambda t: "sorted" in t.decodable),
-    Case("probe_blanks", "counts", "counts are readable", lambda t: "counts" in t.decodable),
-    Case(
-        "probe_blanks", "sorted", "readable taken for use: blanks are read",
-        lambda t: t.blanks_content,
-    ),
-)  # fmt: skip
-"""Every question. To add one is to add a row for each sorter."""
-
-
-@dataclass(frozen=True)
-class KnownAnswersConfig:
-    """Which sorters."""
-
-    max_len: int = 48  # longest list; the sorters have one blank more
-
-    def __post_init__(self) -> None:
-        if self.max_len < 4:
-            raise UserError(
-                f"--max-len must be at least 4, not {self.max_len}: shorter lists tell too little"
-            )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method's answer to one question about one sorter."""
-
-    method: str
-    sorter: str
-    said: Any
-    true: Any
-
-    @property
-    def right(self) -> bool:
-        """Numbers are right to a percent."""
-        if isinstance(self.true, float) and isinstance(self.said, (int, float)):
-            return abs(self.said - self.true) <= 0.01
-        return bool(self.said == self.true)
-
-
-@dataclass(frozen=True)
-class KnownAnswers:
-    """The scoreboard."""
-
-    rows: tuple[Row, ...]
-    max_len: int
-
-    @property
-    def wrong(self) -> list[Row]:
-        return [row for row in self.rows if not row.right]
 
 
 def compute(
-    config: KnownAnswersConfig = KnownAnswersConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
-    only: Sequence[str] = NAMES,
-    device: str = "cpu",
+    device: torch.device, settings: KnownAnswersConfig, seed: int, progress: Progress
 ) -> KnownAnswers:
-    """Run every analysis once on every sorter, and ask every question of its result."""
-    from interp.sorters.compiled import compile_sorter
-
-    task, rows = SortTask(config.max_len, config.max_len + 1), []
-    for name in only:
+    """The scoreboard, or the part of it that ``settings`` name."""
+    task, rows = SortTask(settings.max_len, settings.max_len + 1), []
+    chosen = [catalogue.experiment(name) for name in settings.only] or asked()
+    progress.begin(len(chosen) * len(SORTERS), f"{len(chosen)} analyses on {len(SORTERS)} sorters")
+    for one in chosen:
         for sorter in SORTERS:
             compiled = compile_sorter(sorter, task)
-            compiled.model.to(pick_device(device), print_details=False)
-            one = analysis(name)
-            result = one.compute(compiled.model, _smaller(one.config), seed, progress)
-            said = module_of(name).verdicts(result)
-            rows += [
-                Row(case.method, sorter, case.said(said[case.key]), case.true(compiled.truth))
-                for case in CASES
-                if case.analysis == name
-            ]
-    return KnownAnswers(tuple(rows), config.max_len)
+            compiled.model.to(device, print_details=False)
+            said = _verdicts(one, compiled.model, seed)
+            rows += [_row(one, q, said[q.key], compiled.truth) for q in one.questions]
+            progress.step()
+    return KnownAnswers(tuple(rows), settings.max_len)
 
 
-_FEWER = {"lists": 96, "lists_each": 12, "pairs": 48}
+def _verdicts(one: Experiment, model: Any, seed: int) -> Any:
+    """What a method says; without what its verdicts do not rest on, where that is much."""
+    settings = smaller(one.settings)
+    if (quick := getattr(one.body, "quick_verdicts", None)) is not None:
+        return quick(model, settings, seed)
+    return one.outcome(one.compute(model, settings, seed)).verdicts
+
+
+def _row(one: Experiment, question: Question, said: Any, truth: Truth) -> Row:
+    true = question.true(truth) if question.true else one.body.expected(truth)[question.key]
+    answer = question.said(said) if question.said else said
+    return Row(f"{one.name}: {question.words}", truth.name, answer, true)
+
+
+_FEWER = {"lists": 48, "lists_each": 1, "pairs": 16, "prompts": 96, "parted": 12, "tries": 2000}
 """A known answer needs no narrow interval."""
 
 
-def _smaller(config: Any) -> Any:
+def smaller(settings: Any) -> Any:
+    """The settings, with no more lists than a known answer needs."""
     fewer = {
-        name: min(most, getattr(config, name))
+        name: min(most, getattr(settings, name))
         for name, most in _FEWER.items()
-        if isinstance(getattr(config, name, None), int)
+        if isinstance(getattr(settings, name, None), int)
     }
-    return replace(config, **fewer)
+    return replace(settings, **fewer)
 
 
 # -- words, JSON and figure ---------------------------------------------------------------------
@@ -235,8 +97,11 @@ def to_json(result: KnownAnswers) -> dict[str, Any]:
             for row in result.rows
         ],
         "max_len": result.max_len,
-        "finding": summary(result),
     }
+
+
+def rows(result: KnownAnswers) -> list[dict[str, Any]]:
+    return list(to_json(result)["rows"])
 
 
 def figure(result: KnownAnswers) -> go.Figure:
@@ -279,41 +144,3 @@ def _short(said: Any) -> str:
         names = [".".join(map(str, s)) if isinstance(s, list) else s for s in said]
         return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return str(said)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class KnownAnswersArgs:
-    """Put every method to the sorters whose algorithm is known."""
-
-    config: KnownAnswersConfig = KnownAnswersConfig()
-    only: tuple[str, ...] = ()  # some analyses by name (default: all)
-    seed: int = 0  # of the lists that are sampled
-    device: Device = "auto"  # where the models run
-    out: Path = Path("results")  # folder for the figure, the result and the manifest
-    json: bool = False  # print the result as JSON on stdout, and nothing else there
-
-    def __post_init__(self) -> None:
-        for name in self.only:
-            if name not in NAMES:
-                raise UserError(f"--only: no analysis {name!r}; there are {', '.join(NAMES)}")
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_command(KnownAnswersArgs, known_answers_command, PROG, argv)
-
-
-def known_answers_command(args: KnownAnswersArgs) -> None:
-    watch = Stopwatch()
-    with progress_bar() as progress:
-        result = compute(args.config, args.seed, progress, args.only or NAMES, args.device)
-    folder = args.out / "known_answers"
-    data = to_json(result)
-    about = {"seconds": round(watch.seconds(), 2)}
-    publish(args.json, folder, partial(figure, result), data, data["finding"], about)
-
-
-if __name__ == "__main__":
-    main()

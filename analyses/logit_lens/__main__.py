@@ -1,4 +1,5 @@
-from analyses.logit_lens.body import main
+from analyses.experiment import main
+from analyses.logit_lens import EXPERIMENT
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,124 +1,45 @@
-"""The logit lens: where along the model does the answer become readable, and do blanks say it?
-
-    python -m analyses.logit_lens
-    python -m analyses.logit_lens --model compiled:slots
-    python -m analyses.logit_lens --model no-blanks --lists 480
-
-After the list 3 1 1, output row 0 must say 1. Every residual stream on the way (the embedding, then
-after each attention and each MLP) is read by the model's own unembedding (see
-``interp.methods.lens``): where does 1 come out on top? And at blank j, all but the last: how
-probable, and of which rank, are sorted[j], the token that the model emits at output row j, and
-BLANK, which it is trained to say?
-
-sorted[j] can be guessed from j alone (the first are small). So each list is set against another of
-the same length, in a forced choice: where their sorted[j] differ, does the lens at blank j prefer
-its own list's? Any reading that knows the position alone scores exactly 50 %.
-
-What it does not show: what is in directions that the unembedding does not read. The compiled
-sorters ``slots`` and ``direct`` hold the answer at their blanks, and the lens sees nothing of it.
-So it can say that the answer is at the blanks, and never that it is not.
-"""
+"""Reads every residual stream of held-out lists, each beside another list of its length."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jaxtyping import Bool, Float, Int
+import torch
+from jaxtyping import Float
 
-from analyses.common import Analysis, CommonArgs, run_analysis
-from interp.support.errors import at_least
-from interp.support.lazy import lazy_import
-from interp.support.progress import SILENT, Progress
+from analyses.logit_lens import LensConfig
+from analyses.logit_lens.figure import figure
+from analyses.logit_lens.result import LensResult
+from interp.methods.lens import (
+    CANDIDATES,
+    blank_candidates,
+    depths,
+    lens,
+    numbered_blanks,
+    preference,
+    sorted_digits,
+)
+from interp.passes.packed import length_sorted, window
+from interp.sorters.truth import Truth
+from interp.support.progress import Progress
+from interp.support.seeds import stream
+from interp.task import SortBatch
+from interp.transformer import Transformer
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-    import torch
+# See analyses.experiment.
+__all__ = ["compute", "expected", "figure", "summary", "to_json", "verdicts"]
 
-    from interp.model import SortTransformer
-    from interp.sorters.truth import Truth
-    from interp.stats import Estimate
-    from interp.task import SortBatch
-else:
-    torch = lazy_import("torch")
 
-CANDIDATES = ("sorted", "emitted", "blank")  # of interp.methods.lens, which imports torch
 _WORDS = {"sorted": "sorted[j]", "emitted": "what output row j emits", "blank": "BLANK"}
 _LISTS_AT_ONCE = 48
 _MADE = 0.9  # the answer is there from the depth on that has this share of the final rate
 _VISIBLE = 0.75  # of forced choices: half of the way from chance to always
 
 
-@dataclass(frozen=True)
-class LensConfig:
-    """How many lists."""
-
-    lists: int = 192  # four of every length up to 48
-
-    def __post_init__(self) -> None:
-        at_least(self, lists=1)
-
-
-@dataclass(frozen=True)
-class LensResult:
-    """What the lens reads, list by list; NaN where a list has no such output."""
-
-    depths: list[str]
-    """``resid_pre 0``, ``resid_mid 0``, ...: the residual streams, the last being the output."""
-    lengths: Int[torch.Tensor, " list"]
-    right: Float[torch.Tensor, "list depth output"]
-    """Probability of the sorted digit at its output row."""
-    top: Bool[torch.Tensor, "list depth output"]
-    """The sorted digit is the most probable token, alone."""
-    probability: Float[torch.Tensor, "list depth candidate blank"]
-    """Of each of ``CANDIDATES`` at blank j, all but the last."""
-    rank: Float[torch.Tensor, "list depth candidate blank"]
-    """1 is the most probable of all 12 tokens; equals share the mean of their ranks."""
-    share: Float[torch.Tensor, "list depth blank"]
-    """Probability of sorted[j] among the ten digits alone."""
-    preferred: Float[torch.Tensor, "list depth blank"]
-    """Forced choice against another list of the same length; chance is exactly 1/2."""
-    seed: int
-
-    @property
-    def last_read(self) -> int:
-        """The depth at which the last layer reads the blanks: what it writes there itself reaches
-        no digit any more."""
-        return len(self.depths) - 3
-
-    def answered(self, depth: int) -> Estimate:
-        """Output rows where the sorted digit is on top; a bootstrap over lists."""
-        from interp.stats import clustered_rate
-
-        return clustered_rate(self.top[:, depth], ~self.right[:, depth].isnan(), self.seed)
-
-    def mean(self, values: Float[torch.Tensor, "list blank"]) -> Estimate | None:
-        """Over blanks of each list, then over the lists that have any."""
-        from interp.stats import bootstrap_mean
-
-        by_list = values.nanmean(1)
-        by_list = by_list[~by_list.isnan()]
-        return bootstrap_mean(by_list, self.seed) if len(by_list) else None
-
-    def told(self, depth: int) -> Estimate | None:
-        """Share of forced choices for the own list; None without blanks to ask."""
-        return self.mean(self.preferred[:, depth])
-
-
-def compute(
-    model: SortTransformer,
-    config: LensConfig = LensConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
-) -> LensResult:
+def compute(model: Transformer, settings: LensConfig, seed: int, progress: Progress) -> LensResult:
     """Read held-out lists of every length, each beside another one of its length."""
-    from interp.methods.lens import depths, numbered_blanks
-    from interp.passes.packed import length_sorted
-    from interp.support.seeds import stream
-
     task = model.task
-    batch = task.held_out(config.lists, seed)
+    batch = task.held_out(settings.lists, seed)
     others = task.sample(len(batch), stream("lens others", seed), batch.lengths)
     places, n_blanks = depths(model.cfg.n_layers), len(numbered_blanks(task, task.max_len))
     outputs = (len(batch), len(places), task.max_len)
@@ -143,18 +64,9 @@ def compute(
 
 
 def _read(
-    model: SortTransformer, batch: SortBatch, others: SortBatch, index: Any, into: LensResult
+    model: Transformer, batch: SortBatch, others: SortBatch, index: Any, into: LensResult
 ) -> None:
     """Fill in the lists of ``index``."""
-    from interp.methods.lens import (
-        blank_candidates,
-        lens,
-        numbered_blanks,
-        preference,
-        sorted_digits,
-    )
-    from interp.passes.packed import window
-
     task, device = model.task, model.W_U.device
     mine, theirs = batch.tokens.to(device), others.tokens.to(device)
     view = window(task, batch)
@@ -288,39 +200,3 @@ def to_json(result: LensResult) -> dict[str, Any]:
 def _means(values: Float[torch.Tensor, "list place"]) -> list[float | None]:
     """By output or blank, over the lists that have it; None where none has."""
     return [None if mean != mean else mean for mean in values.nanmean(0).tolist()]
-
-
-def figure(result: LensResult) -> go.Figure:
-    """See :mod:`analyses.logit_lens.figure`."""
-    from analyses.logit_lens.figure import draw
-
-    return draw(result)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="logit_lens",
-    title="The logit lens",
-    config=LensConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-    needs_blanks=False,
-)
-
-
-@dataclass(frozen=True)
-class LensArgs(CommonArgs):
-    """Read every residual stream as if it were the last: output rows and blanks."""
-
-    config: LensConfig = LensConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, LensArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

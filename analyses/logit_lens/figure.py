@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.logit_lens.result import LensResult
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.logit_lens.body import LensResult
 
 
-def draw(result: LensResult) -> go.Figure:
+def figure(result: LensResult) -> go.Figure:
     """The right digit at output rows, sorted[j] at blanks, and both rates with their intervals."""
-    subplots = lazy_import("plotly.subplots")
     has_blanks = result.told(0) is not None
     titles = ["Output rows: probability of the sorted digit, mean over lists"]
     if has_blanks:

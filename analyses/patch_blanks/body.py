@@ -6,10 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from analyses.minimal_pairs import (
-    DIRECTIONS,
     HEAD_PLACES,
     PLACES,
-    Swap,
     choose_pairs,
     place_masks,
 )
@@ -18,7 +16,8 @@ from analyses.patch_blanks.figure import figure
 from analyses.patch_blanks.result import PatchResult
 from analyses.patch_blanks.words import summary, to_json, verdicts
 from interp.answers.pairs import Pairs
-from interp.methods.patching import patched_logits, record
+from interp.methods.pair_runs import DIRECTIONS, PairRuns, both_ways
+from interp.methods.patching import patched_logits
 from interp.passes.packed import Window
 from interp.sites import Component, Site, all_sites, head_sites
 from interp.support.progress import SILENT, Progress
@@ -57,9 +56,9 @@ def patch_pairs(
     heads = [h for part in PER_HEAD for h in head_sites(config.n_layers, config.n_heads, part)]
     steps = len(sites) * (size + len(PLACES)) + len(heads) * len(HEAD_PLACES)
     progress.begin(len(DIRECTIONS) * n_pairs * steps, "patching")
-    swap = Swap.of(model, pairs, lambda tokens: record(model, tokens, view))
-    by_site = _effects(swap, sites, torch.cat([single, joint], 1), progress)
-    by_head = _effects(swap, heads, torch.cat([joint, everywhere], 1), progress)
+    both = both_ways(model, pairs)
+    by_site = _effects(both, sites, torch.cat([single, joint], 1), progress)
+    by_head = _effects(both, heads, torch.cat([joint, everywhere], 1), progress)
     absent = ~joint.any(-1)[None, :, None]  # [1, pair, 1, place]
     by_head[..., : len(PLACES)].masked_fill_(absent, torch.nan)
     return PatchResult(
@@ -70,24 +69,22 @@ def patch_pairs(
         by_site[..., size:].masked_fill(absent, torch.nan),
         heads,
         by_head,
-        swap.differences.cpu(),
+        both[0].metrics.cpu(),
         seed,
     )
 
 
 def _effects(
-    swap: Swap,
+    both: tuple[PairRuns, PairRuns],
     sites: list[Site],
     masks: Bool[torch.Tensor, "pair place here"],
     progress: Progress,
 ) -> Float[torch.Tensor, "direction pair site place"]:
     """What each site carries at each of the places, in both directions."""
-    masks = masks.to(swap.rows.device)
+    masks = masks.to(both[0].rows.device)
 
-    def effect(site: Site, direction: int) -> Float[torch.Tensor, "pair place"]:
-        base, donor = swap.base(direction), swap.donor(direction)
-        logits = patched_logits(swap.model, site, base, donor, masks, swap.rows, progress)
-        return swap.share(direction, logits)
+    def effect(runs: PairRuns, site: Site) -> Float[torch.Tensor, "pair place"]:
+        logits = patched_logits(runs.model, site, runs.base, runs.donor, masks, runs.rows, progress)
+        return runs.share(logits)
 
-    both = range(len(DIRECTIONS))
-    return torch.stack([torch.stack([effect(s, d) for s in sites], 1) for d in both]).cpu()
+    return torch.stack([torch.stack([effect(r, s) for s in sites], 1) for r in both]).cpu()

@@ -7,9 +7,10 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly import subplots
 
-from analyses.minimal_pairs import DIRECTIONS, HEAD_PLACES, PLACES
+from analyses.minimal_pairs import HEAD_PLACES, PLACES
 from analyses.patch_blanks.result import PatchResult
 from interp import figures
+from interp.methods.pair_runs import DIRECTIONS
 from interp.sites import Component
 from interp.stats import Estimate
 from interp.task import Region

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from analyses.minimal_pairs import (
-    DIRECTIONS,
     EVERYWHERE,
     HEAD_PLACES,
     PLACES,
@@ -14,6 +13,7 @@ from analyses.minimal_pairs import (
     pairs_words,
 )
 from analyses.patch_blanks.result import PatchResult
+from interp.methods.pair_runs import DIRECTIONS
 from interp.sites import Component, Site
 from interp.stats import Estimate
 from interp.task import Region

@@ -1,4 +1,5 @@
-from analyses.path_blanks.body import main
+from analyses.experiment import main
+from analyses.path_blanks import EXPERIMENT
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import plotly.graph_objects as go
+from plotly import subplots
 
-from analyses.minimal_pairs import DIRECTIONS
-from analyses.path_blanks.words import ROUTES
+from analyses.path_blanks.result import ROUTES, PathResult
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.path_blanks.body import PathResult
-else:
-    go = lazy_import("plotly.graph_objects")
+from interp.methods.pair_runs import DIRECTIONS
 
 _ROW_HEIGHT = 30  # pixels of a writer's row
 _BETWEEN = 110  # pixels for the upper panel's tick labels and the lower ones' titles
@@ -23,7 +16,6 @@ _LOOKS = ((figures.BLUE, "circle"), (figures.VERMILLION, "diamond"))
 
 def figure(result: PathResult) -> go.Figure:
     """Above, each route with its intervals; below, writers by readers in each direction."""
-    subplots = lazy_import("plotly.subplots")
     kept = int(result.understood.sum())
     if not kept:
         return figures.style(go.Figure(), "The model gets none of these pairs right: no effect")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from analyses.path_blanks.words import IMPOSSIBLE
+from analyses.path_blanks.result import IMPOSSIBLE
 from interp.sites import Component, Site
 from interp.task import Region
-
-if TYPE_CHECKING:
-    from interp.model import SortTransformer
+from interp.transformer import Transformer
 
 ALL = "all"
 
 
-def impossible_sites(model: SortTransformer) -> dict[str, list[Site]]:
+def impossible_sites(model: Transformer) -> dict[str, list[Site]]:
     """What is patched to see that it carries nothing."""
-    task, last = model.task, model.cfg.n_layers - 1
+    task, last = model.task, model.config.n_layers - 1
     blanks = task.region(Region.BLANKS)
     written = (Component.ATTN_OUT, Component.MLP_OUT, Component.RESID_POST)
     own = (Component.RESID_PRE, Component.K, Component.V)
@@ -25,7 +21,7 @@ def impossible_sites(model: SortTransformer) -> dict[str, list[Site]]:
     return dict(zip(IMPOSSIBLE, sites, strict=True))
 
 
-def writers_of(model: SortTransformer) -> dict[str, list[Site]]:
+def writers_of(model: Transformer) -> dict[str, list[Site]]:
     """Who writes what the blanks hold when the last layer reads it; nobody if there is no blank
     but the last, or no layer but one."""
     blanks, config = model.task.region(Region.BLANKS), model.config
@@ -40,7 +36,7 @@ def writers_of(model: SortTransformer) -> dict[str, list[Site]]:
     return writers
 
 
-def readers_of(model: SortTransformer) -> dict[str, list[Site]]:
+def readers_of(model: Transformer) -> dict[str, list[Site]]:
     """Who reads what the blanks hold: keys and values of each head, all keys, all values, all."""
     blanks, config = model.task.region(Region.BLANKS), model.config
     readers: dict[str, list[Site]] = {}

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.minimal_pairs import DIRECTIONS, pairs_json, pairs_words
+from analyses.minimal_pairs import pairs_json, pairs_words
+from analyses.path_blanks.result import IMPOSSIBLE, MEDIATED, ROUTES, PathResult
+from interp.methods.pair_runs import DIRECTIONS
+from interp.stats import Estimate
 
-if TYPE_CHECKING:
-    from analyses.path_blanks.body import PathResult
-    from interp.stats import Estimate
-
-MEDIATED = "all blanks"
-"""The route through any blank, the last included where it is not itself the answer row."""
-ROUTES = {
-    MEDIATED: ("blanks", "last blank"),
-    "blanks": ("blanks",),
-    "last blank": ("last blank",),
-    "digits": ("changed digit", "other digits"),
-    "SEP": ("SEP",),
-    "earlier outputs": ("earlier outputs",),
-    "answer row": ("answer row",),
-}
-"""Routes, by the places whose keys and values are read; ``answer row`` by what it is after layer 0.
-"""
-IMPOSSIBLE = ("what the last layer writes at the blanks", "the blanks' own embeddings")
 _SHOWN = 0.005  # shares below this are left out of sentences
 
 

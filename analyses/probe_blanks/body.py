@@ -1,65 +1,24 @@
-"""Linear probes at the blanks: what could be read there, and would it be there without training?
-
-    python -m analyses.probe_blanks
-    python -m analyses.probe_blanks --model compiled:direct
-    python -m analyses.probe_blanks --lists-any-length 600 --blanks 4
-
-At blank 3 of the list 3 1 4 1 5, a probe (a linear function of the residual stream, fitted on other
-lists) must tell sorted[3] = 4, the counts C(<=0) = 0, C(<=1) = 2, ... of digits up to each value,
-and the length 5. Beside each score stand what the best guess from j and the length alone gets, what
-the same probe gets when asked for arbitrary labels (the control task), and what can be told from an
-untrained twin of the model; see ``interp.methods.probes``. All of it for lists of any length, and
-again for lists of one length, where the length can tell nothing.
-
-**Something is called readable** if, before the last layer and on both sets of lists, its probe
-removes at least ``--least`` of the best guess's error, and beats the control task and the untrained
-twin, each with the low end of its 95 % interval.
-
-What it does not show: *use*. ``compiled:direct`` holds sorted[j] at every blank, and nothing reads
-it. ``ablate_blanks`` and ``transplant_blanks`` are about use.
-"""
+"""Fits and scores all probes of a model and of its untrained twin."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.common import Analysis, CommonArgs, run_analysis
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.probe_blanks import ProbeConfig
 from interp import figures
-from interp.support.errors import UserError, at_least
-from interp.support.lazy import lazy_import
-from interp.support.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from interp.methods import probes
-    from interp.methods.probes import ProbeSet
-    from interp.model import SortTransformer
-    from interp.sites import Site
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
-    probes = lazy_import("interp.methods.probes")
+from interp.methods import probes
+from interp.methods.probes import ProbeSet, probe, probed_blanks, probing_lists
+from interp.sites import Site
+from interp.stats import Estimate
+from interp.support.progress import Progress
+from interp.transformer import Transformer
 
 NO_USE = "A probe shows what could be read, not that anything reads it."
-
-
-@dataclass(frozen=True)
-class ProbeConfig:
-    """How many lists and blanks, and what counts as readable."""
-
-    lists_any_length: int = 2400  # two thirds to fit, a third to score
-    lists_one_length: int = 1200  # every one of them reaches every blank, so fewer will do
-    length: int = 48  # of those; the longest, so that every blank has a sorted digit
-    blanks: int = 12  # probed, evenly spread: every fourth of 48
-    least: float = 0.9  # of the best guess's error that a probe removes of what is readable
-
-    def __post_init__(self) -> None:
-        at_least(self, lists_any_length=1, lists_one_length=1, length=1, blanks=1)
-        if not 0 < self.least < 1:
-            raise UserError(f"--least must be between 0 and 1, not {self.least}")
 
 
 @dataclass(frozen=True)
@@ -84,24 +43,19 @@ class ProbeResult:
 
 
 def compute(
-    model: SortTransformer,
-    config: ProbeConfig = ProbeConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: ProbeConfig, seed: int, progress: Progress
 ) -> ProbeResult:
     """Fit and score all probes of a model and of its untrained twin."""
-    from interp.methods.probes import probe, probed_blanks, probing_lists
-
     task = model.task
-    blanks, length = probed_blanks(task, config.blanks), min(config.length, task.max_len)
-    mixed = probing_lists(task, config.lists_any_length, seed)
-    alike = probing_lists(task, config.lists_one_length, seed, length)
+    blanks, length = probed_blanks(task, settings.blanks), min(settings.length, task.max_len)
+    mixed = probing_lists(task, settings.lists_any_length, seed)
+    alike = probing_lists(task, settings.lists_one_length, seed, length)
     return ProbeResult(
         probe(model, mixed, blanks, seed, progress, "probes, any length"),
         probe(model, alike, blanks, seed, progress, f"probes, {length} digits"),
         length,
         task.n_blanks,
-        config.least,
+        settings.least,
     )
 
 
@@ -231,7 +185,6 @@ _FLOOR = -25  # percent: a probe may do much worse than the mean, of which no mo
 
 def figure(result: ProbeResult) -> go.Figure:
     """Each score by blank for both sets of lists; by layer; by the count asked for."""
-    subplots = lazy_import("plotly.subplots")
     one = f"lists of {result.length} {'digit' if result.length == 1 else 'digits'}"
     fig = subplots.make_subplots(
         rows=3,
@@ -288,31 +241,3 @@ def _draw(
         trace.mode, trace.line.dash = "lines+markers", dash
         trace.showlegend = (row, column) == (1, 1)
         fig.add_trace(trace, row=row, col=column)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="probe_blanks",
-    title="Probing the blanks",
-    config=ProbeConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-)
-
-
-@dataclass(frozen=True)
-class ProbeArgs(CommonArgs):
-    """Ask what can be read linearly at the blanks, and compare it with what needs no training."""
-
-    config: ProbeConfig = ProbeConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, ProbeArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

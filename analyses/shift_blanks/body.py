@@ -1,60 +1,29 @@
-"""Moving what the blanks hold: does the answer move along?
-
-    python -m analyses.shift_blanks
-    python -m analyses.shift_blanks --model compiled:slots
-
-Keys stay where they are, so every output attends as before; the *values* of the blanks, from layer
-1 on, are shifted by some places, or permuted. If output i reads the digit that blank i holds, a
-shift by one makes it say what output i - 1 should. If all blanks hold the same, or nothing reads
-them, the answer stays.
-
-Counted are outputs whose own digit differs from the one that would move there. The last blank,
-which is an output row itself, and blanks whose source would lie outside keep their values.
-
-What it does not show: that the blanks hold nothing when the answer stays; they may all hold it.
-"""
+"""Rearranges the blanks' values under fixed keys, and says whether the answer moves along."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+import torch
 from jaxtyping import Bool, Int
 
-from analyses.common import Analysis, CommonArgs, run_analysis
+from analyses.shift_blanks import ShiftConfig
 from interp import figures
-from interp.support.errors import at_least
-from interp.support.lazy import lazy_import
-from interp.support.progress import SILENT, Progress
+from interp.answers.trials import Chunk, Condition, run_trials
+from interp.interventions import Intervention, Set
+from interp.sites import Component, Frame, Site
+from interp.stats import Estimate, clustered_rate
+from interp.support.progress import Progress
+from interp.support.seeds import stream
 from interp.task import Region
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-    import torch
-
-    from interp.answers.trials import Chunk, Condition
-    from interp.interventions import Intervention
-    from interp.model import SortTransformer
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
-    torch = lazy_import("torch")
+from interp.transformer import Transformer
 
 STAYS, MOVES = "stays", "moves"
 PERMUTED = "permuted"
-
-
-@dataclass(frozen=True)
-class ShiftConfig:
-    """How many lists, and how far."""
-
-    lists: int = 240  # five of every length up to 48
-    most: int = 4  # places, in both directions
-
-    def __post_init__(self) -> None:
-        at_least(self, lists=1, most=1)
 
 
 @dataclass(frozen=True)
@@ -71,8 +40,6 @@ class ShiftResult:
 
     def rate(self, name: str, which: str) -> Estimate | None:
         """The share of counted outputs that stay, or move, with a bootstrap over lists."""
-        from interp.stats import clustered_rate
-
         number = self.names.index(name)
         if not self.counted[number].any():
             return None
@@ -81,20 +48,15 @@ class ShiftResult:
 
 
 def compute(
-    model: SortTransformer,
-    config: ShiftConfig = ShiftConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: ShiftConfig, seed: int, progress: Progress
 ) -> ShiftResult:
     """Rearrange the blanks' values in every way, on lists of every length."""
-    from interp.answers.trials import run_trials
-
     n_moved = len(model.task.region(Region.BLANKS))
-    sources = rearrangements(n_moved, config.most, seed)
+    sources = rearrangements(n_moved, settings.most, seed)
     conditions: dict[str, Condition] = {
         name: partial(_rearrange, source) for name, source in sources.items()
     }
-    batch = model.task.held_out(config.lists, seed).to(model.W_U.device)
+    batch = model.task.held_out(settings.lists, seed).to(model.W_U.device)
     trials = run_trials(model, batch, conditions, seed=seed, progress=progress, words="rearranging")
     counted, moved = zip(
         *(_expected(trials.answers, trials.scored, s) for s in sources.values()), strict=True
@@ -113,8 +75,6 @@ def rearrangements(
     n_blanks: int, most: int, seed: int
 ) -> Mapping[str, Int[torch.Tensor, " blank"]]:
     """For each blank, the blank whose value it is given."""
-    from interp.support.seeds import stream
-
     own = torch.arange(n_blanks)
     found = {}
     for shift in (s for s in range(-most, most + 1) if s):
@@ -125,9 +85,6 @@ def rearrangements(
 
 
 def _rearrange(source: Int[torch.Tensor, " blank"], chunk: Chunk) -> Sequence[Intervention]:
-    from interp.interventions import Set
-    from interp.sites import Component, Frame, Site
-
     blanks, start = chunk.model.task.region(Region.BLANKS), chunk.base.view.start
     interventions: list[Intervention] = []
     if not blanks:
@@ -216,31 +173,3 @@ def figure(result: ShiftResult) -> go.Figure:
     fig.update_yaxes(title="% of outputs that would change", range=[-4, 104])
     n = result.counted.shape[1]
     return figures.style(fig, f"Blanks' values moved, keys fixed · {n} lists", 440)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="shift_blanks",
-    title="Moving what the blanks hold",
-    config=ShiftConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-)
-
-
-@dataclass(frozen=True)
-class ShiftArgs(CommonArgs):
-    """Shift or permute the blanks' values under fixed keys: does the answer move?"""
-
-    config: ShiftConfig = ShiftConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, ShiftArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

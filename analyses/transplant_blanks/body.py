@@ -1,69 +1,32 @@
-"""Transplanting the blanks: give the last layers another list's blanks, and see whose answer comes.
-
-    python -m analyses.transplant_blanks
-    python -m analyses.transplant_blanks --model compiled:slots
-
-Lists A and B have the same length and different digits. While the model answers A, three things are
-each taken from A's run or from B's, in all eight combinations:
-
-    digits   keys and values of the list's digits and of SEP, from layer 1 on
-    blanks   keys and values of the blanks, from layer 1 on (all but the last, an output row itself)
-    prefix   the sorted digits given back as inputs
-
-Where the two answers differ, an output may follow A's answer, B's, or neither. If it follows B's
-with the blanks alone from B, the answer is read from what is in the blanks; if it stays with A's,
-their content is not what the answer comes from, however much attention rests on them. Keys alone
-and values alone are told apart, and a transplant from the list's own run, which must change
-nothing, is checked bit for bit.
-
-What it does not show: the output rows' own layer 0 goes on reading list A, so an answer that is
-computed there follows A whatever is transplanted. The prefix is given, not decoded.
-"""
+"""Runs every combination of two lists' digits, blanks and prefix, and says whose answer comes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+import torch
 from jaxtyping import Bool, Int
+from plotly import subplots
 
-from analyses.common import Analysis, CommonArgs, run_analysis
+from analyses.transplant_blanks import TransplantConfig
 from interp import figures
-from interp.support.errors import at_least
-from interp.support.lazy import lazy_import
-from interp.support.progress import SILENT, Progress
-from interp.task import Region
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-    import torch
-
-    from interp.answers.trials import Chunk, Condition
-    from interp.interventions import Intervention
-    from interp.model import SortTransformer
-    from interp.stats import Estimate
-    from interp.task import SortBatch
-else:
-    go = lazy_import("plotly.graph_objects")
-    torch = lazy_import("torch")
+from interp.answers.trials import Chunk, Condition, chunks, donors_for, run_trials, sorted_digits
+from interp.interventions import Intervention, Transplant, edits_of
+from interp.passes.forward import forward
+from interp.stats import Estimate, clustered_rate, wilson
+from interp.support.progress import Progress
+from interp.task import Region, SortBatch
+from interp.transformer import Transformer
 
 FOLLOWS = ("A", "B", "neither")
 BLANKS_ALONE = "blanks"
 FACTORS = ("digits", "blanks", "prefix")
 EXTRAS = ("blanks with the last", "keys of the blanks", "values of the blanks")
-
-
-@dataclass(frozen=True)
-class TransplantConfig:
-    """How many pairs of lists."""
-
-    pairs: int = 240  # five of every length up to 48: intervals of about a percent
-
-    def __post_init__(self) -> None:
-        at_least(self, pairs=1)
 
 
 @dataclass(frozen=True)
@@ -89,8 +52,6 @@ class TransplantResult:
 
         None if no two answers differ.
         """
-        from interp.stats import clustered_rate
-
         if not self.counted.any():
             return None
         chosen = self.follows[self.names.index(name)] == FOLLOWS.index(whose)
@@ -98,23 +59,16 @@ class TransplantResult:
 
     def by_output(self, name: str) -> list[Estimate | None]:
         """The share that follows B, output by output, with Wilson intervals."""
-        from interp.stats import wilson
-
         chosen = self.follows[self.names.index(name)] == FOLLOWS.index("B")
         numbers = zip(chosen.sum(0).tolist(), self.counted.sum(0).tolist(), strict=True)
         return [wilson(k, n) if n else None for k, n in numbers]
 
 
 def compute(
-    model: SortTransformer,
-    config: TransplantConfig = TransplantConfig(),
-    seed: int = 0,
-    progress: Progress = SILENT,
+    model: Transformer, settings: TransplantConfig, seed: int, progress: Progress
 ) -> TransplantResult:
     """Run every combination of sources on random pairs of lists, as many of every length."""
-    from interp.answers.trials import donors_for, run_trials, sorted_digits
-
-    own = model.task.held_out(config.pairs, seed).to(model.W_U.device)
+    own = model.task.held_out(settings.pairs, seed).to(model.W_U.device)
     other = donors_for(model, own, seed)
     with_other_prefix = _exchange_answers(model, own, other)
     last_layers = _conditions()
@@ -148,10 +102,8 @@ def _join(name: str, factor: str) -> str:
     return factor if name == "nothing" else f"{name} + {factor}"
 
 
-def _exchange_answers(model: SortTransformer, own: SortBatch, other: SortBatch) -> SortBatch:
+def _exchange_answers(model: Transformer, own: SortBatch, other: SortBatch) -> SortBatch:
     """The lists of ``own`` with the answers of ``other`` given back as inputs."""
-    from interp.task import SortBatch
-
     prompt = model.task.prompt_len
     tokens = torch.cat([own.tokens[:, :prompt], other.tokens[:, prompt:]], 1)
     return SortBatch(tokens, own.lengths)
@@ -182,8 +134,6 @@ def _positions(chunk: Chunk, factor: str) -> tuple[int, ...]:
 def _transplant(
     factors: tuple[str, ...], keys: bool, values: bool, chunk: Chunk
 ) -> Sequence[Intervention]:
-    from interp.interventions import Transplant
-
     later = tuple(range(1, chunk.model.cfg.n_layers))
     return [
         Transplant(chunk.own_donor(), _positions(chunk, factor), later, keys=keys, values=values)
@@ -202,12 +152,8 @@ def _follows(
     return follows.masked_fill(ours == theirs, -1)
 
 
-def _self_change(model: SortTransformer, batch: SortBatch, seed: int) -> float:
+def _self_change(model: Transformer, batch: SortBatch, seed: int) -> float:
     """Transplant every list's blanks into its own run; in whole passes, so that bits compare."""
-    from interp.answers.trials import chunks
-    from interp.interventions import Transplant, edits_of
-    from interp.passes.forward import forward
-
     most = 0.0
     with torch.no_grad():
         for chunk in chunks(model, batch, None, seed):
@@ -278,6 +224,27 @@ def to_json(result: TransplantResult) -> dict[str, Any]:
     }
 
 
+def rows(result: TransplantResult) -> list[dict[str, Any]]:
+    """A row for each follow-rate."""
+    return table(to_json(result))
+
+
+def table(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of :func:`to_json`."""
+    together = [
+        {"from_b": name, "output": "all", "follows": whose, **rate}
+        for name, rates in data["follows"].items()
+        for whose, rate in rates.items()
+        if rate is not None
+    ]
+    by_output = [
+        {"from_b": "blanks", "output": output, "follows": "B", **rate}
+        for output, rate in enumerate(data["blanks_by_output"])
+        if rate is not None
+    ]
+    return [*together, *by_output]
+
+
 # -- figure -------------------------------------------------------------------------------------
 
 _COLOURS = {"A": figures.BLUE, "B": figures.ORANGE, "neither": figures.GREY}
@@ -286,7 +253,6 @@ _PATTERNS = {"A": "", "B": "/", "neither": "."}
 
 def figure(result: TransplantResult) -> go.Figure:
     """Whose answer is given under each transplant; below, by output for the blanks alone."""
-    subplots = lazy_import("plotly.subplots")
     fig = subplots.make_subplots(
         rows=2,
         cols=1,
@@ -339,31 +305,3 @@ def _draw_outputs(fig: go.Figure, result: TransplantResult) -> None:
         [i for i, _ in found], [r for _, r in found], "follows B", figures.ORANGE
     )
     fig.add_trace(trace, row=2, col=1)
-
-
-# -- command line -------------------------------------------------------------------------------
-
-ANALYSIS = Analysis(
-    name="transplant_blanks",
-    title="Transplanting the blanks",
-    config=TransplantConfig(),
-    compute=compute,
-    figure=figure,
-    summary=summary,
-    to_json=to_json,
-)
-
-
-@dataclass(frozen=True)
-class TransplantArgs(CommonArgs):
-    """Give the last layers another list's blanks: whose answer comes out?"""
-
-    config: TransplantConfig = TransplantConfig()
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_analysis(ANALYSIS, TransplantArgs, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -22,6 +22,7 @@ from explorer.parts.controls import View
 from explorer.parts.elements import sentences
 from interp.figures import GREY, html_page, unlinked
 from interp.support.lazy import lazy_import
+from interp.task import typed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -33,6 +34,8 @@ _NO_BUTTONS = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d"
 
 Rows = Sequence[Mapping[str, Any]]
 """A table: every row names its columns."""
+OF_MANY = "nothing is changed but what the figure names"
+"""The intervention of a figure that is not of the list in the sidebar."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def about(view: View, command: str, *, of_list: bool = True, seed: int = 0) -> A
         of_list: whether it is of the list in the sidebar and under the sidebar's intervention,
             which are then added as ``--list`` and ``--do``. Else it is of many lists.
     """
-    digits = ",".join(map(str, view.digits or ())) if of_list else ""
+    digits = typed(view.digits or ()) if of_list else ""
     own = {"--list": digits, "--do": view.treatment.text if of_list else ""}
     flags = {"--model": view.opened.name, **own, "--seed": str(seed)}
     words = [word for flag, value in flags.items() if value for word in (flag, value)]
@@ -88,7 +91,7 @@ def about(view: View, command: str, *, of_list: bool = True, seed: int = 0) -> A
         view.opened.name,
         view.opened.hash,
         digits,
-        view.words if of_list else "nothing is changed but what the figure names",
+        view.words if of_list else OF_MANY,
         seed,
         f"python {command} {shlex.join(words)}",
     )

@@ -12,32 +12,15 @@ first output row, can be ablated as a blank without silencing it as an output.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import torch
 
+from interp.answers.kinds import Kind
 from interp.answers.trials import Chunk
 from interp.interventions import Intervention, Mask, Mean, Positions, Transplant, Zero
 from interp.sites import Component, Site
 from interp.support.seeds import stream
 from interp.task import Region, SortTask
-
-
-class Kind(StrEnum):
-    """A way to ablate positions."""
-
-    MASK = "mask"
-    """Output rows may not attend there, and the softmax spreads over what is left: the content
-    goes, and the attention sink with it. The published test."""
-    MASK_KEPT = "mask, weights kept"
-    """The weights there become zero and all others stay: the content goes, the sink stays."""
-    ZERO = "zero"
-    """Keys and values of zero: an input that no list ever makes."""
-    MEAN = "mean"
-    """Keys and values as they are on average over other lists of the length: what is special to
-    this list goes, what all lists share stays."""
-    RESAMPLE = "resample"
-    """Keys and values of one other list of the length: as a real list would leave them."""
 
 
 def ablate(kind: Kind, chunk: Chunk, positions: Positions) -> Sequence[Intervention]:
@@ -48,7 +31,7 @@ def ablate(kind: Kind, chunk: Chunk, positions: Positions) -> Sequence[Intervent
     """
     n_layers = chunk.model.cfg.n_layers
     later = tuple(range(1, n_layers))
-    if kind in (Kind.MASK, Kind.MASK_KEPT):
+    if kind.way.masks:
         return [Mask(chunk.rows, positions, renormalise=kind is Kind.MASK)]
     if kind is Kind.RESAMPLE:
         return [Transplant(chunk.own_donor(), positions, layers=later)]

@@ -1,8 +1,8 @@
 """What is done to a model, as a line of text: to type, to link to, to click together.
 
     Treatment.parse("zero:3-10")                    # keys and values of blanks 3-10 become zero
-    Treatment.parse("transplant:0-47:31415")        # those of the list 3 1 4 1 5
-    Treatment.parse("patch:v.1.2:53:31419")         # values of layer 1, head 2, position 53
+    Treatment.parse("transplant:0-47:3,1,4,1,5")    # those of the list 3 1 4 1 5
+    Treatment.parse("patch:v.1.2:53:3,1,4,1,9")     # values of layer 1, head 2, position 53
     answer = greedy_decode(model, [digits], interventions=treatment.on_list(model, digits))
 
 A treatment is a value: it can be compared, cached and written into a page's address. What it does
@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from interp.answers.kinds import Kind
+from interp.lists import digits_in
 from interp.sites import Component, Site, spans
 from interp.support.errors import UserError
-from interp.task import SortTask
+from interp.task import SortTask, spaced, typed
 
 if TYPE_CHECKING:
-    from interp.answers.ablation import Kind
     from interp.answers.trials import Chunk
     from interp.config import ModelConfig
     from interp.interventions import Intervention
@@ -37,11 +38,11 @@ class Act(StrEnum):
     """Outputs after the first may not attend to any blank: the published test."""
     PUBLISHED_LAST = "published+last"
     """Also the last blank, which emits the first output, may not attend to the other blanks."""
-    MASK = "mask"
-    MASK_KEPT = "mask-kept"
-    ZERO = "zero"
-    MEAN = "mean"
-    RESAMPLE = "resample"
+    MASK = Kind.MASK.way.text
+    MASK_KEPT = Kind.MASK_KEPT.way.text
+    ZERO = Kind.ZERO.way.text
+    MEAN = Kind.MEAN.way.text
+    RESAMPLE = Kind.RESAMPLE.way.text
     TRANSPLANT = "transplant"
     """Keys and values of some blanks from another list, from layer 1 on (in layer 0 they are the
     same for every list)."""
@@ -50,16 +51,13 @@ class Act(StrEnum):
 
 
 PUBLISHED_ACTS = (Act.PUBLISHED, Act.PUBLISHED_LAST)
-ABLATIONS = (Act.MASK, Act.MASK_KEPT, Act.ZERO, Act.MEAN, Act.RESAMPLE)
+_KINDS = {Act(kind.way.text): kind for kind in Kind}
+ABLATIONS = tuple(_KINDS)
 _WORDS = {
     Act.NOTHING: "nothing is changed",
     Act.PUBLISHED: "blanks masked for the outputs after the first",
     Act.PUBLISHED_LAST: "blanks masked for all outputs, the last blank's row too",
-    Act.MASK: "{} masked for all outputs, the attention spread over the rest",
-    Act.MASK_KEPT: "{} masked for all outputs, the other weights left as they were",
-    Act.ZERO: "{}: keys and values zero",
-    Act.MEAN: "{}: keys and values as they are on average over lists of this length",
-    Act.RESAMPLE: "{}: keys and values of a random other list",
+    **{act: kind.way.done for act, kind in _KINDS.items()},
     Act.TRANSPLANT: "{}: keys and values of the list {}",
     Act.PATCH: "{}: as it is for the list {}",
 }
@@ -70,8 +68,8 @@ _PARTS = {
     Act.PATCH: 3,
 }
 _FORMS = (
-    "published, published+last, mask:0-48, mask-kept:0-48, zero:3, mean:3,7, resample:3-10, "
-    "transplant:0-47:31415 or patch:v.1.2:53:31419"
+    f"published, published+last, {', '.join(f'{k.way.text}:{k.way.example}' for k in Kind)}, "
+    "transplant:0-47:3,1,4,1,5 or patch:v.1.2:53:3,1,4,1,9"
 )
 
 
@@ -91,8 +89,11 @@ class Treatment:
         return self.act is not Act.NOTHING
 
     @classmethod
-    def parse(cls, text: str) -> Treatment:
+    def parse(cls, text: str, task: SortTask | None = None) -> Treatment:
         """The treatment of that text.
+
+        Args:
+            task: of the model; with it, ``all`` stands for all its blanks, as in ``mask:all``.
 
         Raises:
             UserError: if it is none, showing the forms that there are.
@@ -104,12 +105,12 @@ class Treatment:
         other = _digits(rest[-1]) if act in (Act.TRANSPLANT, Act.PATCH) else ()
         if act is Act.PATCH:
             return cls(act, other=other, site=_site(rest[0], _numbers(rest[1])))
-        return cls(act, _numbers(rest[0]) if rest else (), other)
+        return cls(act, _blanks(rest[0], task) if rest else (), other)
 
     @property
     def text(self) -> str:
         """What :meth:`parse` takes."""
-        other = "".join(str(digit) for digit in self.other)
+        other = typed(self.other)
         if self.site is not None:
             head = "" if self.site.heads is None else f".{self.site.heads[0]}"
             positions = "" if self.site.positions is None else spans(self.site.positions)
@@ -124,7 +125,7 @@ class Treatment:
         if len(self.blanks) == task.n_blanks:
             blanks = f"all {task.n_blanks} blanks"
         what = blanks if self.site is None else _where(self.site, task, len(self.other))
-        return _WORDS[self.act].format(what, " ".join(str(digit) for digit in self.other))
+        return _WORDS[self.act].format(what, spaced(self.other))
 
     def check(self, config: ModelConfig, length: int | None = None) -> None:
         """Whether it can be done to this model, and to a list of that length.
@@ -195,15 +196,7 @@ class Treatment:
     @property
     def kind(self) -> Kind:
         """The way of ablating, of an ablation."""
-        from interp.answers.ablation import Kind
-
-        return {
-            Act.MASK: Kind.MASK,
-            Act.MASK_KEPT: Kind.MASK_KEPT,
-            Act.ZERO: Kind.ZERO,
-            Act.MEAN: Kind.MEAN,
-            Act.RESAMPLE: Kind.RESAMPLE,
-        }[self.act]
+        return _KINDS[self.act]
 
     def on_list(
         self, model: Transformer, digits: Sequence[int], seed: int = 0
@@ -262,9 +255,20 @@ def _where(site: Site, task: SortTask, length: int) -> str:
 
 
 def _digits(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[0-9]{1,1000}", text):
-        raise UserError(f"{text[:80]!r} is no list of digits like 31415")
-    return tuple(int(digit) for digit in text)
+    """As lists are written, ``3,1,4``; the ``314`` of old links, too."""
+    found = digits_in(text)
+    if not found:
+        raise UserError(f"{text[:80]!r} is no list of digits like 3,1,4,1,5")
+    return found
+
+
+def _blanks(text: str, task: SortTask | None) -> tuple[int, ...]:
+    """``0,3-5``, or ``all`` of a model's."""
+    if task is None or text.strip() != "all":
+        return _numbers(text)
+    if not task.n_blanks:
+        raise UserError("this model has no blanks: there is nothing to do to them")
+    return tuple(range(task.n_blanks))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

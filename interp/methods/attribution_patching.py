@@ -27,87 +27,28 @@ None of them is a measurement: always look at the agreement with the exact sweep
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp.answers.pairs import Pairs
 from interp.interventions import Set, edits_of
-from interp.methods.patching import logits_at, patched_logits, record
-from interp.passes.forward import Place, Run, forward, frame
-from interp.passes.packed import Window
+from interp.methods.pair_runs import PairRuns
+from interp.methods.patching import patched_logits
+from interp.passes.forward import Place, forward, frame
 from interp.sites import PER_HEAD, Component, Frame, Site
 from interp.support.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from interp.transformer import Transformer
+    pass
 
-Direction = Literal["denoising", "noising"]
-"""``denoising``: clean activations into the corrupted run. ``noising``: the other way round."""
 Method = Literal["gradient", "integrated", "integrated inputs"]
 """Where the gradient is taken; see the module."""
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 METHODS: tuple[Method, ...] = get_args(Method)
 
 INPUTS: Place = (Component.RESID_PRE, 0)
 STEPS = 16  # points of the line
-
-
-@dataclass(frozen=True)
-class PairRuns:
-    """Minimal pairs in one direction: the run that is patched, and the one patches come from."""
-
-    model: Transformer
-    pairs: Pairs
-    direction: Direction
-    tokens: Int[Tensor, "pair pos"]
-    """Of the base run."""
-    base: Run
-    """Of :func:`interp.methods.patching.record`, as is ``donor``."""
-    donor: Run
-
-    @property
-    def view(self) -> Window:
-        """The lists' window, with the rows that emit digits."""
-        return replace(self.base.view, first_row=self.pairs.task.first_output_row)
-
-    @property
-    def rows(self) -> Int[Tensor, " pair"]:
-        """The row of each pair that is read, counted from the window's start."""
-        return (self.pairs.rows - self.view.start).to(self.tokens.device)
-
-    @property
-    def gap(self) -> Float[Tensor, " pair"]:
-        """The metric of the donor run minus that of the base run: the whole effect, in logits."""
-        return self.metric(self.donor) - self.metric(self.base)
-
-    def metric(self, run: Run) -> Float[Tensor, " pair"]:
-        """Logit of the clean answer minus that of the corrupted one, where it is read."""
-        return self.difference(logits_at(run, self.rows - (run.view.first_row - run.view.start)))
-
-    def difference(self, logits: Float[Tensor, "pair *place d_vocab_out"]) -> Tensor:
-        """The metric, of logits of the row that is read: [pair, *place]."""
-        index = self.pairs.answers.to(logits.device)
-        index = index.view(-1, *[1] * (logits.ndim - 2), 2).expand(*logits.shape[:-1], 2)
-        picked = logits.gather(-1, index)
-        return picked[..., 0] - picked[..., 1]
-
-    def change(self, place: Place) -> Tensor:
-        """Donor minus base, at every position of the window."""
-        return self.donor.at(*place) - self.base.at(*place)
-
-
-@torch.no_grad()
-def pair_runs(model: Transformer, pairs: Pairs, direction: Direction) -> PairRuns:
-    """Run both lists of every pair."""
-    view = Window(pairs.task, pairs.length, pairs.task.first_output_row)
-    sides = [tokens.to(model.W_U.device) for tokens in (pairs.corrupt, pairs.clean)]
-    base, donor = sides if direction == "denoising" else sides[::-1]
-    runs = (record(model, tokens, view) for tokens in (base, donor))
-    return PairRuns(model, pairs, direction, base, *runs)
 
 
 def places_of(sites: Iterable[Site]) -> list[Place]:

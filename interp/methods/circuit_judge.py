@@ -5,9 +5,9 @@
 
 *Faithfulness*: the share of the margin's gap between donor and list that the set brings back, on
 the mean over a list's telling rows and then over lists: 1 is the model, 0 the donor's run. With
-signs, as is usual (Wang et al. 2022; Hanna et al. 2024); the error that the search bounds is
-without (``circuit_search``). *Completeness* asks the same of the model without the circuit, which
-should be left with nothing, and of both without the same edges: if the circuit has all that
+signs, as is usual (Wang et al. 2022; Hanna et al. 2024); the error that the search bounds
+(``circuit_search``) is without. *Completeness* asks the same of the model without the circuit,
+which should be left with nothing, and of both without the same edges: if the circuit has all that
 matters, it and the whole model lose the same (Wang et al. 2022). *Minimality*: what each edge
 brings.
 """

@@ -22,7 +22,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.answers.trials import Chunk, Trials
+from interp.answers.kinds import HEAD_KINDS, Kind
+from interp.answers.trials import AS_IT_IS, Chunk, Trials
 from interp.interventions import Intervention, Mean, Patch, Zero
 from interp.methods.attention import AttentionStats, head_scores
 from interp.passes.forward import Run, forward
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 Head = tuple[int, int]
 """(layer, head)"""
-AS_IT_IS = "as it is"
-KINDS = ("resample", "mean", "zero", "own")
+OWN = "own"
+"""The control: what a head writes, replaced by itself."""
+KINDS: tuple[str, ...] = (*HEAD_KINDS, OWN)
 
 
 class HeadOutputs:
@@ -65,10 +67,10 @@ class HeadOutputs:
         if kind not in KINDS:
             raise UserError(f"heads are ablated by {', '.join(KINDS)}, not by {kind!r}")
         sites = [Site(Component.Z, layer, heads=(head,)) for layer, head in heads]
-        if kind == "zero":
+        if kind == Kind.ZERO:
             return [Zero(site) for site in sites]
         run = self._run(kind, chunk)
-        return [Mean(site, run) if kind == "mean" else Patch(site, run) for site in sites]
+        return [Mean(site, run) if kind == Kind.MEAN else Patch(site, run) for site in sites]
 
     def _run(self, kind: str, chunk: Chunk) -> Run:
         if chunk is not self._chunk:  # a chunk's conditions come one after the other
@@ -78,8 +80,8 @@ class HeadOutputs:
         return self._runs[kind]
 
     def _lists(self, kind: str, chunk: Chunk) -> SortBatch:
-        if kind != "mean":
-            return chunk.batch if kind == "own" else self.donors[chunk.index]
+        if kind != Kind.MEAN:
+            return chunk.batch if kind == OWN else self.donors[chunk.index]
         generator = stream("reference", self.seed, chunk.length)
         lengths = torch.full((self.n_reference,), chunk.length)
         lists = chunk.model.task.sample(self.n_reference, generator, lengths)

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.methods.probe_fits import COUNTS, TARGETS, Cell, Kind, held_out
@@ -212,7 +212,7 @@ def blank_streams(
     parts = []
     for index in torch.arange(len(batch)).split(_LISTS_AT_ONCE):
         part = batch[index]
-        view = _ThroughBlanks(task, int(part.lengths.max()), task.sep_pos)
+        view = _ThroughBlanks(task, part.longest, task.sep_pos)
         run = forward(model, part.tokens, view, keep=places)
         kept = [run.at(*place)[:, positions - run.frame(*place).position] for place in places]
         parts.append(torch.stack(kept).cpu())
@@ -220,6 +220,12 @@ def blank_streams(
 
 
 # -- fitting ------------------------------------------------------------------------------------
+
+
+def _enough(batch: SortBatch, held: Bool[Tensor, " list"], j: int) -> bool:
+    """Whether there are lists longer than j, to fit on and to score."""
+    longer = batch.lengths.cpu() > j
+    return int((longer & ~held).sum()) >= _FEWEST and int((longer & held).sum()) > 1
 
 
 def probe(
@@ -240,8 +246,7 @@ def probe(
     from interp.model import SortTransformer
 
     held = held_out(batch, seed)
-    cells = [Cell.of(model.task, batch, held, j, seed) for j in blanks]
-    cells = [cell for cell in cells if len(cell.train) >= _FEWEST and len(cell.test) > 1]
+    cells = [Cell.of(model.task, batch, held, j, seed) for j in blanks if _enough(batch, held, j)]
     if not cells:
         raise UserError(f"{len(batch)} lists are too few to fit probes on some and test on others")
     kept = tuple(cell.j for cell in cells)

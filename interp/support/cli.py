@@ -76,9 +76,14 @@ _PLACES = ("out", "to")  # flags that name a folder to write into
 
 def _check_places(args: Any) -> None:
     """Before the work, not after it: whether its results can be written where they are to go."""
-    for name in _PLACES:
-        if isinstance(place := getattr(args, name, None), Path) and not getattr(args, "resume", 0):
-            files.check_place(place)
+    if getattr(args, "resume", None):  # a run is continued where it is
+        return
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if is_dataclass(value):
+            _check_places(value)
+        elif field.name in _PLACES and isinstance(value, Path):
+            files.check_place(value)
 
 
 def check_numbers(args: Any) -> None:

@@ -7,6 +7,7 @@ parse_json('{"lr": NaN}')       # ValueError: it holds NaN, which is no number
 from __future__ import annotations
 
 import json
+import math
 import re
 import reprlib
 from typing import Any
@@ -81,6 +82,17 @@ def _check_text(value: Any, text: str) -> None:
 
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def without_nan(value: Any) -> Any:
+    """``value`` for JSON, with null for what is no number: where there was nothing to measure."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    return value
 
 
 def short(value: Any) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from analyses.catalogue import NAMES, analysis, module_of
-from analyses.known_answers.body import _smaller
+from analyses.catalogue import experiment, reported
+from analyses.known_answers.body import smaller
 from interp.checkpoints import save_model
 from interp.model import SortTransformer
 from interp.task import SortTask
 from tests.models import small_model
 
+NAMES = [one.name for one in reported()]
 MODELS = {
     "ordinary": small_model(task=SortTask(6, 7)),
     "no blanks": small_model("post", task=SortTask(5, 0)),
@@ -27,10 +28,10 @@ MODELS = {
 
 def run(name: str, model: SortTransformer, seed: int = 0) -> dict[str, Any]:
     """The whole of an analysis: its JSON, with words, and a figure that can be drawn."""
-    one = analysis(name)
-    result = one.compute(model, _smaller(one.config), seed)
-    data = {**one.to_json(result), "finding": one.summary(result)}
-    one.figure(result).to_json()
+    one = experiment(name)
+    outcome = one.outcome(one.compute(model, smaller(one.settings), seed))
+    data = {**outcome.json, "finding": outcome.words}
+    outcome.figure.to_json()
     json.dumps(data, allow_nan=False)
     return data
 
@@ -40,7 +41,7 @@ def run(name: str, model: SortTransformer, seed: int = 0) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_any_model(name: str, kind: str, unchecked: None) -> None:
     model = MODELS[kind]
-    if analysis(name).needs_blanks and not model.task.n_blanks:
+    if experiment(name).needs_blanks and not model.task.n_blanks:
         pytest.skip("about blanks, which this model has not")
     data = run(name, model)
     assert data["finding"][-1].rstrip().endswith((".", ":"))
@@ -53,11 +54,11 @@ def test_same_seed_same_bits(name: str, unchecked: None) -> None:
     assert json.dumps(run(name, model, 3)) == json.dumps(run(name, model, 3))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if analysis(name).needs_blanks])
+@pytest.mark.parametrize("name", [name for name in NAMES if experiment(name).needs_blanks])
 def test_blanks_asked_of_a_model_that_has_none(
     name: str, tmp_path: Path, status: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_model(tmp_path / "bare", MODELS["no blanks"])
-    assert status(module_of(name).main, ["--model", str(tmp_path / "bare")]) == 2
+    assert status(experiment(name), ["--model", str(tmp_path / "bare")]) == 2
     error = capsys.readouterr().err
     assert "this model has no blanks" in error and error.count("\n") == 1

@@ -9,17 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses.attention_patterns import body as attention_patterns
-from analyses.attention_patterns.body import (
-    BEST,
-    PatternConfig,
-    PatternResult,
-    compute,
-    figure,
-    summary,
-    to_json,
-    verdicts,
-)
+from analyses.attention_patterns import EXPERIMENT, PatternConfig, compute
+from analyses.attention_patterns.body import figure, summary, to_json, verdicts
+from analyses.attention_patterns.result import BEST, PatternResult
 from interp.checkpoints import save_model
 from interp.methods.attention import Target
 from interp.methods.circuits import TOKENS
@@ -109,9 +101,9 @@ def test_command_on_a_model_without_blanks(
 ) -> None:
     save_model(tmp_path / "model", small_model(task=SortTask(4, 0)))
     flags = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--lists", "3"]
-    assert status(attention_patterns.main, [*flags, "--json"]) == 0
+    assert status(EXPERIMENT, [*flags, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "out" / "attention_patterns" / "model"
+    (folder,) = (tmp_path / "out" / "attention_patterns").iterdir()
     assert printed == json.loads((folder / "result.json").read_text())
     assert printed["length"] == 4 and "blanks" not in printed["heads"][0]["mass"]
 
@@ -127,6 +119,6 @@ def test_command_on_a_model_without_blanks(
 def test_bad_input_is_one_line_and_status_2(
     status: Callable[..., int], flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status(attention_patterns.main, flags) == 2
+    assert status(EXPERIMENT, flags) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1

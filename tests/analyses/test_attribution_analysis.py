@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses.attribution import body as attribution
+from analyses.attribution import EXPERIMENT, AttributionConfig, compute
 from analyses.attribution import result as attribution_result
 from analyses.attribution.body import (
-    AttributionConfig,
-    compute,
     direct_result,
     expected,
     figure,
@@ -176,13 +174,13 @@ def test_the_command_writes_its_finding(
     save_model(tmp_path / "model", small_model("pre", task=TASK))
     common = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--steps", "2"]
     argv = [*common, "--lists", "6", "--pairs", "4", "--length", "4", "--json"]
-    assert status(attribution.main, argv) == 0
+    assert status(EXPERIMENT, argv) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["lists"], data["pairs"], data["length"]) == (6, 4, 4)
     assert len(data["parts"]) == 13
     assert len(data["agreement"]) == 3 * 2 * (1 + 2 * (3 + 2))
-    folder = tmp_path / "out" / "attribution" / "model"
+    (folder,) = (tmp_path / "out" / "attribution").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
     assert "plotly" in (folder / "figure.html").read_text()
-    assert status(attribution.main, [*common, "--pairs", "0"]) == 2
+    assert status(EXPERIMENT, [*common, "--pairs", "0"]) == 2
     assert "--pairs must be at least 1" in capsys.readouterr().err

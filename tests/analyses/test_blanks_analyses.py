@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from analyses.ablate_blanks import body as ablate_blanks
-from analyses.ablate_blanks.body import AblateConfig
-from analyses.blank_output_matrix import body as blank_output_matrix
-from analyses.blank_output_matrix.body import MatrixConfig
-from analyses.shift_blanks import body as shift_blanks
-from analyses.shift_blanks.body import ShiftConfig
-from analyses.transplant_blanks import body as transplant_blanks
-from analyses.transplant_blanks.body import TransplantConfig
+from analyses import ablate_blanks, blank_output_matrix, shift_blanks, transplant_blanks
+from analyses.ablate_blanks import AblateConfig
+from analyses.ablate_blanks import body as ablate_blanks_body
+from analyses.blank_output_matrix import MatrixConfig
+from analyses.blank_output_matrix import body as blank_output_matrix_body
+from analyses.shift_blanks import ShiftConfig
+from analyses.shift_blanks import body as shift_blanks_body
+from analyses.transplant_blanks import TransplantConfig
+from analyses.transplant_blanks import body as transplant_blanks_body
 from interp.answers.trials import Trials
 from interp.checkpoints import save_model
 from interp.model import SortTransformer
@@ -39,7 +40,7 @@ CASES: dict[Any, Any] = {
 def results() -> dict[tuple[str, str], Any]:
     """Every analysis on every compiled sorter."""
     return {
-        (module.ANALYSIS.name, name): module.compute(compile_sorter(name, TASK).model, config)
+        (module.EXPERIMENT.name, name): module.compute(compile_sorter(name, TASK).model, config)
         for module, config in CASES.items()
         for name in SORTERS
     }
@@ -48,7 +49,7 @@ def results() -> dict[tuple[str, str], Any]:
 @pytest.mark.parametrize("name", SORTERS)
 def test_ablation_tells_presence_from_content(results: dict[Any, Any], name: str) -> None:
     truth, result = truth_of(name, TASK), results["ablate_blanks", name]
-    said = ablate_blanks.verdicts(result)
+    said = ablate_blanks_body.verdicts(result)
     assert said["mask"] == truth.blanks_needed
     assert said["resample"] == said["mean"] == truth.blanks_content
     assert said["mask, weights kept"] == truth.blanks_content
@@ -70,8 +71,8 @@ def test_the_finding_tells_no_use_of_contents_from_a_little() -> None:
             names, torch.ones(100, dtype=torch.long), answers, predicted, torch.zeros(4, 100, 1), 0
         )
         kinds = ("mask", "mask, weights kept", "resample")
-        result = ablate_blanks.AblateResult(trials, trials, trials, kinds, 1, (1,))
-        found[exact] = ablate_blanks._finding(result)
+        result = ablate_blanks_body.AblateResult(trials, trials, trials, kinds, 1, (1,))
+        found[exact] = ablate_blanks_body._finding(result)
     assert "and not what is special to a list" in found[100]
     assert "and only in part what is special to a list" in found[66]
     assert found[10].startswith("The answer needs what is in the blanks")
@@ -82,7 +83,7 @@ def test_transplants_follow_the_donor_where_the_content_is_read(
     results: dict[Any, Any], name: str
 ) -> None:
     truth, result = truth_of(name, TASK), results["transplant_blanks", name]
-    said = transplant_blanks.verdicts(result)
+    said = transplant_blanks_body.verdicts(result)
     assert said["blanks"] == float(truth.blanks_content)
     assert said["digits"] == float(truth.digits_content)
     assert (said["prefix"] > 0) == truth.prefix_used
@@ -94,7 +95,7 @@ def test_transplants_follow_the_donor_where_the_content_is_read(
 @pytest.mark.parametrize("name", SORTERS)
 def test_the_matrix_is_diagonal_flat_or_empty(results: dict[Any, Any], name: str) -> None:
     result = results["blank_output_matrix", name]
-    assert blank_output_matrix.verdicts(result)["matrix"] == truth_of(name, TASK).blank_output
+    assert blank_output_matrix_body.verdicts(result)["matrix"] == truth_of(name, TASK).blank_output
     if name == "slots":
         assert result.offset == 0
         expected = torch.eye(9)[:, :8]
@@ -108,7 +109,7 @@ def test_the_matrix_is_diagonal_flat_or_empty(results: dict[Any, Any], name: str
 def test_only_slots_moves_with_its_values(results: dict[Any, Any], name: str) -> None:
     result = results["shift_blanks", name]
     expected = "moves" if truth_of(name, TASK).blank_output == "diagonal" else "stays"
-    assert shift_blanks.verdicts(result) == {"answer": expected}
+    assert shift_blanks_body.verdicts(result) == {"answer": expected}
     for condition in result.names:  # all the way, in every rearrangement
         rate = result.rate(condition, expected)
         assert rate is None or rate.value == 1
@@ -116,7 +117,7 @@ def test_only_slots_moves_with_its_values(results: dict[Any, Any], name: str) ->
 
 def test_a_rearrangement_of_a_known_answer() -> None:
     """Shift by +1: blank i is given what blank i - 1 held."""
-    sources = shift_blanks.rearrangements(4, 2, seed=0)
+    sources = shift_blanks_body.rearrangements(4, 2, seed=0)
     assert sources["shift +1"].tolist() == [0, 0, 1, 2]
     assert sources["shift -2"].tolist() == [2, 3, 2, 3]
     assert sorted(sources["permuted"].tolist()) == [0, 1, 2, 3]
@@ -125,7 +126,7 @@ def test_a_rearrangement_of_a_known_answer() -> None:
 def test_whose_answer_is_followed() -> None:
     ours, theirs = torch.tensor([[1, 2, 3, 12]]), torch.tensor([[1, 5, 6, 12]])
     predicted = torch.tensor([[[1, 2, 3, 12]], [[5, 5, 0, 12]]])
-    assert transplant_blanks._follows(predicted, ours, theirs).tolist() == [
+    assert transplant_blanks_body._follows(predicted, ours, theirs).tolist() == [
         [[-1, 0, 0, -1]],
         [[-1, 1, 2, -1]],
     ]
@@ -139,11 +140,15 @@ LISTS = {
 }
 
 
-@pytest.mark.parametrize("module", CASES, ids=lambda module: module.ANALYSIS.name)
+def as_text(module: Any, result: Any) -> str:
+    return json.dumps(module.EXPERIMENT.outcome(result).json)
+
+
+@pytest.mark.parametrize("module", CASES, ids=lambda module: module.EXPERIMENT.name)
 def test_same_seed_same_bits_and_another_seed_other_lists(module: Any) -> None:
     model, config = small_model(task=SortTask(5, 3)), CASES[module]
     first, again, other = (module.compute(model, config, seed) for seed in (1, 1, 2))
-    assert json.dumps(module.to_json(first)) == json.dumps(module.to_json(again))
+    assert as_text(module, first) == as_text(module, again)
     assert torch.equal(LISTS[module](first), LISTS[module](again))
     assert not torch.equal(LISTS[module](first), LISTS[module](other))
 
@@ -156,12 +161,13 @@ def test_any_model_with_blanks_can_be_analysed(task: SortTask, norm: str, n_laye
     model = small_model(norm, n_layers, task)
     for module, config in CASES.items():
         result = module.compute(model, config)
-        json.dumps(module.to_json(result), allow_nan=False)
-        assert module.summary(result)[-1].endswith((".", ")."))
-        module.figure(result).to_json()
+        outcome = module.EXPERIMENT.outcome(result)
+        json.dumps([outcome.json, outcome.rows], allow_nan=False)
+        assert outcome.words[-1].endswith((".", ")."))
+        outcome.figure.to_json()
 
 
-@pytest.mark.parametrize("module", CASES, ids=lambda module: module.ANALYSIS.name)
+@pytest.mark.parametrize("module", CASES, ids=lambda module: module.EXPERIMENT.name)
 def test_commands(
     module: Any,
     tmp_path: Path,
@@ -173,13 +179,13 @@ def test_commands(
     save_model(tmp_path / "bare", small_model(task=SortTask(4, 0)))
     flags = ["--out", str(tmp_path / "out"), "--json"]
     sizes = {"ablate_blanks": ["--lists", "8", "--lists-each", "4"]}
-    flags += sizes.get(module.ANALYSIS.name, [])
-    assert status(module.main, ["--model", str(tmp_path / "model"), *flags]) == 0
+    flags += sizes.get(module.EXPERIMENT.name, [])
+    assert status(module.EXPERIMENT, ["--model", str(tmp_path / "model"), *flags]) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "out" / module.ANALYSIS.name / "model"
+    (folder,) = (tmp_path / "out" / module.EXPERIMENT.name).iterdir()
     assert json.loads((folder / "result.json").read_text()) == printed
     assert printed["finding"] and (folder / "figure.html").is_file()
-    assert status(module.main, ["--model", str(tmp_path / "bare"), *flags]) == 2
+    assert status(module.EXPERIMENT, ["--model", str(tmp_path / "bare"), *flags]) == 2
     error = capsys.readouterr().err
     assert "has no blanks" in error and error.count("\n") == 1
 
@@ -202,7 +208,7 @@ def test_bad_input(
     status: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert status(module.main, flags) == 2
+    assert status(module.EXPERIMENT, flags) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
 
@@ -213,7 +219,7 @@ def test_from_python_as_from_the_command_line(
     model: SortTransformer = small_model(task=SortTask(4, 3))
     save_model(tmp_path / "model", model)
     flags = ["--model", str(tmp_path / "model"), "--out", str(tmp_path), "--json", "--seed", "3"]
-    assert status(transplant_blanks.main, [*flags, "--pairs", "12"]) == 0
+    assert status(transplant_blanks.EXPERIMENT, [*flags, "--pairs", "12"]) == 0
     printed = json.loads(capsys.readouterr().out)
     result = transplant_blanks.compute(model, TransplantConfig(12), 3)
-    assert json.loads(json.dumps(transplant_blanks.to_json(result))).items() <= printed.items()
+    assert json.loads(json.dumps(transplant_blanks_body.to_json(result))).items() <= printed.items()

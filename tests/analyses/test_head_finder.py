@@ -13,19 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from analyses.head_finder import body as head_finder
-from analyses.head_finder.body import (
-    KINDS,
-    OTHERS,
-    HeadConfig,
-    HeadResult,
-    compute,
-    figure,
-    on_top,
-    summary,
-    to_json,
-    verdicts,
-)
+from analyses.head_finder import EXPERIMENT, HeadConfig, compute
+from analyses.head_finder.body import NAMED, OTHERS, figure, on_top, summary, to_json, verdicts
+from analyses.head_finder.result import HeadResult
+from interp.answers.kinds import HEAD_KINDS
 from interp.answers.trials import Condition, chunks, donors_for, nothing, run_trials
 from interp.checkpoints import save_model
 from interp.methods.attention import Target
@@ -56,14 +47,14 @@ def test_it_names_the_planted_heads_and_no_decoy(name: str, results: dict[str, H
     truth, result = compile_sorter(name, SMALL).truth, results[name]
     assert set(result.named) == truth.heads
     assert verdicts(result)["heads"] == sorted([*head] for head in truth.heads)
-    for kind in KINDS:
+    for kind in HEAD_KINDS:
         for head in truth.decoy_heads:
             assert abs(result.effect(kind, head).value) < 1e-5
         for head in truth.heads:
             assert result.effect(kind, head).low > 1
     joint = {n: result.joint.exact_match(n).value for n in result.joint.names}
     assert joint[AS_IT_IS] == joint[OTHERS] == 1
-    assert joint[head_finder.NAMED] < 0.3  # short lists may share an answer with their donor
+    assert joint[NAMED] < 0.3  # short lists may share an answer with their donor
 
 
 @pytest.mark.parametrize("name", SORTERS)
@@ -195,7 +186,7 @@ def test_any_model(task: SortTask, norm: str, n_layers: int) -> None:
     data = json.dumps(to_json(first), allow_nan=False)
     assert data == json.dumps(to_json(again), allow_nan=False)  # the same seed: the same bits
     assert len(json.loads(data)["heads"]) == 2 * n_layers
-    assert len(figure(first).data) == 2 * len(KINDS) + 1
+    assert len(figure(first).data) == 2 * len(HEAD_KINDS) + 1
     assert summary(first)[-1]
 
 
@@ -212,9 +203,9 @@ def test_command_on_a_model_without_blanks(
     status: Callable[..., int], tmp_path: Path, checkpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--model", checkpoint, "--out", str(tmp_path / "out"), "--json"]
-    assert status(head_finder.main, [*flags, "--lists", "8", "--ablation", "mean"]) == 0
+    assert status(EXPERIMENT, [*flags, "--lists", "8", "--ablation", "mean"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "out" / "head_finder" / "model"
+    (folder,) = (tmp_path / "out" / "head_finder").iterdir()
     assert printed == json.loads((folder / "result.json").read_text())
     assert printed["config"]["ablation"] == "mean" and "own" in printed["heads"][0]
     assert "<script src=" not in (folder / "figure.html").read_text()
@@ -233,7 +224,7 @@ def test_command_on_a_model_without_blanks(
 def test_bad_input_is_one_line_and_status_2(
     status: Callable[..., int], flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status(head_finder.main, flags) == 2
+    assert status(EXPERIMENT, flags) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
 
@@ -249,10 +240,11 @@ def test_an_unknown_ablation_is_refused() -> None:
 def test_help_imports_no_torch() -> None:
     code = (
         "import sys, contextlib\n"
+        "from analyses.experiment import main\n"
         "from analyses import attention_patterns, head_finder\n"
         "for module in (attention_patterns, head_finder):\n"
         "    with contextlib.suppress(SystemExit):\n"
-        "        module.main(['--help'])\n"
+        "        main(module.EXPERIMENT, ['--help'])\n"
         "assert 'torch' not in sys.modules and 'plotly' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from analyses.catalogue import NAMES
-from analyses.known_answers import body as known_answers
-from analyses.known_answers.body import CASES, KnownAnswersConfig, Row, compute, summary, to_json
+from analyses import shift_blanks
+from analyses.catalogue import reported
+from analyses.known_answers import EXPERIMENT, KnownAnswersConfig, asked
+from analyses.known_answers.body import KnownAnswers, Row, summary, to_json
 from interp.sorters.truth import SORTERS
 
 METHODS = Path(__file__).parents[2] / "docs" / "methods.md"
@@ -23,12 +25,16 @@ MISLEADING = {
 """Which answers may be wrong; each question is explained, under its own words, in the document."""
 
 
-def check(result: known_answers.KnownAnswers) -> None:
+def compute(settings: KnownAnswersConfig = EXPERIMENT.settings) -> KnownAnswers:
+    return EXPERIMENT.compute(torch.device("cpu"), settings)
+
+
+def check(result: KnownAnswers) -> None:
     wrong: dict[str, set[str]] = {}
     for row in result.wrong:
         wrong.setdefault(row.method, set()).add(row.sorter)
     assert wrong == MISLEADING
-    assert len(result.rows) == len(CASES) * len(SORTERS)
+    assert len(result.rows) == sum(len(one.questions) for one in asked()) * len(SORTERS)
 
 
 @pytest.mark.slow
@@ -43,15 +49,15 @@ def test_every_method_on_sorters_of_full_size(unchecked: None) -> None:
 
 
 def test_every_analysis_is_asked_something() -> None:
-    assert {case.analysis for case in CASES} == set(NAMES)
+    assert asked() == reported()
 
 
 def test_what_is_wrong_is_explained() -> None:
     text = " ".join(METHODS.read_text().split())
     for method in MISLEADING:
         assert f"`{method}`" in text
-    for name in NAMES:
-        assert f"`{name}`" in text
+    for one in asked():
+        assert f"`{one.name}`" in text
 
 
 @pytest.mark.parametrize(
@@ -72,10 +78,10 @@ def test_what_counts_as_right(said: object, true: object, right: bool) -> None:
 
 
 def test_a_method_that_is_wrong_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from analyses.shift_blanks import body as shift_blanks
-
-    monkeypatch.setattr(shift_blanks, "verdicts", lambda result: {"answer": "moves"})
-    result = compute(KnownAnswersConfig(5), only=["shift_blanks"])
+    monkeypatch.setattr(
+        shift_blanks.EXPERIMENT.body, "verdicts", lambda result: {"answer": "moves"}
+    )
+    result = compute(KnownAnswersConfig(5, ("shift_blanks",)))
     assert [row.sorter for row in result.wrong] == ["histogram", "direct", "sink", "successor"]
     assert "WRONG" in summary(result)[1] and summary(result)[-1].startswith("1 of 5")
 
@@ -84,11 +90,11 @@ def test_command(
     tmp_path: Path, status: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--max-len", "5", "--only", "shift_blanks", "--out", str(tmp_path), "--json"]
-    assert status(known_answers.main, flags) == 0
+    assert status(EXPERIMENT, flags) == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed["rows"][0]) == {"method", "sorter", "said", "true", "right"}
     assert printed == json.loads((tmp_path / "known_answers" / "result.json").read_text())
-    again = compute(KnownAnswersConfig(5), only=["shift_blanks"])
+    again = compute(KnownAnswersConfig(5, ("shift_blanks",)))
     assert to_json(again)["rows"] == printed["rows"]
     assert (tmp_path / "known_answers" / "figure.html").is_file()
 
@@ -106,5 +112,5 @@ def test_bad_input(
     status: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert status(known_answers.main, flags) == 2
+    assert status(EXPERIMENT, flags) == 2
     assert words in capsys.readouterr().err

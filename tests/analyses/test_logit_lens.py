@@ -11,20 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses.logit_lens import body as logit_lens
-from analyses.logit_lens.body import (
-    CANDIDATES,
-    LensConfig,
-    LensResult,
-    compute,
-    expected,
-    figure,
-    summary,
-    to_json,
-    verdicts,
-)
+from analyses.logit_lens import EXPERIMENT, LensConfig, compute
+from analyses.logit_lens.body import expected, figure, summary, to_json, verdicts
+from analyses.logit_lens.result import LensResult
 from interp.checkpoints import save_model
 from interp.methods import lens
+from interp.methods.lens import CANDIDATES
 from interp.sorters.compiled import SORTERS, compile_sorter
 from interp.task import SortTask
 from tests.models import TASK, small_model
@@ -153,12 +145,12 @@ def test_the_command_writes_its_finding(
 ) -> None:
     save_model(tmp_path / "model", small_model("pre", task=TASK))
     common = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
-    assert status(logit_lens.main, [*common, "--lists", "6", "--json"]) == 0
+    assert status(EXPERIMENT, [*common, "--lists", "6", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["lists"] == 6
     assert data["verdicts"] == {"answer_written_by": None, "sorted_at_blanks": None}
-    folder = tmp_path / "out" / "logit_lens" / "model"
+    (folder,) = (tmp_path / "out" / "logit_lens").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
     assert "plotly" in (folder / "figure.html").read_text()
-    assert status(logit_lens.main, [*common, "--lists", "0"]) == 2
+    assert status(EXPERIMENT, [*common, "--lists", "0"]) == 2
     assert "--lists must be at least 1" in capsys.readouterr().err

@@ -12,17 +12,9 @@ import pytest
 import torch
 
 from analyses.minimal_pairs import EVERYWHERE, HEAD_PLACES, PLACES
-from analyses.patch_blanks import body as patch_blanks
-from analyses.patch_blanks.body import (
-    PatchConfig,
-    PatchResult,
-    compute,
-    figure,
-    patch_pairs,
-    summary,
-    to_json,
-    verdicts,
-)
+from analyses.patch_blanks import EXPERIMENT, PatchConfig, compute
+from analyses.patch_blanks.body import figure, patch_pairs, summary, to_json, verdicts
+from analyses.patch_blanks.result import PatchResult
 from interp.answers.pairs import make_pairs, sample_pairs
 from interp.checkpoints import save_model, shipped_models
 from interp.config import ModelConfig
@@ -229,7 +221,7 @@ def test_figure_and_words_with_any_number_of_blanks(n_blanks: int) -> None:
 
 @pytest.fixture
 def run(status: Callable[..., int]) -> Callable[[list[str]], int]:
-    return partial(status, patch_blanks.main)
+    return partial(status, EXPERIMENT)
 
 
 @pytest.fixture
@@ -248,7 +240,7 @@ def test_command_writes_figure_result_and_manifest(
     common = ["--model", checkpoint, "--out", str(out), "--pairs", "3", "--length", "4", "--json"]
     assert run(common) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = out / "patch_blanks" / "model"
+    (folder,) = (out / "patch_blanks").iterdir()
     assert json.loads((folder / "result.json").read_text()) == printed
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["model"]["hash"] == printed["model_hash"]

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from analyses.minimal_pairs import PLACES, Swap, choose_pairs, place_masks
-from analyses.patch_blanks.body import PatchConfig
-from analyses.patch_blanks.body import compute as patch
-from analyses.path_blanks import body as path_blanks
-from analyses.path_blanks.body import (
-    PathConfig,
-    PathResult,
-    compute,
-    figure,
-    summary,
-    to_json,
-    verdicts,
-)
-from analyses.path_blanks.words import IMPOSSIBLE, MEDIATED, ROUTES
+from analyses.minimal_pairs import PLACES, choose_pairs, place_masks
+from analyses.patch_blanks import PatchConfig
+from analyses.patch_blanks import compute as patch
+from analyses.path_blanks import EXPERIMENT, PathConfig, compute
+from analyses.path_blanks.body import figure, summary, to_json, verdicts
+from analyses.path_blanks.result import IMPOSSIBLE, MEDIATED, ROUTES, PathResult
 from interp.checkpoints import save_model, shipped_models
 from interp.interventions import Patch, Transplant, edits_of
+from interp.methods.pair_runs import pair_runs
 from interp.methods.paths import Where, record_run
 from interp.passes.forward import forward
 from interp.passes.packed import Window
@@ -115,7 +109,7 @@ def test_an_impossible_route_that_carries_something_is_cried_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrong = {name: [Site(Component.RESID_PRE, 0)] for name in IMPOSSIBLE}
-    monkeypatch.setattr(path_blanks, "impossible_sites", lambda model: wrong)
+    monkeypatch.setattr(EXPERIMENT.body, "impossible_sites", lambda model: wrong)
     result = compute(compile_sorter("slots", SMALL).model, FEW)
     assert not verdicts(result)["impossible_is_zero"]
     assert "AN IMPOSSIBLE ROUTE CARRIES SOMETHING" in summary(result)[-1]
@@ -149,8 +143,8 @@ def test_all_routes_together_are_the_whole_effect(n_layers: int) -> None:
     model = small_model("pre", n_layers)
     pairs = choose_pairs(TASK, FEW, 0)
     view = Window(TASK, pairs.length, TASK.first_output_row)
-    swap = Swap.of(model, pairs, lambda tokens: record_run(model, tokens, view))
-    base, donor = swap.base(0), swap.donor(0)
+    runs = pair_runs(model, pairs, "denoising", partial(record_run, model, view=view))
+    base, donor = runs.base, runs.donor
     named = sorted({PLACES.index(place) for passes in ROUTES.values() for place in passes})
     chosen = place_masks(pairs)[:, named].any(1)
     window, later = range(view.start, view.stop), tuple(range(1, n_layers))
@@ -159,8 +153,8 @@ def test_all_routes_together_are_the_whole_effect(n_layers: int) -> None:
         Where(Transplant(donor, window, later), chosen),
         Where(Patch(Site(Component.RESID_PRE, 1), donor), row),
     ]
-    run = forward(model, swap.base_tokens(0), view, edits_of(model, everything), base=base)
-    assert_all(swap.share(0, swap.at_rows(run.logits)), 1.0)
+    run = forward(model, runs.tokens, view, edits_of(model, everything), base=base)
+    assert_all(runs.share(runs.at_rows(run.logits)), 1.0)
 
 
 def test_one_layer_has_no_route_through_the_blanks() -> None:
@@ -235,18 +229,19 @@ def test_command_prints_what_compute_returns(
     model = small_model("pre")
     save_model(tmp_path / "model", model)
     flags = ["--model", str(tmp_path / "model"), "--out", str(tmp_path), "--pairs", "3", "--json"]
-    assert status(path_blanks.main, flags) == 0
+    assert status(EXPERIMENT, flags) == 0
     printed = json.loads(capsys.readouterr().out)
     expected = json.loads(json.dumps(to_json(compute(model, PathConfig(pairs=3)))))
     assert expected.items() <= printed.items()
-    assert (tmp_path / "path_blanks" / "model" / "figure.html").is_file()
+    (folder,) = (tmp_path / "path_blanks").iterdir()
+    assert (folder / "figure.html").is_file()
 
 
 def test_a_model_without_blanks_is_refused(
     status: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_model(tmp_path / "model", small_model("pre", task=SortTask(4, 0)))
-    assert status(path_blanks.main, ["--model", str(tmp_path / "model")]) == 2
+    assert status(EXPERIMENT, ["--model", str(tmp_path / "model")]) == 2
     assert "has no blanks" in capsys.readouterr().err
 
 

@@ -11,17 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses.probe_blanks import body as probe_blanks
-from analyses.probe_blanks.body import (
-    NO_USE,
-    ProbeConfig,
-    ProbeResult,
-    compute,
-    figure,
-    summary,
-    to_json,
-    verdicts,
-)
+from analyses.probe_blanks import EXPERIMENT, ProbeConfig, compute
+from analyses.probe_blanks.body import NO_USE, ProbeResult, figure, summary, to_json, verdicts
 from interp.checkpoints import save_model
 from interp.config import ModelConfig
 from interp.methods.probes import Kind
@@ -138,11 +129,12 @@ def test_command(
     save_model(tmp_path / "m", small_model())
     flags = ["--lists-any-length", "200", "--lists-one-length", "100", "--blanks", "2"]
     flags += ["--model", str(tmp_path / "m"), "--out", str(tmp_path / "out"), "--json"]
-    assert status(probe_blanks.main, flags) == 0
+    assert status(EXPERIMENT, flags) == 0
     printed = json.loads(capsys.readouterr().out)
     expected = json.loads(json.dumps(to_json(compute(small_model(), FEW))))
     assert {key: printed[key] for key in expected} == expected
-    assert {f.name for f in (tmp_path / "out" / "probe_blanks" / "m").iterdir()} == {
+    (folder,) = (tmp_path / "out" / "probe_blanks").iterdir()
+    assert {f.name for f in folder.iterdir()} == {
         "figure.html",
         "result.json",
         "manifest.json",
@@ -167,7 +159,7 @@ def test_bad_input(
 ) -> None:
     save_model(tmp_path / "m", small_model(task=SortTask(TASK.max_len, blanks)))
     where = ["--model", str(tmp_path / "m"), "--out", str(tmp_path / "out")]
-    assert status(probe_blanks.main, [*where, *flags]) == 2
+    assert status(EXPERIMENT, [*where, *flags]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -175,8 +167,9 @@ def test_bad_input(
 def test_help_needs_no_torch() -> None:
     code = (
         "import sys\n"
-        "from analyses.probe_blanks import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "from analyses.experiment import main\n"
+        "from analyses.probe_blanks import EXPERIMENT\n"
+        "try:\n    main(EXPERIMENT, ['--help'])\nexcept SystemExit:\n    pass\n"
         "assert not {'torch', 'sklearn', 'plotly'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -189,3 +182,15 @@ def test_sorters_of_full_size(name: str, unchecked: None) -> None:
     compiled = compile_sorter(name)
     said = verdicts(compute(compiled.model))
     assert {what for what in ("sorted", "counts") if said[what]} == compiled.truth.decodable
+
+
+@pytest.mark.parametrize("length", range(1, TASK.max_len + 1))
+def test_the_lists_of_one_length_may_have_any(length: int) -> None:
+    """Blanks that stand for no digit of theirs are left out, of these lists alone."""
+    config = ProbeConfig(lists_any_length=90, lists_one_length=60, length=length, blanks=20)
+    result = compute(small_model(), config)
+    n = min(TASK.n_blanks - 1, TASK.max_len)
+    assert result.one_length.blanks == tuple(range(min(n, length)))
+    assert result.any_length.blanks == tuple(range(n))
+    assert json.dumps({**to_json(result), "words": summary(result)}, allow_nan=False)
+    figure(result)

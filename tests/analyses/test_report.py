@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analyses import report
-from analyses.catalogue import NAMES, analysis, caveat
-from analyses.shift_blanks import body as shift_blanks
-from analyses.transplant_blanks import body as transplant_blanks
+import analyses
+import interp
+from analyses import report, shift_blanks, transplant_blanks
+from analyses.catalogue import reported
+from analyses.report import body as report_body
 from interp.checkpoints import save_model
 from interp.task import SortTask
 from tests.models import small_model
@@ -28,9 +30,8 @@ def flags(tmp_path: Path) -> list[str]:
 
 
 def test_every_analysis_says_what_it_does_not_show() -> None:
-    for name in NAMES:
-        one = analysis(name)
-        assert one.name == name and len(caveat(name)) > 20
+    for one in reported():
+        assert len(one.caveat) > 20
 
 
 def test_one_file_with_everything_inside(
@@ -38,7 +39,7 @@ def test_one_file_with_everything_inside(
 ) -> None:
     assert status(report.main, [*flags, *ONLY, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "out" / "report" / "model"
+    (folder,) = (tmp_path / "out" / "report").iterdir()
     text = (folder / "report.html").read_text()
     assert "<script src=" not in text and text.count("Plotly.newPlot(") >= 2
     for part in ("shift_blanks", "transplant_blanks"):
@@ -53,7 +54,7 @@ def test_numbers_are_those_of_the_analysis_alone(
 ) -> None:
     assert status(report.main, [*flags, "--only", "shift_blanks", "--json"]) == 0
     together = json.loads(capsys.readouterr().out)["parts"]["shift_blanks"]
-    assert status(shift_blanks.main, [*flags, "--json"]) == 0
+    assert status(shift_blanks.EXPERIMENT, [*flags, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == together
 
 
@@ -67,16 +68,16 @@ def test_it_goes_on_where_it_was(
     done: list[str] = []
 
     def counted(module: Any) -> None:
-        one = module.ANALYSIS
+        body = module.EXPERIMENT.body
+        really = body.compute
 
         def compute(*args: Any) -> Any:
-            done.append(one.name)
-            if stop and one.name == stop[0]:
+            done.append(module.EXPERIMENT.name)
+            if stop and done[-1] == stop[0]:
                 raise KeyboardInterrupt
-            return module.compute(*args)
+            return really(*args)
 
-        changed = report.Analysis(**{**vars(one), "compute": compute})
-        monkeypatch.setattr(module, "ANALYSIS", changed)
+        monkeypatch.setattr(body, "compute", compute)
 
     stop = ["transplant_blanks"]
     counted(shift_blanks)
@@ -92,6 +93,23 @@ def test_it_goes_on_where_it_was(
     assert status(report.main, [*flags, *ONLY, "--seed", "1", "--fresh"]) == 0
     assert len(done) == 7
     assert "kept from an earlier report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", [analyses, interp])
+def test_what_was_kept_is_of_the_same_code(
+    package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any source file, however deep, is in the key of what is kept."""
+    (here,) = package.__path__
+    copy = tmp_path / package.__name__
+    shutil.copytree(here, copy, ignore=shutil.ignore_patterns("__pycache__", "pretrained"))
+    monkeypatch.setattr(package, "__path__", [str(copy)])
+    deepest = max(copy.rglob("*.py"), key=lambda path: len(path.parts))
+    for changed in (deepest, copy / "__init__.py"):
+        before = report_body.code_hash()
+        with changed.open("a") as file:
+            file.write("# another line\n")
+        assert report_body.code_hash() != before
 
 
 def test_a_model_without_blanks(

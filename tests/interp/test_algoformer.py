@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from interp.algoformer import ReferenceModel, import_weights
+from interp.algoformer import ReferenceModel
 from interp.checkpoints import load_model, main, save_model
 from interp.config import ModelConfig
+from interp.imports import Told
+from interp.imports import import_weights as import_told
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import PAD, SortTask
@@ -22,16 +24,18 @@ D_MODEL, D_MLP = 20, 24
 all_arms = pytest.mark.parametrize("arm", ARMS)
 
 
-def reference(task: SortTask, n_layers: int = 2) -> ReferenceModel:
+def reference(
+    task: SortTask, n_layers: int = 2, n_heads: int = 5, norm: str = "post"
+) -> ReferenceModel:
     """The published network in small, with random weights everywhere."""
     config = ModelConfig(
         task=task,
         n_layers=n_layers,
         d_model=D_MODEL,
-        n_heads=5,
-        d_head=D_MODEL // 5,
+        n_heads=n_heads,
+        d_head=D_MODEL // n_heads,
         d_mlp=D_MLP,
-        norm="post",
+        norm=norm,
     )
     model = ReferenceModel(config)
     with torch.no_grad():
@@ -57,6 +61,11 @@ def published_state(task: SortTask, pe: torch.Tensor | None = None) -> dict[str,
     state["pos_encoder.pe"] = table(task.pos_offset) if pe is None else pe
     del state["pe"]
     return state
+
+
+def import_weights(path: Path, **told):
+    """As published, but for what is told."""
+    return import_told(path, Told(published=True, **told))
 
 
 def saved(folder: Path, state: object) -> Path:
@@ -109,7 +118,7 @@ def test_any_number_of_layers_is_read(tmp_path):
 
 def test_the_command_writes_a_model_that_opens(tmp_path, capsys):
     path = saved(tmp_path, published_state(SortTask(n_blanks=0)))
-    main(["import-algoformer", str(path), str(tmp_path / "mine"), "--no-blanks"])
+    main(["import-algoformer", str(path), str(tmp_path / "mine"), "--published", "--no-blanks"])
     assert "lists of 1 to 48, 0 blanks, position offset 0" in capsys.readouterr().out
     opened = load_model(tmp_path / "mine")
     assert opened.info["imported_from"] == "model_6000.pth"
@@ -128,6 +137,194 @@ def test_contradicting_flags_are_a_message(tmp_path, capsys):
         main([*arguments, "--no-blanks", "--n-blanks", "3"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.endswith("--no-blanks contradicts --n-blanks 3\n")
+    assert not (tmp_path / "mine").exists()
+
+
+# -- as people save them ------------------------------------------------------------------------
+
+
+def optimiser(model: torch.nn.Module) -> dict:
+    adam = torch.optim.Adam(model.parameters())
+    sum(p.sum() for p in model.parameters()).backward()
+    adam.step()
+    return adam.state_dict()
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict", "model_state_dict", "net"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.module."])
+def test_a_wrapped_state_dict_is_opened(key, prefix, tmp_path):
+    state = {prefix + name: tensor for name, tensor in published_state(SortTask()).items()}
+    wrapped = {
+        "epoch": 3,
+        key: state,
+        "optimizer_state_dict": optimiser(reference(SortTask())),
+        "loss": torch.tensor(0.1),
+        "args": {"lr": 1e-3},
+    }
+    model = import_weights(saved(tmp_path, wrapped))
+    plain = import_weights(saved(tmp_path, published_state(SortTask())))
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+
+
+def test_two_sets_of_weights_are_not_chosen_between(tmp_path):
+    state = published_state(SortTask())
+    assert "several sets of weights, 'model', 'ema'" in refusal(
+        saved(tmp_path, {"model": state, "ema": state})
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_any_floating_point_type_opens(dtype, tmp_path):
+    state = {name: tensor.to(dtype) for name, tensor in published_state(SortTask()).items()}
+    state["pos_encoder.pe"] = table(0)
+    model = import_weights(saved(tmp_path, state))
+    assert model.W_U.dtype is torch.float32
+    assert torch.equal(model.W_U, state["decoder.weight"].float().T)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["encoder.layers.1.linear1.bias", "decoder.weight"])
+def test_nan_and_infinity_are_refused_by_name(name, value, tmp_path):
+    state = published_state(SortTask())
+    state[name].view(-1)[3] = value
+    assert f"{name} holds" in refusal(saved(tmp_path, state))
+
+
+# -- what is not part of the network, and what weights do not tell --------------------------------
+
+UNKNOWN = {
+    "a last norm": {
+        "encoder.norm.weight": torch.ones(D_MODEL),
+        "encoder.norm.bias": torch.ones(20),
+    },
+    "a norm elsewhere": {"norm_in.weight": torch.ones(D_MODEL), "norm_in.bias": torch.ones(20)},
+    "half a norm": {"encoder.norm.weight": torch.ones(D_MODEL)},
+    "a second head": {"value.weight": torch.ones(12, D_MODEL), "value.bias": torch.ones(12)},
+    "another Linear": {"mix.weight": torch.ones(D_MODEL, 30), "mix.bias": torch.ones(D_MODEL)},
+    "a scale": {"scale": torch.tensor(2.0)},
+    "another table": {"segment.weight": torch.ones(3, D_MODEL)},
+    "a second stack": {"decoder.layers.0.linear1.weight": torch.ones(D_MLP, D_MODEL)},
+    "a part of a layer": {"encoder.layers.1.norm3.weight": torch.ones(D_MODEL)},
+    "a counter": {"steps": torch.tensor(3)},
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_no_tensor_is_left_out(kind, tmp_path):
+    message = refusal(saved(tmp_path, published_state(SortTask()) | UNKNOWN[kind]))
+    named = {
+        "a second stack": "more than one stack of layers: decoder., encoder.",
+        "a part of a layer": "layer 1 has an unknown norm3.weight",
+        "a second head": "more than one Linear layer that value.weight could be",
+        "a counter": "steps holds int64",
+        "a last norm": "a LayerNorm after the last layer",
+    }
+    assert named.get(kind, f"no part of the published network: {min(UNKNOWN[kind])}") in message
+
+
+def told(**changes) -> Told:
+    return Told(
+        **{
+            "heads": 5,
+            "norm": "post",
+            "activation": "relu",
+            "max_len": 48,
+            "n_blanks": 49,
+        }
+        | changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("heads", "norm", "task"),
+    [
+        (4, "post", SortTask(20, 21)),
+        (2, "pre", SortTask(20, 0)),
+        (5, "pre", SortTask(7, 3)),
+        (1, "post", SortTask(48, 49)),
+    ],
+)
+def test_what_is_told_is_what_is_imported(heads, norm, task, tmp_path):
+    network = reference(task, n_heads=heads, norm=norm)
+    path = saved(tmp_path, network.state_dict())
+    model = import_told(
+        path, told(heads=heads, norm=norm, max_len=task.max_len, n_blanks=task.n_blanks)
+    )
+    assert model.task == task and model.config.norm == norm
+    tokens = task.held_out(40).tokens
+    real = tokens != PAD
+    with torch.no_grad():
+        ours, theirs = model(tokens).log_softmax(-1)[real], network(tokens)[real]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["heads", "norm", "activation", "max_len", "n_blanks"])
+def test_what_is_not_told_is_asked_for(name, tmp_path):
+    path = saved(tmp_path, published_state(SortTask()))
+    with pytest.raises(UserError, match=rf"give --{name.replace('_', '-')}, or --published"):
+        import_told(path, told(**{name: None}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activation": "gelu"}, "the activation gelu cannot be held here, only relu"),
+        ({"heads": 3}, "not 3 heads wide"),
+        ({"heads": 0}, "not 0 heads wide"),
+        ({"norm": "pre"}, "ends with a LayerNorm"),
+        ({"max_len": 0}, "the maximum length must be at least 1"),
+        ({"max_len": 1200, "n_blanks": 1600}, "its table of positions has 3000 rows"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, message, tmp_path):
+    path = saved(tmp_path, published_state(SortTask(), table(0, 3000)))
+    changes = {"n_blanks": changes.get("max_len", 48) + 1} | changes
+    with pytest.raises(UserError, match=message):
+        import_told(path, told(**changes))
+
+
+def test_an_offset_contradicts_blanks(tmp_path):
+    path = saved(tmp_path, published_state(SortTask(48, 0, 49)))
+    assert "then there are no blanks" in refusal(path, n_blanks=49)
+    assert import_told(path, told(max_len=None, n_blanks=None)).task == SortTask(48, 0, 49)
+
+
+def test_an_import_that_computes_something_else_is_not_handed_over(tmp_path, monkeypatch):
+    import interp.imports
+
+    def carelessly(model, state):
+        from interp.algoformer import copy_weights
+
+        copy_weights(model, state)
+        with torch.no_grad():
+            model.blocks[1].ln2.b.zero_()
+
+    monkeypatch.setattr(interp.imports, "copy_weights", carelessly)
+    path = saved(tmp_path, published_state(SortTask()))
+    assert "its log-probabilities would be off by" in refusal(path)
+
+
+def test_the_explorer_finds_an_import_where_the_command_says(tmp_path, capsys, monkeypatch):
+    from explorer.server.places import places_from
+
+    monkeypatch.chdir(tmp_path)
+    path = saved(tmp_path, published_state(SortTask()))
+    for folder in ("runs/mine", "elsewhere/mine"):
+        main(["import-algoformer", str(path), folder, "--published"])
+        said = capsys.readouterr().out.splitlines()[-1].partition("app.py")[2]
+        places = places_from(said.replace(" -- ", "").split(), {})
+        assert folder in places.choices()
+        assert places.find(folder) == tmp_path / folder
+
+
+def test_without_flags_the_command_asks(tmp_path, capsys):
+    path = saved(tmp_path, published_state(SortTask()))
+    with pytest.raises(SystemExit) as stop:
+        main(["import-algoformer", str(path), str(tmp_path / "mine")])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and error.count("\n") == 1
+    assert "give --heads, --norm, --activation, --max-len, --n-blanks, or --published" in error
     assert not (tmp_path / "mine").exists()
 
 
@@ -252,7 +449,6 @@ def test_a_width_that_cannot_be_is_a_message(width, tmp_path):
     state = {f"encoder.layers.0.{name}": tensor for name, tensor in layer.state_dict().items()}
     state |= {"a.weight": torch.zeros(width, 12), "a.bias": torch.zeros(width)}
     state |= {"b.weight": torch.zeros(12, width), "b.bias": torch.zeros(12)}
-    state |= {"pe": torch.zeros(5000, width)}
     assert f"{width}" in refusal(saved(tmp_path, state))
 
 

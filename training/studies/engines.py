@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -145,11 +146,8 @@ class RayEngine:
     """
 
     def __init__(self, workers: int, machine: Machine) -> None:
-        self._ray = _import_ray()
-        self._machine = machine
-        self._ours = not self._ray.is_initialized()
-        if self._ours:
-            self._ray.init(log_to_driver=False, include_dashboard=False)
+        self._ours = not ("ray" in sys.modules and sys.modules["ray"].is_initialized())
+        self._ray, self._machine = join_or_start(), machine
         resources = self._ray.cluster_resources()
         self.slots = workers or max(1, int(resources.get("CPU", 1) // max(1, machine.threads)))
         wants_gpu = machine.device in ("auto", "cuda") and resources.get("GPU", 0)
@@ -185,6 +183,53 @@ class RayEngine:
         self._tasks = {}
         if self._ours:
             self._ray.shutdown()
+
+
+def join_or_start() -> Any:
+    """Ray, in the cluster that this machine belongs to, or in one that only it can reach.
+
+    Raises:
+        UserError: if Ray is not installed, or no cluster is where ``RAY_ADDRESS`` says.
+    """
+    os.environ.update(_ALONE if "RAY_ADDRESS" not in os.environ else {})
+    ray = _import_ray()
+    if ray.is_initialized():
+        return ray
+    try:
+        ray.init(address=os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False)
+    except ConnectionError:
+        if "RAY_ADDRESS" in os.environ:
+            address = os.environ["RAY_ADDRESS"]
+            raise UserError(f"no Ray cluster answers at RAY_ADDRESS={address}") from None
+        with _asking_nobody():
+            ray.init(address="local", log_to_driver=False, include_dashboard=False)
+    return ray
+
+
+_ALONE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # In spite of its name: without it, a cluster takes the loopback for its address and listens
+    # nowhere else. Ray reads it when it is imported.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+_NOWHERE = {
+    "http_proxy": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+    "no_proxy": "localhost,127.0.0.1,::1",
+}
+
+
+@contextmanager
+def _asking_nobody() -> Iterator[None]:
+    """For what Ray starts: without a way out. Else it asks the services of three clouds whether it
+    runs there, statistics or not."""
+    before = {key: os.environ.get(key) for key in _NOWHERE}
+    os.environ.update(_NOWHERE)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            os.environ.pop(key) if value is None else os.environ.update({key: value})
 
 
 def run_worker(study: str, arm: str, seed: int, machine: Machine) -> int:

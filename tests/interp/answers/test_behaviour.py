@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses.behaviour import body as behaviour
-from analyses.behaviour.body import BehaviourConfig, compute, figure, summary, to_json, verdicts
+from analyses.behaviour import EXPERIMENT, BehaviourConfig, compute
+from analyses.behaviour.body import figure, summary, to_json, verdicts
 from analyses.behaviour.figure import text, what_is_wrong
 from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
 from interp.answers.behaviour import (
@@ -287,7 +287,7 @@ def test_command(
     save_model(tmp_path / "m", small_model())
     flags = ["--lists", "60", "--lists-each", "10", "--listed", "4", "--decoded", "20", "--json"]
     flags += ["--model", str(tmp_path / "m"), "--out", str(tmp_path / "out")]
-    assert status(behaviour.main, flags) == 0
+    assert status(EXPERIMENT, flags) == 0
     printed = json.loads(capsys.readouterr().out)
     expected = json.loads(json.dumps(to_json(compute(small_model(), FEW))))
     assert {key: printed[key] for key in expected} == expected
@@ -304,8 +304,9 @@ def test_sizes_are_at_least_1(field: str) -> None:
 def test_help_needs_no_torch() -> None:
     code = (
         "import sys\n"
-        "from analyses.behaviour import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "from analyses.experiment import main\n"
+        "from analyses.behaviour import EXPERIMENT\n"
+        "try:\n    main(EXPERIMENT, ['--help'])\nexcept SystemExit:\n    pass\n"
         "assert not {'torch', 'plotly'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from analyses.ablate_blanks import body as ablate_blanks
-from analyses.transplant_blanks import body as transplant_blanks
+from analyses import ablate_blanks, transplant_blanks
 from interp.answers.use import exact_without_blanks, follow_rate
 from interp.sorters.compiled import compile_sorter
 from interp.stats import Estimate
@@ -32,5 +31,7 @@ def test_the_ablations_are_those_of_the_analysis() -> None:
     sink = compile_sorter("sink", SortTask(6, 7)).model
     found = exact_without_blanks(sink, 24, 3)
     whole = ablate_blanks.compute(sink, ablate_blanks.AblateConfig(24, 1), 3)
-    assert found == {kind: whole.exact(kind, ablate_blanks.ALL) for kind in whole.kinds}
+    assert found == {
+        kind: whole.exact(kind, ablate_blanks.EXPERIMENT.body.ALL) for kind in whole.kinds
+    }
     assert found["mask"].value < 0.5 and found["resample"].value == 1.0  # it is there to rest on

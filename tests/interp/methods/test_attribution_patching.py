@@ -11,15 +11,12 @@ from torch import Tensor
 from interp.answers.pairs import Pairs, sample_pairs
 from interp.interventions import Set, edits_of, intervene
 from interp.methods.attribution_patching import (
-    DIRECTIONS,
     METHODS,
-    Direction,
-    PairRuns,
     attributed_effects,
     exact_effects,
-    pair_runs,
     possible_effects,
 )
+from interp.methods.pair_runs import DIRECTIONS, Direction, PairRuns, pair_runs
 from interp.model import SortTransformer
 from interp.passes.forward import forward
 from interp.sites import Component, Site, all_sites, head_sites

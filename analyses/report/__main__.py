@@ -1,0 +1,4 @@
+from analyses.report import main
+
+if __name__ == "__main__":
+    main()
