@@ -3,7 +3,7 @@
     python -m benchmarks.training                   # 342 lists of up to 48 digits, 49 blanks
     python -m benchmarks.training --steps 10 --threads 2 --json
 
-Five arms take turns. A step is: make the lists, forward, loss, backward, optimiser.
+Arms take turns. A step is: make the lists, forward, loss, backward, optimiser.
 
     a   nn.TransformerEncoder      the published network, dropout 0.1, float32, all 146 positions,
                                    a boolean mask for every head of every list, Adam
@@ -12,8 +12,10 @@ Five arms take turns. A step is: make the lists, forward, loss, backward, optimi
     c   ours, recipe `original`    the network, dropout and optimiser of (a), in our Trainer
     d   ours, no dropout           (c) without dropout: the work of (b)
     e   ours, recipe `stable`      pre-norm, no dropout, AdamW, clipping, at the batch size of (a)
+    f   (c) with plain kernels     PyTorch's operators alone, where (c) to (e) have ours in C++
+    g   (d) with plain kernels
 
-(c) to (e) skip padding and rows that nothing reads, run length-sorted micro-batches on one core
+(c) to (g) skip padding and rows that nothing reads, run length-sorted micro-batches on one core
 each, and use bfloat16 where the processor multiplies it natively. No arm measures accuracy. Times
 mean something on an otherwise idle machine only.
 """
@@ -45,8 +47,16 @@ _ARMS = {
     "c": "ours, original recipe",
     "d": "ours, original without dropout",
     "e": "ours, stable recipe",
+    "f": "(c) with plain kernels",
+    "g": "(d) with plain kernels",
 }
-_RATIOS = (("a", "c"), ("b", "d"), ("a", "e"))
+_RATIOS = {
+    ("a", "c"): "the same network, dropout and optimiser",
+    ("b", "d"): "both without dropout",
+    ("a", "e"): "another recipe: pre-norm, no dropout, clipping",
+    ("f", "c"): "what the kernels in C++ give, with dropout",
+    ("g", "d"): "and without",
+}
 
 
 @dataclass(frozen=True)
@@ -90,15 +100,10 @@ def benchmark(args: BenchmarkArgs) -> dict[str, Any]:
     import torch
 
     from benchmarks.common import matmul_rate
-    from training.loop import Trainer
 
     threads = args.threads or torch.get_num_threads()
     original = args.config(ORIGINAL)
-    trainers = {
-        "c": Trainer(original),
-        "d": Trainer(replace(original, dropout=0.0)),
-        "e": Trainer(args.config(STABLE)),
-    }
+    trainers = our_trainers(original, args.config(STABLE))
     steps: dict[str, Callable[[int], None]] = {
         "a": plain_encoder_step(original, trainers["c"]),
         "b": plain_hooked_step(original, trainers["c"]),
@@ -113,7 +118,20 @@ def benchmark(args: BenchmarkArgs) -> dict[str, Any]:
         **_comparison(timings, args.batch_size),
         **_efficiency(trainers, timings, rates, args.steps),
         **_conditions(args, threads),
+        "kernels": trainers["c"].kernel_words,
     }
+
+
+def our_trainers(original: TrainConfig, stable: TrainConfig) -> dict[str, Trainer]:
+    """(c) to (g); (f) and (g) only where (c) and (d) are something else."""
+    from training.loop import Trainer
+
+    configs = {"c": original, "d": replace(original, dropout=0.0), "e": stable}
+    trainers = {name: Trainer(config) for name, config in configs.items()}
+    for plain, name in (("f", "c"), ("g", "d")):
+        if trainers[name].kernel != "plain":
+            trainers[plain] = Trainer(replace(configs[name], kernel="plain"))
+    return trainers
 
 
 def _time(steps: dict[str, Callable[[int], None]], turns: int) -> dict[str, Timing]:
@@ -134,7 +152,9 @@ def _comparison(timings: dict[str, Timing], batch_size: int) -> dict[str, Any]:
     return {
         "arms": {name: _arm(name, timing, batch_size) for name, timing in timings.items()},
         "ratios": {
-            f"{slow}/{fast}": timings[slow].median / timings[fast].median for slow, fast in _RATIOS
+            f"{slow}/{fast}": timings[slow].median / timings[fast].median
+            for slow, fast in _RATIOS
+            if slow in timings
         },
     }
 
@@ -228,7 +248,7 @@ def plain_hooked_step(config: TrainConfig, lists: Trainer) -> Callable[[int], No
 
 
 def our_step(trainer: Trainer) -> Callable[[int], None]:
-    """(c) to (e)."""
+    """(c) to (g)."""
 
     def step(number: int) -> None:
         assert trainer.step == number, "all arms must see the same lists"
@@ -285,7 +305,7 @@ def _in_words(result: dict[str, Any]) -> str:
         f"{result['batch_size']} lists of 1 to {result['max_len']} digits, {result['n_blanks']} "
         f"blanks; {result['threads']} threads; median of {result['steps']} steps",
         f"processor: {result['processor']}; torch {result['torch']}; "
-        f"ours in {result['precision']}, (a) and (b) in float32",
+        f"ours in {result['precision']}, (a) and (b) in float32; {result['kernels']}",
         "",
         f"   {'':32} {'s/step':>8} {'fastest':>8} {'lists/s':>8}",
     ]
@@ -294,12 +314,10 @@ def _in_words(result: dict[str, Any]) -> str:
             f"{name}  {arm['what']:32} {arm['median_s']:8.3f} {arm['fastest_s']:8.3f} "
             f"{arm['lists_per_s']:8.0f}"
         )
-    same = {"a/c": "the same network, dropout and optimiser", "b/d": "both without dropout"}
-    same["a/e"] = "another recipe: pre-norm, no dropout, clipping"
     lines.append("")
     for pair, ratio in result["ratios"].items():
         slow, fast = pair.split("/")
-        lines.append(f"{fast} is {ratio:5.1f} times as fast as {slow}  ({same[pair]})")
+        lines.append(f"{fast} is {ratio:5.2f} times as fast as {slow}  ({_RATIOS[slow, fast]})")
     lines.append("")
     needed = result["operations_needed_per_step"]
     rates = ", ".join(f"{r / 1e9:.0f} in {name}" for name, r in result["matmul_rates"].items())

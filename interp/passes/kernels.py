@@ -4,19 +4,20 @@
     kernels.operators().drop(x, threshold, seed)
 
 They are an option: what they compute, :mod:`interp.passes.packed` computes without them, slower.
-:mod:`torch.utils.cpp_extension` compiles them for the processor at hand, once (half a minute or
-so), into PyTorch's own cache of extensions (``TORCH_EXTENSIONS_DIR``), under a name that says all
-the result depends on. That takes a C++ compiler and ninja.
+They are compiled for the processor at hand, once (half a minute or so), into PyTorch's own cache of
+extensions (``TORCH_EXTENSIONS_DIR``), under a name that says all the result depends on. That takes
+a C++ compiler (``CXX``, or ``c++``) and nothing else: :func:`torch.utils.cpp_extension.load` would
+take ninja and Python's headers as well, and a build that is killed would leave a lock behind that
+every later one waits for.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import os
 import platform
 import shutil
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -28,7 +29,7 @@ from interp.support.errors import UserError
 
 _FOLDER = Path(__file__).parent / "cpp"
 # No -ffast-math: what is NaN or infinite must stay so.
-_FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math")
+_FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-std=c++20")
 _lock = threading.Lock()
 _tried: list[str | None] = []  # once tried: None, or why not
 
@@ -87,31 +88,35 @@ def _library() -> Path:
     cached = _cached()
     if cached.is_file():
         return cached
-    for tool, how in (("ninja", "pip install ninja"), (_compiler(), "install a C++ compiler")):
-        if not shutil.which(tool):
-            raise UserError(f"there is no {tool} to build them ({how})")
+    if not shutil.which(_compiler()):
+        raise UserError(f"there is no C++ compiler {_compiler()} to build them")
     cached.parent.mkdir(parents=True, exist_ok=True)
-    # A folder of its own, moved when it is whole: a build that is killed leaves no lock behind that
-    # others would wait for, and no half of a library.
+    # In a folder of its own, and moved when it is whole: others may build at the same moment.
     with tempfile.TemporaryDirectory(dir=cached.parent, prefix="build-") as folder:
         os.replace(_build(Path(folder)), cached)
     return cached
 
 
 def _build(folder: Path) -> Path:
-    from torch.utils.cpp_extension import load
+    """Compile the kernels into ``folder``.
 
-    said = io.StringIO()  # it prints what it does
-    with contextlib.redirect_stdout(said):
-        load(
-            "sortscope_kernels",
-            [str(path) for path in _sources() if path.suffix == ".cpp"],
-            extra_cflags=list(_flags()),
-            build_directory=str(folder),
-            is_python_module=False,
-            is_standalone=False,
-        )
-    return folder / "sortscope_kernels.so"
+    Raises:
+        UserError: with the compiler's first complaint.
+    """
+    from torch.utils.cpp_extension import include_paths, library_paths
+
+    library = folder / "kernels.so"
+    command = [_compiler(), *_flags(), "-shared", "-fPIC"]
+    command += [f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"]
+    command += [f"-I{path}" for path in include_paths()]
+    command += [str(_FOLDER / "kernels.cpp"), "-o", str(library)]
+    command += [f"-L{path}" for path in library_paths()] + ["-lc10", "-ltorch_cpu", "-ltorch"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        lines = done.stderr.splitlines()
+        said = next((line for line in lines if "error" in line), (lines or ["no reason given"])[-1])
+        raise UserError(f"{_compiler()} could not build them: {said}")
+    return library
 
 
 def _cached() -> Path:

@@ -196,19 +196,18 @@ class _Attend(Function):
     @staticmethod
     def forward(ctx, spans, closed, settings, *projected):  # type: ignore[no-untyped-def]
         query, other = _apart(projected)
-        z, denominators = operators().attend_forward(query, other, spans, closed, *settings)
-        ctx.save_for_backward(z, denominators, spans, closed, *projected)
+        z, kept = operators().attend_forward(query, other, spans, closed, *settings)
+        ctx.save_for_backward(kept, spans, closed, *projected)
         ctx.settings = settings
         return z
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        z, denominators, spans, closed, *projected = ctx.saved_tensors
+        kept, spans, closed, *projected = ctx.saved_tensors
         gradients = [torch.empty_like(each) for each in projected]
         operators().attend_backward(
             grad.contiguous(),
-            z,
-            denominators,
+            kept,
             *_apart(projected),
             spans,
             closed,

@@ -22,7 +22,7 @@ TORCH_LIBRARY_FRAGMENT(sortscope, library) {
   library.def("mlp_backward", mlp_backward);
   library.def("attend_forward", attend_forward);
   library.def(
-      "attend_backward(Tensor grad, Tensor z, Tensor denominators, Tensor query, Tensor other, "
+      "attend_backward(Tensor grad, Tensor kept, Tensor query, Tensor other, "
       "Tensor spans, Tensor blocked, int heads, int threshold, int seed, Tensor(a!) by_query, "
       "Tensor(b!) by_other) -> ()",
       attend_backward);
