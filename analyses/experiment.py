@@ -205,7 +205,8 @@ def flags(settings: Any, default: Any) -> list[str]:
         value = getattr(settings, field.name)
         if value == getattr(default, field.name):
             continue
-        words.append(_flag(field.name))
+        if not str(field.type).startswith("Positional"):  # typed by itself
+            words.append(_flag(field.name))
         if not isinstance(value, bool):  # one that is on is its flag alone
             words += map(str, value) if isinstance(value, (tuple, list)) else [str(value)]
     return words

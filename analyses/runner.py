@@ -8,10 +8,10 @@ results/patch_blanks/blanks/figure.html    the figure, in a page that opens offl
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from analyses.deliver import (
     flag_label,
@@ -22,10 +22,25 @@ from analyses.deliver import (
     study_folder,
 )
 from analyses.experiment import Experiment, Outcome
-from analyses.one_list.subject import ListSubject
-from analyses.subjects import Flags, OfList, OfLogs, OfModel, OfRun, OfSorters, OfStudy
+from analyses.one_list.subject import ListSubject, TwoModels
+from analyses.subjects import (
+    Flags,
+    OfList,
+    OfLogs,
+    OfModel,
+    OfRun,
+    OfSorters,
+    OfStudy,
+    OfTwoModels,
+)
 from interp.answers.treatment import Treatment
-from interp.checkpoints import LoadedModel, load_model, run_checkpoints, shipped_runs
+from interp.checkpoints import (
+    LoadedModel,
+    load_model,
+    run_checkpoints,
+    shipped_models,
+    shipped_runs,
+)
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
@@ -126,21 +141,62 @@ def model_record(loaded: LoadedModel, seed: int, settings: Any) -> dict[str, Any
 
 @open_subject.register
 def _list(about: OfList, settings: Any) -> Opened:
-    loaded = load_model(about.model, pick_device(about.device))
-    digits, treatment = loaded.model.task.parse(about.list), Treatment.parse(about.do)
-    treatment.check(loaded.model.config, len(digits))
-    asked = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
+    about, loaded = _fitting(about)
+    subject = _subject(loaded, about.list, about.do)
     return Opened(
-        ListSubject(loaded.model, digits, treatment, loaded.name),
+        subject,
         {
-            **asked,
-            **asdict(settings),
+            **_asked(about, settings),
             "model_hash": loaded.hash,
-            "intervention": treatment.words(loaded.model.task),
+            "intervention": subject.treatment.words(loaded.model.task),
         },
         _of(loaded),
-        folder_name(model_label(loaded), "".join(map(str, digits)), *_asked_for(about, settings)),
+        folder_name(
+            model_label(loaded), "".join(map(str, subject.digits)), *_asked_for(about, settings)
+        ),
     )
+
+
+@open_subject.register
+def _two_models(about: OfTwoModels, settings: Any) -> Opened:
+    about, loaded = _fitting(about)
+    other = load_model(about.other, pick_device(about.device))
+    a = _subject(loaded, about.list, about.do)
+    b = _subject(other, about.list, about.do if about.other_do is None else about.other_do)
+    return Opened(
+        TwoModels(a, b),
+        {
+            **_asked(about, settings),
+            "model_hash": loaded.hash,
+            "other_hash": other.hash,
+            "intervention": a.treatment.words(a.model.task),
+            "other_intervention": b.treatment.words(b.model.task),
+        },
+        _of(loaded),
+        folder_name(model_label(loaded), model_label(other), *settings.own),
+    )
+
+
+L = TypeVar("L", bound=OfList)
+
+
+def _fitting(about: L) -> tuple[L, LoadedModel]:
+    """The model, and a list of its length where none was given: ours, so it is for us to fit."""
+    loaded = load_model(about.model, pick_device(about.device))
+    if about.list == OfList.list:
+        about = replace(about, list=about.list[: 2 * loaded.model.task.max_len - 1])
+    return about, loaded
+
+
+def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
+    digits, treatment = loaded.model.task.parse(typed), Treatment.parse(do)
+    treatment.check(loaded.model.config, len(digits))
+    return ListSubject(loaded.model, digits, treatment, loaded.name)
+
+
+def _asked(about: OfList, settings: Any) -> dict[str, Any]:
+    own = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
+    return {**own, **asdict(settings)}
 
 
 def _asked_for(about: OfList, settings: Any) -> list[str]:
@@ -165,7 +221,7 @@ def _run(about: OfRun, settings: Any) -> Opened:
         folder,
         {"run": about.run, "seed": about.seed, "config": asdict(settings)},
         {"run": about.run},
-        about.run if about.run in shipped_runs() else path_label(folder),
+        _run_label(about.run),
     )
 
 
@@ -182,7 +238,11 @@ def _study(about: OfStudy, settings: Any) -> Opened:
 
 @open_subject.register
 def _logs(about: OfLogs, settings: Any) -> Opened:
-    return Opened(None, label=folder_name(*settings.own))
+    return Opened(None, label=folder_name(*map(_run_label, settings.own)))
+
+
+def _run_label(name: str) -> str:
+    return name if name in (*shipped_runs(), *shipped_models()) else path_label(Path(name))
 
 
 def _of(loaded: LoadedModel) -> dict[str, Any]:

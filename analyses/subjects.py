@@ -1,4 +1,4 @@
-"""What experiments are about, as flags: a model, one list, a run, a study, all compiled sorters.
+"""What experiments are about, as flags: a model, one list, two models, a run, a study, all sorters.
 
 Each is a frozen dataclass whose fields are the flags that choose it, beside those that every
 command has. ``analyses.runner`` opens them. Free of torch, so that ``--help`` is immediate.
@@ -33,6 +33,14 @@ class OfList(OfModel):
 
     list: str = "3,1,4,1,5,9,2,6,5,3"  # the list to sort, as 3,1,4 or 314
     do: str = ""  # what is done to the model: zero:3-10, transplant:0-47:31415, ... (none)
+
+
+@dataclass(frozen=True)
+class OfTwoModels(OfList):
+    """One list, sorted by two models, A and B."""
+
+    other: str = "no-blanks"  # B, as --model names A
+    other_do: str | None = None  # what is done to B (default: what is done to A)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class OfLogs:
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
 
-Flags = OfModel | OfList | OfSorters | OfRun | OfStudy | OfLogs
+Flags = OfModel | OfList | OfTwoModels | OfSorters | OfRun | OfStudy | OfLogs
 
 
 def check_seed(seed: int) -> None:

@@ -65,6 +65,26 @@ class Region(StrEnum):
     OUTPUTS = "outputs"
     """Sorted digits given back as inputs, each emitting the next one."""
 
+    @property
+    def words(self) -> str:
+        """For people: ``digits``, ``SEP``, ``last blank``."""
+        return "SEP" if self is Region.SEP else self.value
+
+
+def token_name(token: int) -> str:
+    """For people: ``7``, ``SEP``, ``BLANK``."""
+    return "BLANK" if token == BLANK else TOKEN_LABELS[token]
+
+
+def typed(values: Sequence[int]) -> str:
+    """``3,1,4``: a list as :meth:`SortTask.parse` takes it."""
+    return ",".join(map(token_name, values))
+
+
+def spaced(values: Sequence[int]) -> str:
+    """``3 1 4``: a list for people to read."""
+    return " ".join(map(token_name, values))
+
 
 @dataclass(frozen=True)
 class SortBatch:
@@ -104,6 +124,17 @@ class SortTask:
                 f"lists of {self.max_len:,} digits with {self.n_blanks:,} blanks and an offset of "
                 f"{self.pos_offset:,} take {most:,} positions; the most are {MOST_POSITIONS:,}"
             )
+
+    # -- what is asked --------------------------------------------------------------------------
+
+    @property
+    def alphabet(self) -> range:
+        """What a list may hold, in ascending order; each is its own token."""
+        return range(N_DIGITS)
+
+    def answer(self, values: Sequence[int]) -> tuple[int, ...]:
+        """The right answer to a list."""
+        return tuple(sorted(values))
 
     # -- layout ---------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from interp.answers.trials import (
 )
 from interp.interventions import Intervention
 from interp.stats import Estimate
-from interp.support.progress import Progress
+from interp.support.progress import SILENT, Progress
 from interp.task import Region, SortBatch
 from interp.transformer import Transformer
 
@@ -136,8 +136,29 @@ def _published(chunk: Chunk) -> Sequence[Intervention]:
 
 def verdicts(result: AblateResult) -> dict[str, bool]:
     """Which ablations of all blanks destroy the answer: for certain, less than half survives."""
-    plain = result.together.exact_match(AS_IT_IS)
-    return {kind: result.exact(kind, ALL).high < plain.value / 2 for kind in result.kinds}
+    return _destroyed(result.together, result.kinds)
+
+
+def quick_verdicts(
+    model: Transformer, config: AblateConfig, seed: int = 0, progress: Progress = SILENT
+) -> dict[str, bool]:
+    """:func:`verdicts`, without the ablations that they do not rest on."""
+    task = model.task
+    batch = task.held_out(config.lists, seed).to(model.W_U.device)
+    kinds = tuple(kind.value for kind in Kind)
+    wanted = {AS_IT_IS, *(f"{kind}: {ALL}" for kind in kinds)}
+    every = _together((*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)), seed)
+    conditions = {name: condition for name, condition in every.items() if name in wanted}
+    donors = donors_for(model, batch, seed)
+    trials = run_trials(
+        model, batch, conditions, donors=donors, seed=seed, progress=progress, words="all blanks"
+    )
+    return _destroyed(trials, kinds)
+
+
+def _destroyed(together: Trials, kinds: Sequence[str]) -> dict[str, bool]:
+    plain = together.exact_match(AS_IT_IS)
+    return {kind: together.exact_match(f"{kind}: {ALL}").high < plain.value / 2 for kind in kinds}
 
 
 def summary(result: AblateResult) -> list[str]:

@@ -1,4 +1,5 @@
-from analyses.checkpoint_sweep.body import main
+from analyses.checkpoint_sweep import EXPERIMENT
+from analyses.experiment import main
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,55 +1,24 @@
-"""Through training: how well each checkpoint of a run sorts, and what it needs its blanks for.
-
-    python -m analyses.checkpoint_sweep --run runs/0001-stable-blanks-s0
-
-Of every checkpoint, on the same held-out lists: exact match as it is; exact match when the outputs
-after the first may not attend to any blank (the published mask); and, where the answers of two
-lists of one length differ, the share of outputs that follow the other list when layers from 1 on
-are given the keys and values of its blanks (all but the last one, itself a row that answers). The
-mask takes away the place where attention rests as well as what is in the blanks; the transplant
-exchanges only what is in them.
-
-What it does not show: how the weights between two checkpoints behave. A run without blanks has only
-the first number.
-"""
+"""Measures every checkpoint of a run on the same lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.common import Stopwatch
-from analyses.deliver import path_label, publish
+import plotly.graph_objects as go
+
+from analyses.checkpoint_sweep import SweepConfig
 from analyses.training_curves.figure import legend_on_top
 from interp import figures
-from interp.checkpoints import checkpoint_step, run_checkpoints, shipped_runs
-from interp.support.bars import progress_bar
-from interp.support.cli import run_command
-from interp.support.errors import UserError, at_least
-from interp.support.lazy import lazy_import
+from interp.answers.ablation import published_mask
+from interp.answers.decode import exact_match
+from interp.answers.use import follow_rate
+from interp.checkpoints import LoadedModel, checkpoint_step, load_bare, run_checkpoints
+from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from interp.checkpoints import LoadedModel
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
-
-
-@dataclass(frozen=True)
-class SweepConfig:
-    """How many lists."""
-
-    lists: int = 500  # held-out, for exact match: intervals of a few percent
-    pairs: int = 48  # for the transplant: one of every length up to 48
-
-    def __post_init__(self) -> None:
-        at_least(self, lists=1, pairs=1)
 
 
 @dataclass(frozen=True)
@@ -66,9 +35,24 @@ class Checkpoint:
     """Outputs that follow the list whose blanks were given, where the answers differ."""
 
 
-def compute(
+@dataclass(frozen=True)
+class Sweep:
+    """All of a run's checkpoints."""
+
+    run: str
+    """Its name."""
+    checkpoints: tuple[Checkpoint, ...]
+
+
+def compute(subject: Path, settings: SweepConfig, seed: int, progress: Progress) -> Sweep:
+    """The checkpoints of the run in a folder."""
+    models = {checkpoint_step(path): partial(load_bare, path) for path in run_checkpoints(subject)}
+    return Sweep(subject.resolve().name, measure(models, settings, seed, progress))
+
+
+def measure(
     models: Mapping[int, Callable[[], LoadedModel]],
-    config: SweepConfig = SweepConfig(),
+    settings: SweepConfig,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> tuple[Checkpoint, ...]:
@@ -77,27 +61,24 @@ def compute(
     Args:
         models: by step, how to open each; one is held at a time.
     """
-    from interp.answers.ablation import published_mask
-    from interp.answers.decode import exact_match
-    from interp.answers.use import follow_rate
-
     progress.begin(len(models), "checkpoints")
     found = []
     for step, load in models.items():
-        loaded = load()
-        model = loaded.model
-        blanks, masks = model.task.n_blanks > 0, published_mask(model.task)
-        found.append(
-            Checkpoint(
-                step,
-                loaded.hash,
-                exact_match(model, config.lists, seed),
-                exact_match(model, config.lists, seed, interventions=masks) if blanks else None,
-                follow_rate(model, config.pairs, seed) if blanks else None,
-            )
-        )
+        found.append(_measured(step, load(), settings, seed))
         progress.step()
     return tuple(found)
+
+
+def _measured(step: int, loaded: LoadedModel, settings: SweepConfig, seed: int) -> Checkpoint:
+    model, lists = loaded.model, settings.lists
+    blanks, masks = model.task.n_blanks > 0, published_mask(model.task)
+    return Checkpoint(
+        step=step,
+        hash=loaded.hash,
+        exact=exact_match(model, lists, seed),
+        masked=exact_match(model, lists, seed, interventions=masks) if blanks else None,
+        follows=follow_rate(model, settings.pairs, seed) if blanks else None,
+    )
 
 
 # -- words, figure and JSON ---------------------------------------------------------------------
@@ -109,13 +90,13 @@ _CURVES: tuple[tuple[str, str, str, str, str], ...] = (
 )
 
 
-def figure(
-    found: Sequence[Checkpoint], name: str, at: int | None = None, log: bool = False
-) -> go.Figure:
+def figure(found: Sweep, at: int | None = None, log: bool = False) -> go.Figure:
     """The three rates over the steps, with their intervals; a line at step ``at``."""
     fig = go.Figure()
     for field, words, colour, symbol, dash in _CURVES:
-        kept = [(c.step, rate) for c in found if (rate := getattr(c, field)) is not None]
+        kept = [
+            (c.step, rate) for c in found.checkpoints if (rate := getattr(c, field)) is not None
+        ]
         if kept:
             trace = figures.rate_points(
                 [step for step, _ in kept], [rate for _, rate in kept], words, colour, symbol
@@ -125,20 +106,20 @@ def figure(
     fig.update_yaxes(title="%", range=[-3, 103])
     if at is not None and (at > 0 or not log):
         fig.add_vline(x=at, line={"color": figures.GREY, "width": 2, "dash": "dash"})
-    return legend_on_top(figures.style(fig, f"Checkpoints of {name}", height=460))
+    return legend_on_top(figures.style(fig, f"Checkpoints of {found.run}", height=460))
 
 
-def rows(found: Sequence[Checkpoint]) -> list[dict[str, Any]]:
+def rows(found: Sweep) -> list[dict[str, Any]]:
     """A row for each checkpoint and rate."""
     return [
         {"step": c.step, "hash": c.hash, "rate": field, **rate.to_dict()}
-        for c in found
+        for c in found.checkpoints
         for field, *_ in _CURVES
         if (rate := getattr(c, field)) is not None
     ]
 
 
-def summary(found: Sequence[Checkpoint]) -> list[str]:
+def summary(found: Sweep) -> list[str]:
     """A line for each checkpoint."""
     return [
         f"step {c.step}: "
@@ -147,52 +128,10 @@ def summary(found: Sequence[Checkpoint]) -> list[str]:
             for field, words, *_ in _CURVES
             if (rate := getattr(c, field)) is not None
         )
-        for c in found
+        for c in found.checkpoints
     ]
 
 
-# -- command line -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SweepArgs:
-    """Measure every checkpoint of a run."""
-
-    run: str  # a shipped run by its name, or a run folder
-    config: SweepConfig = SweepConfig()
-    seed: int = 0  # of the lists
-    out: Path = Path("results")  # folder for the figure, the result and the manifest
-    json: bool = False  # print the result as JSON on stdout, and nothing else there
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UserError(f"--seed must be 0 or more, not {self.seed}")
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_command(SweepArgs, _command, "python -m analyses.checkpoint_sweep", argv)
-
-
-def _command(args: SweepArgs) -> None:
-    from interp.checkpoints import load_bare
-
-    watch = Stopwatch()
-    folder = shipped_runs().get(args.run, Path(args.run))
-    checkpoints = run_checkpoints(folder)
-    if not checkpoints:
-        runs = ", ".join(shipped_runs()) or "none"
-        raise UserError(f"{args.run} holds no checkpoints of a run; shipped runs: {runs}")
-    models = {checkpoint_step(path): partial(load_bare, path) for path in checkpoints}
-    with progress_bar() as progress:
-        found = compute(models, args.config, args.seed, progress)
-    name = folder.resolve().name
-    label = name if args.run in shipped_runs() else path_label(folder)
-    data = {"analysis": "checkpoint_sweep", "run": args.run, "seed": args.seed}
-    data |= {"config": vars(args.config), "rows": rows(found), "finding": summary(found)}
-    about = {"seconds": round(watch.seconds(), 2)}
-    to = args.out / "checkpoint_sweep" / label
-    publish(args.json, to, partial(figure, found, name), data, summary(found), about)
-
-
-if __name__ == "__main__":
-    main()
+def to_json(found: Sweep) -> dict[str, Any]:
+    """The result as data."""
+    return {"rows": rows(found)}

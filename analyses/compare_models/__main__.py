@@ -1,4 +1,5 @@
-from analyses.compare_models.body import main
+from analyses.compare_models import EXPERIMENT
+from analyses.experiment import main
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

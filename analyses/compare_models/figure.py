@@ -6,23 +6,20 @@ A is blue with circles, B orange with diamonds; differences are A less B on a sc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.one_list.command import Seen
-from analyses.one_list.glance.body import add_shares, dress_map
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.compare_models.result import Lengths, Matrix
+from analyses.one_list.answers import Answer, Decoded
+from analyses.one_list.glance.figure import add_shares, dress_map
+from analyses.one_list.glance.result import AnswerRows
+from analyses.one_list.subject import Shown
 from analyses.training_curves.figure import legend_on_top, short_name
 from interp import figures
-from interp.support.lazy import lazy_import
-from interp.task import BLANK, TOKEN_LABELS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.compare_models.body import Lengths, Matrix, Said
-    from analyses.one_list.glance.body import Glance
-    from interp.stats import Estimate
-else:
-    go = lazy_import("plotly.graph_objects")
+from interp.stats import Estimate
+from interp.task import token_name
 
 _COLOURS, _SYMBOLS = (figures.BLUE, figures.ORANGE), ("circle", "diamond")
 _FITS = 36  # characters of a model's name in a figure
@@ -42,32 +39,33 @@ def _fitting(name: str) -> str:
 # -- answers ------------------------------------------------------------------------------------
 
 
-def outputs(names: Names, a: Said, b: Said, wanted: Sequence[int]) -> Seen:
+def outputs(names: Names, a: Decoded, b: Decoded) -> Shown:
     """The probability of each right digit above, A less B below."""
-    subplots = lazy_import("plotly.subplots")
     fig = subplots.make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.62, 0.38], vertical_spacing=0.1
     )
+    wanted = [output.expected for output in a.answer.outputs]
     x = list(range(len(wanted)))
-    for name, said, colour, symbol in zip(names, (a, b), _COLOURS, _SYMBOLS, strict=True):
+    for name, decoded, colour, symbol in zip(names, (a, b), _COLOURS, _SYMBOLS, strict=True):
+        outputs = decoded.answer.outputs
         # An open symbol with a cross inside is a wrong output: no colour needed to tell.
-        symbols = [symbol if right else f"{symbol}-x-open" for right in said.right]
+        symbols = [symbol if output.right else f"{symbol}-x-open" for output in outputs]
         fig.add_scatter(
             x=x,
-            y=[100 * p for p in said.probability],
+            y=[100 * p for p in decoded.of_right],
             mode="markers",
             name=name,
             marker={"color": colour, "symbol": symbols, "size": 11, "line": {"width": 1.5}},
             customdata=[
-                [digit, token_name(token), "✓" if right else "✗"]
-                for digit, token, right in zip(wanted, said.tokens, said.right, strict=True)
+                [output.expected, token_name(output.token), "✓" if output.right else "✗"]
+                for output in outputs
             ],
             hovertemplate=name + "<br>out %{x}, right digit %{customdata[0]}: %{y:.1f} %<br>"
             "says %{customdata[1]} %{customdata[2]}<extra></extra>",
             row=1,
             col=1,
         )
-    gaps = [100 * (p - q) for p, q in zip(a.probability, b.probability, strict=True)]
+    gaps = [100 * (p - q) for p, q in zip(a.of_right, b.of_right, strict=True)]
     _bars(fig, x, gaps, "out %{x}: %{y:+.1f} points<extra></extra>")
     fig.update_yaxes(title="probability, %", range=[-4, 104], row=1, col=1)
     most = max(1.0, *(abs(gap) for gap in gaps)) * 1.1
@@ -75,7 +73,7 @@ def outputs(names: Names, a: Said, b: Said, wanted: Sequence[int]) -> Seen:
     fig.update_xaxes(title="output", row=2, col=1, **_ticks(wanted))
     figures.style(fig, "Probability of each right digit", height=460)
     legend_on_top(fig)
-    return Seen(fig, _output_rows(a, b, wanted), _output_words(names, a, b))
+    return Shown(fig, _output_rows(a, b), _output_words(names, a.answer, b.answer))
 
 
 def _bars(fig: go.Figure, x: list[Any], gaps: list[float], hover: str) -> None:
@@ -96,44 +94,39 @@ def _ticks(wanted: Sequence[int]) -> dict[str, Any]:
     return figures.label_axis([f"{i}<br>({digit})" for i, digit in enumerate(wanted)], most=30)
 
 
-def token_name(token: int) -> str:
-    """For people: ``7``, ``SEP``, ``BLANK``."""
-    return "BLANK" if token == BLANK else TOKEN_LABELS[token]
-
-
-def _output_rows(a: Said, b: Said, wanted: Sequence[int]) -> list[dict[str, Any]]:
+def _output_rows(a: Decoded, b: Decoded) -> list[dict[str, Any]]:
+    pairs = zip(a.answer.outputs, b.answer.outputs, a.of_right, b.of_right, strict=True)
     return [
         {
             "output": i,
-            "right": digit,
-            "a_says": token_name(a.tokens[i]),
-            "a_right": a.right[i],
-            "a_probability_of_right": a.probability[i],
-            "b_says": token_name(b.tokens[i]),
-            "b_right": b.right[i],
-            "b_probability_of_right": b.probability[i],
-            "a_minus_b": a.probability[i] - b.probability[i],
+            "right": ours.expected,
+            "a_says": token_name(ours.token),
+            "a_right": ours.right,
+            "a_probability_of_right": p,
+            "b_says": token_name(theirs.token),
+            "b_right": theirs.right,
+            "b_probability_of_right": q,
+            "a_minus_b": p - q,
         }
-        for i, digit in enumerate(wanted)
+        for i, (ours, theirs, p, q) in enumerate(pairs)
     ]
 
 
-def _output_words(names: Names, a: Said, b: Said) -> list[str]:
-    n = len(a.tokens)
+def _output_words(names: Names, a: Answer, b: Answer) -> list[str]:
+    n = len(a.outputs)
     lines = [
-        f"{name} says {' '.join(map(token_name, said.tokens))}: {sum(said.right)} of {n} right"
-        for name, said in zip(names, (a, b), strict=True)
+        f"{name} says {answer.text}: {n - len(answer.wrong)} of {n} right"
+        for name, answer in zip(names, (a, b), strict=True)
     ]
-    apart = [str(i) for i in range(n) if a.tokens[i] != b.tokens[i]]
-    return [*lines, f"They differ at outputs {', '.join(apart)}." if apart else "They agree."]
+    apart = ", ".join(map(str, b.changed_from(a)))
+    return [*lines, f"They differ at outputs {apart}." if apart else "They agree."]
 
 
 # -- attention ----------------------------------------------------------------------------------
 
 
-def regions(names: Names, a: Glance, b: Glance, same: bool) -> Seen:
+def regions(names: Names, a: AnswerRows, b: AnswerRows, same: bool) -> Shown:
     """Shares by region of every head: A, B and, of the regions that both have, A less B."""
-    subplots = lazy_import("plotly.subplots")
     both = [region for region in a.regions if region in b.regions]
     titles = ["A", "B", *(["A − B"] if same else [])]
     fig = subplots.make_subplots(
@@ -144,47 +137,46 @@ def regions(names: Names, a: Glance, b: Glance, same: bool) -> Seen:
         horizontal_spacing=0.04 if same else 0.14,
         subplot_titles=titles,
     )
-    for column, seen in ((1, a), (2, b)):
-        values = seen.shares.reshape(-1, len(seen.regions))
-        add_shares(fig, values, seen.regions, seen.heads, column)
+    for column, found in ((1, a), (2, b)):
+        values = found.shares.reshape(-1, len(found.regions))
+        add_shares(fig, values, found.regions, found.heads, column)
     if same:
-        ours, theirs = (seen.shares[..., _columns(seen, both)] for seen in (a, b))
+        ours, theirs = (found.shares[..., _columns(found, both)] for found in (a, b))
         gaps = (ours - theirs).reshape(-1, len(both))
         add_shares(fig, gaps, both, a.heads, 3, signed=True)
     title = _titled("Attention by region, mean over the rows that answer", names)
     figures.style(fig, title, height=210 + 26 * len(a.heads)).update_layout(
         margin={"t": 110, "b": 80}
     )
-    return Seen(fig, _region_rows(a, b), _region_words(names, a, b, same))
+    return Shown(fig, _region_rows(a, b), _region_words(names, a, b, same))
 
 
-def _columns(seen: Glance, chosen: Sequence[Any]) -> list[int]:
-    return [seen.regions.index(region) for region in chosen]
+def _columns(found: AnswerRows, chosen: Sequence[Any]) -> list[int]:
+    return [found.regions.index(region) for region in chosen]
 
 
-def _region_rows(a: Glance, b: Glance) -> list[dict[str, Any]]:
+def _region_rows(a: AnswerRows, b: AnswerRows) -> list[dict[str, Any]]:
     return [
         {"model": which, "head": name, "to": region.value, "share": float(value)}
-        for which, seen in (("A", a), ("B", b))
-        for name, row in zip(seen.heads, seen.shares.reshape(-1, len(seen.regions)), strict=True)
-        for region, value in zip(seen.regions, row, strict=True)
+        for which, found in (("A", a), ("B", b))
+        for name, row in zip(found.heads, found.shares.reshape(-1, len(found.regions)), strict=True)
+        for region, value in zip(found.regions, row, strict=True)
     ]
 
 
-def _region_words(names: Names, a: Glance, b: Glance, same: bool) -> list[str]:
+def _region_words(names: Names, a: AnswerRows, b: AnswerRows, same: bool) -> list[str]:
     lines = []
-    for name, seen in zip(names, (a, b), strict=True):
-        means = seen.shares.mean((0, 1))
-        parts = ", ".join(f"{r} {v:.2f}" for r, v in zip(seen.regions, means, strict=True))
+    for name, found in zip(names, (a, b), strict=True):
+        means = found.shares.mean((0, 1))
+        parts = ", ".join(f"{r} {v:.2f}" for r, v in zip(found.regions, means, strict=True))
         lines.append(f"{name}, mean over heads: {parts}")
     return lines if same else [*lines, "They have other numbers of layers or heads: no difference."]
 
 
-def attention(names: Names, gap: Glance, one: tuple[int, int], other: tuple[int, int]) -> Seen:
+def attention(names: Names, gap: AnswerRows, one: tuple[int, int], other: tuple[int, int]) -> Shown:
     """A's map less B's, on a scale centred on zero."""
     values = gap.pattern[0, 0]
     limit = max(0.05, float(abs(values).max()))
-    subplots = lazy_import("plotly.subplots")
     fig = subplots.make_subplots(rows=1, cols=1)
     fig.add_trace(
         figures.heatmap(
@@ -208,7 +200,7 @@ def attention(names: Names, gap: Glance, one: tuple[int, int], other: tuple[int,
         for r, line in zip(gap.rows, values, strict=True)
         for k, value in zip(gap.keys, line, strict=True)
     ]
-    return Seen(fig, table, words)
+    return Shown(fig, table, words)
 
 
 def _titled(title: str, names: Names) -> str:
@@ -222,7 +214,7 @@ def _head(place: tuple[int, int]) -> str:
 # -- behaviour and weights ----------------------------------------------------------------------
 
 
-def by_length(names: Names, found: Lengths) -> Seen:
+def by_length(names: Names, found: Lengths) -> Shown:
     """Exact match by length, with Wilson intervals."""
     fig = go.Figure()
     sides = (found.a, found.b)
@@ -246,7 +238,7 @@ def by_length(names: Names, found: Lengths) -> Seen:
     words = [
         f"{name}: {_rate(r)}" for name, r in zip(names, (found.a_all, found.b_all), strict=True)
     ]
-    return Seen(fig, _length_rows(found), [*words, f"A − B: {gap}, bootstrap over the lists"])
+    return Shown(fig, _length_rows(found), [*words, f"A − B: {gap}, bootstrap over the lists"])
 
 
 def _rate(rate: Estimate) -> str:
@@ -260,9 +252,8 @@ def _length_rows(found: Lengths) -> list[dict[str, Any]]:
     return [*rows("A", found.a), *rows("B", found.b)]
 
 
-def weights(names: Names, found: Sequence[Matrix]) -> Seen:
+def weights(names: Names, found: Sequence[Matrix]) -> Shown:
     """Norms on the left; how far A and B lie apart on the right."""
-    subplots = lazy_import("plotly.subplots")
     fig = subplots.make_subplots(
         rows=1,
         cols=2,
@@ -297,4 +288,4 @@ def weights(names: Names, found: Sequence[Matrix]) -> Seen:
     rows = [{"matrix": m.name, "a_norm": m.a, "b_norm": m.b, "apart": m.apart} for m in found]
     apart = [m.apart for m in found if m.apart is not None]
     mean = f"{sum(apart) / len(apart):.2f}" if apart else "not to be said: no two are of one shape"
-    return Seen(fig, rows, [f"‖A − B‖ over their norms, mean of {len(apart)} matrices: {mean}"])
+    return Shown(fig, rows, [f"‖A − B‖ over their norms, mean of {len(apart)} matrices: {mean}"])

@@ -1,4 +1,5 @@
-from analyses.replication.body import main
+from analyses.experiment import main
+from analyses.replication import EXPERIMENT
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,246 +1,56 @@
-"""The replication: do blanks matter to whether a run converges? Curves, intervals, verdict.
-
-    python -m analyses.replication --study docs/studies/original
-    python -m analyses.replication --study runs/studies/quick
-
-Reads a study (``python -m training.study``), from its run folders or its compact export, and draws
-the published figure again: the accuracy of every run on its training batches, raw, ten runs an arm.
-Then the arms side by side, with every choice that the plan fixed before any run:
-
-- the share of *convergent* runs (median accuracy of the last steps at least the plan's threshold)
-  with a Wilson interval over runs, and what it would be at any other threshold;
-- each comparison that the plan names: Fisher's exact test of the shares, with Holm's correction for
-  there being several, and the difference in accuracy over common seeds, with a bootstrap over them
-  and a paired permutation test.
-
-A run is one trial; lists and steps are not. A run whose loss became NaN counts as one that did not
-converge. Runs that have not ended are drawn, and not counted. What it does not show: *why* arms
-differ (the plan ``why`` changes one thing at a time for that), or that they are equal: where no
-difference is shown, the intervals say how large a one could have been missed.
-"""
+"""Compares a study's arms as its plan says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
-
-from analyses.common import Stopwatch
-from analyses.deliver import publish, study_folder
+from analyses.replication import ReplicationSettings
 from analyses.replication.figure import figure
-from analyses.replication.result import (
-    LEVEL,
-    THRESHOLDS,
-    Contrast,
-    ReplicationResult,
-    Verdict,
-    compute,
-)
-from interp.support.cli import run_command
+from analyses.replication.result import Contrast, ReplicationResult
+from analyses.replication.words import summary, to_json
 from interp.support.errors import UserError
+from interp.support.progress import Progress
+from training.studies.comparison import compare, fisher_exact, holm
+from training.studies.results import StudyResults
 
-if TYPE_CHECKING:
-    from training.studies.comparison import ArmOutcome
-    from training.studies.results import RunResult
-
-PROG = "python -m analyses.replication"
-# -- words and JSON -----------------------------------------------------------------------------
+__all__ = ["compute", "figure", "summary", "to_json"]  # see analyses.experiment
 
 
-def summary(result: ReplicationResult) -> list[str]:
-    """What came out, a line each; the last one is the finding."""
-    lines = [_scale(result)]
-    for name, outcome in result.outcomes.items():
-        lines.append(_arm_words(result, name, outcome))
-    lines += [_contrast_words(result, contrast) for contrast in result.contrasts]
-    return [*lines, *_content_words(result), _finding(result)]
+def compute(
+    subject: StudyResults, settings: ReplicationSettings, seed: int, progress: Progress
+) -> ReplicationResult:
+    """Compare the arms as the plan says.
 
+    Args:
+        seed: of bootstraps and random permutations.
 
-def _scale(result: ReplicationResult) -> str:
-    study = result.study
-    configs = [arm.config for arm in study.plan.arms]
-    ended = sum(outcome.n for outcome in result.outcomes.values())
-    lengths = sorted({config.max_len for config in configs})
-    steps = sorted({config.steps for config in configs})
-    batches = sorted({config.batch_size for config in configs})
-
-    def listed(values: list[int]) -> str:
-        return " or ".join(f"{value:,}" for value in values)
-
-    open_ = len(study.runs) - ended
-    words = f"; {open_} more have not ended, and are drawn but not counted" if open_ else ""
-    return (
-        f"Study {study.plan.name}: lists of 1 to {listed(lengths)} digits, {listed(steps)} steps "
-        f"of {listed(batches)} lists, {ended} ended runs{words}."
-    )
-
-
-def _arm_words(result: ReplicationResult, name: str, outcome: ArmOutcome) -> str:
-    runs = result.study.ended(name)
-    measures = result.study.plan.measures
-    batch = [run.summary["batch"] for run in runs if run.summary]
-    reached = [b["steps_to_reached"] for b in batch if b["steps_to_reached"] is not None]
-    crashed = sum(b["crashes"] > 0 for b in batch)
-    fast = f" (median at step {median(reached):,.0f})" if reached else ""
-    gone = sum(bool(run.summary and run.summary["diverged_at"] is not None) for run in runs)
-    words = (
-        f"  {name}: {outcome.convergent()} of {outcome.n} convergent = {outcome.share().percent()};"
-        f" mean accuracy of the last {measures.convergent_steps:,} steps "
-        f"{outcome.mean(result.seed).percent()}; {len(reached)} of {outcome.n} runs reached "
-        f"{100 * measures.reached:.0f} %{fast}, {crashed} of them crashed after it"
-    )
-    return words + (f"; {gone} diverged." if gone else ".")
-
-
-def _contrast_words(result: ReplicationResult, contrast: Contrast) -> str:
-    shares = [
-        f"{result.outcomes[name].convergent()} of {result.outcomes[name].n}"
-        for name in (contrast.arm, contrast.against)
+    Raises:
+        UserError: if the study has no runs at all.
+    """
+    study = subject
+    if not study.runs:
+        raise UserError(f"study {study.plan.name} has no runs yet; start them with training.study")
+    outcomes = {arm.name: study.outcome(arm.name) for arm in study.plan.arms}
+    pairs = [
+        (arm.name, other)
+        for arm in study.plan.arms
+        for other in arm.against
+        if outcomes[arm.name].n and outcomes[other].n
     ]
-    found = contrast.comparison
-    words = (
-        f"  {contrast.arm} against {contrast.against}: {shares[0]} and {shares[1]} convergent, "
-        f"Fisher p = {found.fisher_p:.3g} (corrected {contrast.fisher_holm:.3g}): "
-        f"{_VERDICTS[contrast.verdict]}"
-    )
-    if found.difference is None:
-        return words + "; no seed in common."
-    return (
-        f"{words}; accuracy differs by {found.difference.percent().replace(' %', ' points')} over "
-        f"{found.n_pairs} common seeds, permutation p = {found.permutation_p:.3g}."
-    )
-
-
-_VERDICTS: dict[Verdict, str] = {
-    "too few runs": "too few runs to show any difference",
-    "no difference shown": "no difference shown",
-    "fewer": "fewer converge",
-    "more": "more converge",
-}
-
-
-def _content_words(result: ReplicationResult) -> list[str]:
-    """Do the runs that converge differ in using what is in the blanks?"""
-    import torch
-
-    from interp.stats import bootstrap_mean
-
-    lines = []
-    for convergent, words in ((True, "convergent"), (False, "other")):
-        rates = [rate.value for run, rate in result.content() if run.convergent is convergent]
-        if rates:
-            mean = bootstrap_mean(torch.tensor(rates, dtype=torch.float64), result.seed)
-            lines.append(
-                f"  Outputs follow another list's blanks in {mean.percent()} of cases, mean over "
-                f"{len(rates)} {words} runs with blanks."
+    compared = [compare(outcomes[one], outcomes[other], seed) for one, other in pairs]
+    corrected = holm([comparison.fisher_p for comparison in compared])
+    contrasts = []
+    for (one, other), comparison, p in zip(pairs, compared, corrected, strict=True):
+        ours, theirs = outcomes[one], outcomes[other]
+        # Holm's correction of the smallest p is by the number of comparisons.
+        least = min(1.0, len(pairs) * fisher_exact(ours.n, ours.n, 0, theirs.n))
+        more = ours.convergent() * theirs.n > theirs.convergent() * ours.n
+        contrasts.append(
+            Contrast(
+                arm=one,
+                against=other,
+                comparison=comparison,
+                fisher_holm=p,
+                least_p=least,
+                more=more,
             )
-    return lines
-
-
-def _finding(result: ReplicationResult) -> str:
-    n = len(result.contrasts)
-    if not n:
-        return "No two arms that the plan compares have ended runs: nothing to conclude yet."
-    by_verdict: dict[Verdict, list[str]] = {}
-    for contrast in result.contrasts:
-        words = f"{contrast.arm} against {contrast.against}"
-        by_verdict.setdefault(contrast.verdict, []).append(words)
-    counted = {name: outcome.n for name, outcome in result.outcomes.items()}
-    least, most = min(counted.values()), max(counted.values())
-    runs = f"{least}" if least == most else f"{least} to {most}"
-    parts = [
-        f"{_VERDICTS[verdict]}: {', '.join(by_verdict[verdict])}"
-        for verdict in ("more", "fewer", "no difference shown", "too few runs")
-        if verdict in by_verdict
-    ]
-    length = max(arm.config.max_len for arm in result.study.plan.arms)
-    return (
-        f"At {100 * LEVEL:.0f} %, {runs} runs an arm, lists of up to {length} digits: "
-        f"{'; '.join(parts)}."
-    )
-
-
-def to_json(result: ReplicationResult) -> dict[str, Any]:
-    """The result as data: arms, comparisons, thresholds, and every run's own numbers."""
-    plan = result.study.plan
-    return {
-        "analysis": "replication",
-        "study": plan.name,
-        "seed": result.seed,
-        "thresholds_of_the_plan": vars(plan.measures),
-        "arms": {
-            name: {
-                "words": plan.arm(name).words,
-                "runs": outcome.n,
-                "convergent": outcome.convergent(),
-                "share": outcome.share().to_dict(),
-                "mean_accuracy": outcome.mean(result.seed).to_dict(),
-                "convergent_by_threshold": [outcome.convergent(t) for t in THRESHOLDS],
-            }
-            for name, outcome in result.outcomes.items()
-        },
-        "thresholds": list(THRESHOLDS),
-        "comparisons": [_contrast_json(result, contrast) for contrast in result.contrasts],
-        "runs": [_run_json(run) for run in result.study.runs],
-        "finding": summary(result),
-    }
-
-
-def _contrast_json(result: ReplicationResult, contrast: Contrast) -> dict[str, Any]:
-    from training.studies.comparison import fisher_exact
-
-    one, other = (result.outcomes[name] for name in (contrast.arm, contrast.against))
-    return {
-        **asdict(contrast),
-        "verdict": contrast.verdict,
-        "fisher_p_by_threshold": [
-            fisher_exact(one.convergent(t), one.n, other.convergent(t), other.n) for t in THRESHOLDS
-        ],
-    }
-
-
-def _run_json(run: RunResult) -> dict[str, Any]:
-    if run.summary is None:
-        return {"arm": run.arm, "seed": run.seed, "ended": False, "step": run.step}
-    kept = ("convergent", "diverged_at", "batch", "held_out", "final", "blanks", "cost")
-    about = {key: run.summary[key] for key in kept if key in run.summary}
-    return {"arm": run.arm, "seed": run.seed, "ended": True, **about}
-
-
-# -- command line -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ReplicationArgs:
-    """Draw a study's curves, and compare its arms."""
-
-    study: Path  # a study's folder, or an export of one
-    seed: int = 0  # of bootstraps and random permutations
-    out: Path = Path("results")  # folder for the figure, the result and the manifest
-    json: bool = False  # print the result as JSON on stdout, and nothing else there
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UserError(f"--seed must be 0 or more, not {self.seed}")
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    run_command(ReplicationArgs, replication_command, PROG, argv)
-
-
-def replication_command(args: ReplicationArgs) -> None:
-    from training.studies.results import load_results
-
-    watch = Stopwatch()
-    result = compute(load_results(args.study), args.seed)
-    name = result.study.plan.name
-    data, folder = to_json(result), study_folder(args.out / "replication", name, args.study)
-    about = {"study": str(args.study), "seconds": round(watch.seconds(), 2)}
-    publish(args.json, folder, partial(figure, result), data, data["finding"], about)
-
-
-if __name__ == "__main__":
-    main()
+        )
+    return ReplicationResult(study, tuple(contrasts), seed)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.replication.result import THRESHOLDS
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.replication.result import THRESHOLDS, ReplicationResult
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.replication.result import ReplicationResult
-    from training.studies.results import RunResult
-else:
-    go = lazy_import("plotly.graph_objects")
+from training.studies.results import RunResult
 
 COLUMNS, ROWS_AN_ARM = 5, 2  # 2 x 5 curves an arm, as published
 _CELL, _PANEL, _LABELS, _GAP = 105, 330, 50, 46  # pixels: a curve, a panel, its labels, between
@@ -28,7 +23,6 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 def figure(result: ReplicationResult) -> go.Figure:
     """Curves arm by arm, at most ten each; shares, medians, thresholds, and content of blanks."""
-    subplots = lazy_import("plotly.subplots")
     cells = list(_cells(result))
     rows = cells[-1][1]
     heights = [_CELL] * rows + [_PANEL, _LABELS, _PANEL]

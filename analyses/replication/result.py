@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from interp.stats import Estimate
-    from training.studies.comparison import ArmOutcome, Comparison
-    from training.studies.results import RunResult, StudyResults
+from interp.stats import Estimate
+from training.studies.comparison import ArmOutcome, Comparison
+from training.studies.results import RunResult, StudyResults
 
 LEVEL = 0.05  # p values below it, after Holm's correction, are called a difference
 THRESHOLDS = tuple(round(0.5 + 0.01 * i, 2) for i in range(50))  # 0.50 to 0.99
@@ -64,39 +61,8 @@ class ReplicationResult:
         That is the share of outputs that become those of another list when the blanks' keys and
         values are that list's: the blanks' content is used.
         """
-        from interp.stats import Estimate
-
         return [
             (run, Estimate(**run.summary["blanks"]["follow_rate"]))
             for run in self.study.runs
             if run.summary and (run.summary.get("blanks") or {}).get("follow_rate")
         ]
-
-
-def compute(study: StudyResults, seed: int = 0) -> ReplicationResult:
-    """Compare the arms as the plan says. ``seed`` is of bootstraps and random permutations.
-
-    Raises:
-        UserError: if the study has no runs at all.
-    """
-    from training.studies.comparison import compare, fisher_exact, holm
-
-    if not study.runs:
-        raise UserError(f"study {study.plan.name} has no runs yet; start them with training.study")
-    outcomes = {arm.name: study.outcome(arm.name) for arm in study.plan.arms}
-    pairs = [
-        (arm.name, other)
-        for arm in study.plan.arms
-        for other in arm.against
-        if outcomes[arm.name].n and outcomes[other].n
-    ]
-    compared = [compare(outcomes[one], outcomes[other], seed) for one, other in pairs]
-    corrected = holm([comparison.fisher_p for comparison in compared])
-    contrasts = []
-    for (one, other), comparison, p in zip(pairs, compared, corrected, strict=True):
-        ours, theirs = outcomes[one], outcomes[other]
-        # Holm's correction of the smallest p is by the number of comparisons.
-        least = min(1.0, len(pairs) * fisher_exact(ours.n, ours.n, 0, theirs.n))
-        more = ours.convergent() * theirs.n > theirs.convergent() * ours.n
-        contrasts.append(Contrast(one, other, comparison, p, least, more))
-    return ReplicationResult(study, tuple(contrasts), seed)

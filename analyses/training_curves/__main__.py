@@ -1,4 +1,5 @@
-from analyses.training_curves.body import main
+from analyses.experiment import main
+from analyses.training_curves import EXPERIMENT
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.training_curves.result import RunCurves
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.training_curves.body import RunCurves
-    from training.studies.measures import Curve
-    from training.studies.results import RunResult, StudyResults
-else:
-    go = lazy_import("plotly.graph_objects")
+from training.studies.measures import Curve
+from training.studies.results import RunResult, StudyResults
 
 MOST_RUNS = 8  # in one figure: so many colours, symbols and dashes are told apart
 _COLOURS = (
@@ -46,14 +42,13 @@ def short_name(name: str) -> str:
     return path.name or name
 
 
-def figure(runs: Sequence[RunCurves], log: bool = False, at: int | None = None) -> go.Figure:
+def runs_figure(runs: Sequence[RunCurves], log: bool = False, at: int | None = None) -> go.Figure:
     """Accuracy above, loss below where it was kept; every point as it was logged.
 
     Args:
         log: steps on a logarithmic axis; step 0 has no place there.
         at: a step to mark with a line.
     """
-    subplots = lazy_import("plotly.subplots")
     heights = [0.66, 0.34] if any(run.loss.steps for run in runs) else [1]
     fig = subplots.make_subplots(
         rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.06
@@ -145,7 +140,6 @@ def _percent(curve: Curve) -> list[float]:
 
 def arms_figure(study: StudyResults, log: bool = False) -> go.Figure:
     """A panel for each arm with the curves of all its runs; convergent ones thick, with symbols."""
-    subplots = lazy_import("plotly.subplots")
     arms = study.plan.arms
     columns = min(_COLUMNS, len(arms))
     n_rows = -(-len(arms) // columns)

@@ -16,7 +16,7 @@ from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
 from interp.answers.treatment import ABLATIONS, Act, Treatment
 from interp.support.errors import UserError
-from interp.task import N_DIGITS, SortTask
+from interp.task import SortTask, typed
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -132,29 +132,28 @@ def _list(task: SortTask) -> tuple[int, ...] | None:
 
 
 def _type(make: Callable[[SortTask], list[int]], task: SortTask) -> None:
-    st.session_state[session.LIST] = ",".join(str(digit) for digit in make(task))
+    st.session_state[session.LIST] = typed(make(task))
 
 
 def _random(task: SortTask) -> list[int]:
-    return random.choices(range(N_DIGITS), k=random.randint(1, task.max_len))
+    return random.choices(task.alphabet, k=random.randint(1, task.max_len))
 
 
 def _reversed(task: SortTask) -> list[int]:
-    return list(range(N_DIGITS - 1, -1, -1))[: task.max_len]
+    return list(reversed(task.alphabet))[: task.max_len]
 
 
 def _repeats(task: SortTask) -> list[int]:
-    two = random.sample(range(N_DIGITS), 2)
+    two = random.sample(task.alphabet, 2)
     return random.choices(two, k=min(16, task.max_len))
 
 
 def _one_digit(task: SortTask) -> list[int]:
-    del task  # every task can sort one digit
-    return [random.randrange(N_DIGITS)]
+    return [random.choice(task.alphabet)]
 
 
 def _longest(task: SortTask) -> list[int]:
-    return random.choices(range(N_DIGITS), k=task.max_len)
+    return random.choices(task.alphabet, k=task.max_len)
 
 
 PRESETS: dict[str, Callable[[SortTask], list[int]]] = {

@@ -9,17 +9,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from analyses.one_list.answer.result import region_name
-from explorer.server.results import Answer, Output, token_name
+from analyses.one_list.answers import Answer, Output
 from interp.figures import ORANGE, REGION_COLOURS, VERMILLION
-from interp.task import Region, SortTask
-
-if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
+from interp.task import Region, SortTask, token_name
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _ADDRESS = re.compile(r"(https?(?=:)|www(?=\.)|(?=@))", re.IGNORECASE)
@@ -187,7 +183,7 @@ def _region(
         Region.OUTPUTS: task.first_output_row + 1,
     }.get(region, task.sep_pos + 1)
     name = {Region.DIGITS: "digits: the list", Region.OUTPUTS: "outputs: the answer"}.get(
-        region, region_name(region)
+        region, region.words
     )
     said = " ".join(token for _, token, _ in cells)
     spoken = f"{name}, {len(cells)}" if region is Region.BLANKS else f"{name}: {said}"

@@ -1,6 +1,6 @@
 """A figure and all that belongs beside it: what it shows, what it does not prove, and downloads.
 
-    panel(figure, "attention", about(view, command), rows, shows, proves_not)
+    panel(figure, "attention", about_list(view, EXPERIMENT, settings), rows, shows, proves_not)
 
 Every file says what it is of: the model and its hash, the seed, the list, and what was done.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shlex
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from explorer.parts.controls import View
 from explorer.parts.elements import sentences
 from interp.figures import GREY, html_page, unlinked
 from interp.support.lazy import lazy_import
@@ -33,6 +31,8 @@ _NO_BUTTONS = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d"
 
 Rows = Sequence[Mapping[str, Any]]
 """A table: every row names its columns."""
+OF_MANY = "nothing is changed but what the figure names"
+"""The intervention of a figure that is not of the list in the sidebar."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +69,6 @@ class About:
             f"{self.model} ({self.model_hash}) · seed {self.seed}{of}",
             *textwrap.wrap(self.intervention, 110),
         ]
-
-
-def about(view: View, command: str, *, of_list: bool = True, seed: int = 0) -> About:
-    """What a figure of this view was made from.
-
-    Args:
-        command: the program and its own flags, as ``-m analyses.ablate_blanks --kind zero``;
-            ``--model`` and ``--seed`` are added here.
-        of_list: whether it is of the list in the sidebar and under the sidebar's intervention,
-            which are then added as ``--list`` and ``--do``. Else it is of many lists.
-    """
-    digits = ",".join(map(str, view.digits or ())) if of_list else ""
-    own = {"--list": digits, "--do": view.treatment.text if of_list else ""}
-    flags = {"--model": view.opened.name, **own, "--seed": str(seed)}
-    words = [word for flag, value in flags.items() if value for word in (flag, value)]
-    return About(
-        view.opened.name,
-        view.opened.hash,
-        digits,
-        view.words if of_list else "nothing is changed but what the figure names",
-        seed,
-        f"python {command} {shlex.join(words)}",
-    )
 
 
 def panel(

@@ -6,57 +6,60 @@ keeps it out of the key) is the model itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
-from analyses.one_list.answer.body import attended, told
-from analyses.one_list.answer.result import Answer, Attention, Output, Told, token_name
+from analyses.one_list.answers import Answer, Attention, Decoded
+from analyses.one_list.subject import ListSubject
 from explorer.server.models import OpenModel
+from interp.answers import decode
 from interp.answers.treatment import Treatment
-
-if TYPE_CHECKING:
-    from interp.interventions import Intervention
-    from interp.stats import Estimate
-
-__all__ = ["Answer", "Attention", "Output", "Told", "token_name"]  # what pages draw
+from interp.stats import Estimate
 
 SAMPLE = 500  # held-out lists: enough for an interval of a few percent, in about a second
 
 
-def interventions(
-    opened: OpenModel, digits: tuple[int, ...], treatment: Treatment
-) -> Sequence[Intervention]:
-    """What the treatment does to this list; lists behind a mean run once for answer and attention.
+def subject(opened: OpenModel, digits: tuple[int, ...], treatment: Treatment) -> ListSubject:
+    """A list, and what is done to the model: what all experiments on it start from.
 
-    Raises:
-        UserError: if it cannot be done to this model and list.
+    The lists behind a mean run once for all of them.
     """
-    return _interventions(opened.hash, digits, treatment, opened)
+    return _subject(opened.hash, digits, treatment, opened)
 
 
 # Not copied, for nobody changes them; few, for the lists behind a mean take 22 MB.
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _interventions(
+def _subject(
     hash_: str, digits: tuple[int, ...], treatment: Treatment, _opened: OpenModel
-) -> Sequence[Intervention]:
-    return treatment.on_list(_opened.model, digits)
+) -> ListSubject:
+    return ListSubject(_opened.model, digits, treatment, _opened.name)
 
 
 def answer(opened: OpenModel, digits: tuple[int, ...], treatment: Treatment) -> Answer:
-    """The greedy answer to a list."""
-    return probabilities(opened, digits, treatment).answer
+    """The greedy answer to a list.
 
-
-def probabilities(opened: OpenModel, digits: tuple[int, ...], treatment: Treatment) -> Told:
-    """The greedy answer to a list, with all tokens' probabilities."""
-    return _told(opened.hash, digits, treatment, opened)
+    Raises:
+        UserError: if the treatment cannot be done to this model and list.
+    """
+    return _decoded(opened.hash, digits, treatment, opened).answer
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _told(hash_: str, digits: tuple[int, ...], treatment: Treatment, _opened: OpenModel) -> Told:
-    return told(_opened.model, digits, interventions(_opened, digits, treatment))
+def _decoded(
+    hash_: str, digits: tuple[int, ...], treatment: Treatment, _opened: OpenModel
+) -> Decoded:
+    return subject(_opened, digits, treatment).run().decoded
+
+
+def attention(opened: OpenModel, digits: tuple[int, ...], treatment: Treatment) -> Attention:
+    """The attention while the model gave its answer, under the treatment."""
+    return _attention(opened.hash, digits, treatment, opened)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _attention(
+    hash_: str, digits: tuple[int, ...], treatment: Treatment, _opened: OpenModel
+) -> Attention:
+    return subject(_opened, digits, treatment).run().attention
 
 
 def exact_match(opened: OpenModel, treatment: Treatment) -> Estimate:
@@ -67,17 +70,5 @@ def exact_match(opened: OpenModel, treatment: Treatment) -> Estimate:
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _exact_match(hash_: str, treatment: Treatment, _opened: OpenModel) -> Estimate:
-    from interp.answers import decode
-
     done = treatment.on_any(_opened.task)
     return decode.exact_match(_opened.model, SAMPLE, interventions=done)
-
-
-def attention(opened: OpenModel, said: Answer, treatment: Treatment) -> Attention:
-    """The attention while the model gave that answer, under the treatment."""
-    return _attention(opened.hash, said, treatment, opened)
-
-
-@st.cache_data(max_entries=50, show_spinner=False)
-def _attention(hash_: str, said: Answer, treatment: Treatment, _opened: OpenModel) -> Attention:
-    return attended(_opened.model, said, interventions(_opened, said.digits, treatment))

@@ -11,17 +11,14 @@ A run of a study's results, which are kept without weights, is named by the fold
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses.training_curves.body import RunCurves, exported_run, read_folder, study_run_names
+from analyses.training_curves.result import RunCurves, exported_run, read_folder, study_run_names
 from explorer.server.places import Places, files_of, one_message
 from interp.checkpoints import METRICS
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from training.studies.results import StudyResults
+from training.studies.results import StudyResults, load_results
 
 
 def run_names(places: Places) -> list[str]:
@@ -95,6 +92,4 @@ def study_results(places: Places, study: str) -> StudyResults:
 
 @st.cache_resource(max_entries=20, show_spinner=False)
 def _study(folder: str, stamps: tuple[tuple[str, int], ...]) -> StudyResults:
-    from training.studies.results import load_results
-
     return load_results(Path(folder))

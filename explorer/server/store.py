@@ -20,6 +20,7 @@ from interp.support.progress import Progress
 
 T = TypeVar("T")
 _MOST_RESULTS = 64  # each some tens of kilobytes, at most a few megabytes
+_MOST_OF_LISTS = 200  # of one list each, worked out in seconds: at most some 100 kilobytes
 
 
 @dataclass
@@ -80,19 +81,29 @@ def store() -> Store:
     return Store()
 
 
-def computed(key: Hashable, compute: Callable[[Progress], T], words: str) -> T:
+@st.cache_resource(show_spinner=False)
+def list_store() -> Store:
+    """Where results of single lists are kept: many come and go, and push out no long one."""
+    return Store(_MOST_OF_LISTS)
+
+
+def computed(
+    key: Hashable, compute: Callable[[Progress], T], words: str, where: Store | None = None
+) -> T:
     """The result of that key; while it is computed, a bar shows how far it is.
 
     Args:
         key: everything that the result depends on: an analysis, a model's hash, a list, ...
         words: what is being done, for people.
+        where: where it is kept (default: the server's one store).
     """
-    if store().has(key):
-        return store().get(key, lambda: compute(Progress()))
+    where = store() if where is None else where
+    if where.has(key):
+        return where.get(key, lambda: compute(Progress()))
     bar = st.empty()
     bar.progress(0.0, text=f"{words} …")
     try:
-        return store().get(key, lambda: compute(PageProgress(bar, words)))
+        return where.get(key, lambda: compute(PageProgress(bar, words)))
     finally:
         bar.empty()
 

@@ -13,7 +13,7 @@ import types
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from interp.support.errors import UserError
 from interp.support.strict_json import short
@@ -53,7 +53,7 @@ def check_types(instance: Any) -> None:
     Raises:
         UserError: naming the first one that does not.
     """
-    for name, hint in _hints(type(instance)).items():
+    for name, hint in _hints(cast(Hashable, type(instance))).items():
         if not fits(value := getattr(instance, name), hint):
             raise UserError(f"{name} cannot be {short(value)}: it must be {_words(hint)}")
 

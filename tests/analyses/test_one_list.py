@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.one_list.answer.body import (
-    attended,
-    heads_at_step,
-    main,
-    one_step,
-    told,
-    whole_answer,
-)
-from analyses.one_list.answer.result import Answer, Attention, Output, head_looks, weights_at
+from analyses.experiment import main as run_command
+from analyses.one_list.answer import EXPERIMENT
+from analyses.one_list.answer.body import heads_at_step, one_step, whole_answer
+from analyses.one_list.answer.result import attention_by_head, weights_at
+from analyses.one_list.answers import Answer, Attention, Output, attention_of, decode_list
 from interp.answers.ablation import published_mask
 from interp.answers.treatment import Treatment
 from interp.checkpoints import save_model
@@ -32,6 +29,7 @@ from interp.task import BLANK, SEP, Region, SortTask
 from tests.models import TASK, small_model
 
 DIGITS = (3, 1, 4, 1)
+main = partial(run_command, EXPERIMENT)
 
 
 def slow_decode(
@@ -65,7 +63,7 @@ def decoded(array: Any) -> np.ndarray:
 def test_an_answer_is_what_the_hooked_model_says_token_by_token(norm: str, masked: bool) -> None:
     model = small_model(norm)
     done = published_mask(TASK) if masked else []
-    found = told(model, DIGITS, done)
+    found = decode_list(model, DIGITS, done)
     expected, said = slow_decode(model, DIGITS, done)
     torch.testing.assert_close(torch.from_numpy(found.probabilities), expected)
     for step, output in enumerate(found.answer.outputs):
@@ -81,8 +79,8 @@ def test_an_answer_is_what_the_hooked_model_says_token_by_token(norm: str, maske
 def test_attention_is_the_hooked_models_on_the_sequence_that_it_wrote(masked: bool) -> None:
     model = small_model()
     done = published_mask(TASK) if masked else []
-    said = told(model, DIGITS, done).answer
-    seen = attended(model, said, done)
+    said = decode_list(model, DIGITS, done).answer
+    seen = attention_of(model, said, done)
     tokens = TASK.encode([DIGITS]).tokens[:, : TASK.prompt_len + 3]
     tokens[0, TASK.prompt_len :] = torch.tensor([output.token for output in said.outputs[:3]])
     with torch.no_grad(), intervene(model, done):
@@ -100,8 +98,8 @@ def test_attention_is_the_hooked_models_on_the_sequence_that_it_wrote(masked: bo
 
 def test_positions_are_named_and_put_into_regions() -> None:
     model = small_model()
-    said = told(model, (3, 1)).answer
-    seen = attended(model, said)
+    said = decode_list(model, (3, 1)).answer
+    seen = attention_of(model, said)
     token = said.text.split()[0]
     blanks = tuple(f"blank {i}" for i in range(4))
     assert seen.labels == ("in 0: 3", "in 1: 1", "SEP", *blanks, f"out 0: {token}")
@@ -119,17 +117,17 @@ def test_what_heads_look_at_most_by_hand() -> None:
     pattern[0, 0, 2] = [0.25, 0.5, 0.25, 0]
     pattern[0, 1, 3] = [0.125, 0.125, 0, 0.75]
     seen = Attention(pattern, ("in 0: 2", "in 1: 1", "SEP", "out 0: 1"), ("1", "2"), regions, 2)
-    first, nothing = head_looks(seen, 0, most=2)
+    first, nothing = attention_by_head(seen, 0, most=2)
     assert (first.layer, first.head) == (0, 0)
     assert first.top == (("in 1: 1", 0.5), ("in 0: 2", 0.25))  # of equals the earlier
     assert first.shares == ((Region.DIGITS, 0.75), (Region.SEP, 0.25))
     assert (nothing.head, nothing.top) == (1, ())
-    assert head_looks(seen, 1)[1].top == (
+    assert attention_by_head(seen, 1)[1].top == (
         ("out 0: 1", 0.75),
         ("in 0: 2", 0.125),
         ("in 1: 1", 0.125),
     )
-    assert head_looks(seen, 1)[1].shares[-1] == (Region.OUTPUTS, 0.75)
+    assert attention_by_head(seen, 1)[1].shares[-1] == (Region.OUTPUTS, 0.75)
     assert seen.edges == (2, 3)
 
 
@@ -149,7 +147,7 @@ def test_changes_and_mistakes_by_hand() -> None:
 
 def test_figures_show_the_numbers() -> None:
     model = small_model()
-    found = told(model, DIGITS)
+    found = decode_list(model, DIGITS)
     whole = json.loads(whole_answer(found).figure.to_json())["data"]
     np.testing.assert_array_equal(decoded(whole[0]["z"]), found.probabilities.T)
     assert whole[0]["x"] == ["out 0", "out 1", "out 2", "out 3"]
@@ -166,7 +164,7 @@ def test_figures_show_the_numbers() -> None:
         output.token
     ]
 
-    seen = attended(model, found.answer)
+    seen = attention_of(model, found.answer)
     (heat,) = json.loads(heads_at_step(seen, 2).figure.to_json())["data"]
     np.testing.assert_array_equal(decoded(heat["z"]), weights_at(seen, 2).reshape(4, -1))
     assert heat["y"] == ["0.0", "0.1", "1.0", "1.1"]
@@ -194,7 +192,7 @@ def test_the_command_gives_the_numbers_and_says_what_they_are_of(
 ) -> None:
     data = run(saved, tmp_path, capsys, "--do", "published")
     expected, said = slow_decode(small_model(), DIGITS, published_mask(TASK))
-    assert (data["analysis"], data["list"], data["do"]) == ("one_list_answer", "3141", "published")
+    assert (data["analysis"], data["list"], data["do"]) == ("one_list.answer", "3141", "published")
     assert (data["seed"], len(data["model_hash"])) == (0, 16)
     assert data["intervention"] == "blanks masked for the outputs after the first"
     rows = data["rows"]
@@ -209,7 +207,7 @@ def test_the_command_gives_the_numbers_and_says_what_they_are_of(
     assert [i % 12 for i, row in enumerate(rows) if row["right"]] == sorted(DIGITS)
     right = sum(a == b for a, b in zip(said, sorted(DIGITS), strict=True))
     assert data["finding"][1].startswith(f"{right} of 4 outputs are right")
-    (folder,) = (tmp_path / "one_list_answer").iterdir()
+    (folder,) = (tmp_path / "one_list" / "answer").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
     assert "plotly" in (folder / "figure.html").read_text()
 
@@ -221,7 +219,7 @@ def test_one_step_and_its_attention(
     assert run(saved, tmp_path, capsys, "--step", "2")["rows"] == every[24:36]
     data = run(saved, tmp_path, capsys, "--step", "2", "--attention")
     model = small_model()
-    at = weights_at(attended(model, told(model, DIGITS).answer), 2)
+    at = weights_at(attention_of(model, decode_list(model, DIGITS).answer), 2)
     got = np.array([row["attention"] for row in data["rows"]]).reshape(at.shape)
     np.testing.assert_allclose(got, at, rtol=1e-5, atol=1e-7)
     first = data["rows"][0]
@@ -291,8 +289,9 @@ def test_blanks_of_a_model_that_has_none(
 def test_help_is_quick() -> None:
     code = (
         "import sys\n"
-        "from analyses.one_list.answer.body import main\n"
-        "try: main(['--help'])\n"
+        "from analyses.experiment import main\n"
+        "from analyses.one_list.answer import EXPERIMENT\n"
+        "try: main(EXPERIMENT, ['--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'plotly', 'streamlit'} & set(sys.modules), 'imported'\n"
     )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.one_list.without import body as one_list_without
-from analyses.one_list.without.body import KEPT, MASKED, OF_B, Line, Without, compute, other_list
+from analyses.experiment import main as run_command
+from analyses.one_list.subject import NOTHING, ListSubject
+from analyses.one_list.without import EXPERIMENT, WithoutSettings
+from analyses.one_list.without.body import KEPT, MASKED, OF_B, other_list
 from analyses.one_list.without.figure import figure, rows, summary
+from analyses.one_list.without.result import AblatedAnswer, AblatedAnswers
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare
 from interp.interventions import Mask, intervene
@@ -24,7 +29,19 @@ from interp.task import SortTask
 from tests.models import TASK, small_model
 
 LIST = (4, 1, 7, 1, 9, 3)
-HAND = Without((1, 2, 3), (9, 2, 0), (Line("as it is", (1, 2, 3)), Line("zap", (0, 2, 11))))
+HAND = AblatedAnswers(
+    task=TASK,
+    digits=(1, 2, 3),
+    other=(9, 2, 0),
+    lines=(AblatedAnswer("as it is", (1, 2, 3)), AblatedAnswer("zap", (0, 2, 11))),
+)
+
+
+def compute(
+    model: Any, digits: tuple[int, ...], settings: Any = None, treatment: Treatment = NOTHING
+) -> AblatedAnswers:
+    result: AblatedAnswers = EXPERIMENT.compute(ListSubject(model, digits, treatment), settings)
+    return result
 
 
 def test_right_and_following() -> None:
@@ -36,16 +53,16 @@ def test_right_and_following() -> None:
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=48))
 def test_list_b_has_another_answer(digits: list[int]) -> None:
-    other = other_list(digits)
+    other = other_list(TASK, digits)
     assert len(other) == len(digits)
     assert sorted(other) != sorted(digits)
     assert all(0 <= digit <= 9 for digit in other)
 
 
 def test_list_b_is_the_mirror_where_that_is_another() -> None:
-    assert other_list([3, 1, 4]) == (6, 8, 5)
-    assert other_list([0, 9, 4, 5]) == (1, 0, 5, 6)
-    assert other_list(range(10)) == (0,) * 10
+    assert other_list(TASK, [3, 1, 4]) == (6, 8, 5)
+    assert other_list(TASK, [0, 9, 4, 5]) == (1, 0, 5, 6)
+    assert other_list(TASK, range(10)) == (0,) * 10
 
 
 @pytest.mark.parametrize("name", SORTERS)
@@ -60,7 +77,7 @@ def test_what_is_known_of_the_blanks(name: str) -> None:
 
 @pytest.mark.parametrize("name", SORTERS)
 def test_what_is_known_of_the_heads(name: str) -> None:
-    result = compute(load_bare(f"compiled:{name}").model, LIST, of="heads")
+    result = compute(load_bare(f"compiled:{name}").model, LIST, WithoutSettings("heads"))
     breaking = {line.name for line in result.lines if result.right(line.name) < 6}
     assert breaking == {f"head {layer}.{head} of list B" for layer, head in truth_of(name).heads}
     # Each carries all there is to know of the list, where that alone decides.
@@ -69,13 +86,13 @@ def test_what_is_known_of_the_heads(name: str) -> None:
 
 def test_the_five_sorters_beside_a_model() -> None:
     model = load_bare("compiled:direct").model
-    result = compute(model, LIST, of="sorters")
+    result = compute(model, LIST, WithoutSettings("sorters"))
     names = [line.name for line in result.lines]
     assert names[:4] == ["as it is", MASKED, OF_B, f"slots: {MASKED}"]
     assert len(names) == 3 + 2 * len(SORTERS)
     own = compute(load_bare("compiled:slots").model, LIST)
-    assert result.line(f"slots: {OF_B}").said == own.line(OF_B).said
-    bare = compute(small_model(task=SortTask(6, 0)), LIST, of="sorters")
+    assert result.line(f"slots: {OF_B}").tokens == own.line(OF_B).tokens
+    bare = compute(small_model(task=SortTask(6, 0)), LIST, WithoutSettings("sorters"))
     assert [line.name for line in bare.lines][:2] == ["as it is", f"slots: {MASKED}"]
 
 
@@ -88,8 +105,8 @@ def test_a_mask_on_an_untrained_model_is_that_of_the_hooks() -> None:
     batch = TASK.encode([LIST])
     with torch.no_grad(), intervene(model, [Mask(TASK.output_rows(6), range(7, 11))]):
         logits = model(batch.tokens)[0, TASK.output_rows(6)]
-    assert result.line(MASKED).said == tuple(logits.argmax(-1).tolist())
-    assert result.line(MASKED).said != result.line("as it is").said
+    assert result.line(MASKED).tokens == tuple(logits.argmax(-1).tolist())
+    assert result.line(MASKED).tokens != result.line("as it is").tokens
 
 
 def test_what_is_asked_for_is_a_line_of_its_own() -> None:
@@ -101,7 +118,7 @@ def test_what_is_asked_for_is_a_line_of_its_own() -> None:
 
 def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(UserError, match="list B must have 6 digits"):
-        compute(small_model(), LIST, (1, 2))
+        compute(small_model(), LIST, WithoutSettings(other="1,2"))
     with pytest.raises(UserError, match="this model has no blanks"):
         compute(small_model(task=SortTask(6, 0)), LIST)
 
@@ -134,7 +151,9 @@ def test_a_figure_says_with_symbols_what_it_says_in_colours() -> None:
     assert [list(row) for row in cells.text] == [["1 ✓", "2 ✓", "3 ✓"], ["0 B", "2 ✓", "blank ✗"]]
     assert [list(row) for row in cells.z] == [[0, 0, 0], [1, 0, 2]]
     long = tuple([1] * 47 + [11])
-    (cells,) = figure(Without((1,) * 48, (2,) * 48, (Line("as it is", long),))).data
+    (cells,) = figure(
+        AblatedAnswers(TASK, (1,) * 48, (2,) * 48, (AblatedAnswer("as it is", long),))
+    ).data
     assert (cells.text[0][0], cells.text[0][47]) == ("1✓", "_✗")
 
 
@@ -142,10 +161,10 @@ def test_command(
     tmp_path: Path, status: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--model", "compiled:sink", "--list", "4,1,7,1,9,3", "--out", str(tmp_path)]
-    assert status(one_list_without.main, [*flags, "--json"]) == 0
+    assert status(partial(run_command, EXPERIMENT), [*flags, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["rows"] == rows(compute(load_bare("compiled:sink").model, LIST))
-    folder = tmp_path / "one_list_without" / "compiled-sink-417193"
+    folder = tmp_path / "one_list" / "without" / "compiled-sink-417193"
     assert json.loads((folder / "result.json").read_text()) == printed
-    assert status(one_list_without.main, [*flags, "--other", "582"]) == 2
+    assert status(partial(run_command, EXPERIMENT), [*flags, "--other", "582"]) == 2
     assert "list B must have 6 digits" in capsys.readouterr().err

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from analyses.replication import body as replication
-from analyses.replication.body import compute, figure, main, summary, to_json
+from analyses.experiment import main as run_command
+from analyses.replication import EXPERIMENT
+from analyses.replication.body import figure, summary, to_json
 from analyses.replication.figure import COLUMNS
 from interp.stats import wilson
 from interp.support.errors import UserError
@@ -17,7 +19,8 @@ from training.studies.measures import Curve, Curves, is_convergent, measure, to_
 from training.studies.plans import Plan, load_plan
 from training.studies.results import RunResult, StudyResults, export
 
-ROOT = Path(replication.__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
+main = partial(run_command, EXPERIMENT)
 PLAN = load_plan("original")
 
 
@@ -77,7 +80,7 @@ def published() -> StudyResults:
 
 
 def test_the_published_outcome_shows_no_difference():
-    result = compute(published())
+    result = EXPERIMENT.compute(published())
     assert {name: o.convergent() for name, o in result.outcomes.items()} == {
         "blanks": 2,
         "no-blanks": 0,
@@ -107,20 +110,20 @@ def test_the_published_outcome_shows_no_difference():
 def test_enough_runs_show_what_ten_cannot():
     """The same shares, 20 % and none, of fifty runs an arm."""
     levels = [0.95] * 10 + [0.6] * 40
-    result = compute(a_study(blanks=levels, no_blanks=[0.5] * 50))
+    result = EXPERIMENT.compute(a_study(blanks=levels, no_blanks=[0.5] * 50))
     (contrast,) = result.contrasts
     assert contrast.comparison.fisher_p == pytest.approx(fisher_exact(10, 50, 0, 50))
     assert contrast.fisher_holm < 0.01
     assert contrast.verdict == "fewer"
     assert "At 5 %, 50 runs an arm" in summary(result)[-1]
     assert "fewer converge: no-blanks against blanks." in summary(result)[-1]
-    turned = compute(a_study(blanks=[0.5] * 50, no_blanks=levels))
+    turned = EXPERIMENT.compute(a_study(blanks=[0.5] * 50, no_blanks=levels))
     assert turned.contrasts[0].verdict == "more"
 
 
 def test_three_runs_can_show_nothing_whatever_comes_out():
     """The most extreme of outcomes has Fisher p = 2 / 20."""
-    result = compute(a_study(blanks=[0.99] * 3, no_blanks=[0.1] * 3))
+    result = EXPERIMENT.compute(a_study(blanks=[0.99] * 3, no_blanks=[0.1] * 3))
     (contrast,) = result.contrasts
     assert contrast.comparison.fisher_p == pytest.approx(0.1)
     assert contrast.least_p == pytest.approx(0.1)
@@ -129,7 +132,7 @@ def test_three_runs_can_show_nothing_whatever_comes_out():
 
 
 def test_one_arm_alone_is_no_comparison():
-    result = compute(a_study(blanks=[0.99]))
+    result = EXPERIMENT.compute(a_study(blanks=[0.99]))
     assert result.contrasts == ()
     assert summary(result)[-1].startswith("No two arms that the plan compares have ended runs")
     assert "1 of 1 convergent = 100.0 % [20.7, 100.0]" in summary(result)[1]
@@ -138,21 +141,21 @@ def test_one_arm_alone_is_no_comparison():
 
 def test_a_study_without_runs_is_refused():
     with pytest.raises(UserError, match="study original has no runs yet"):
-        compute(StudyResults(PLAN, ()))
+        EXPERIMENT.compute(StudyResults(PLAN, ()))
 
 
 def test_runs_that_have_not_ended_are_drawn_and_not_counted():
     study = published()
     curves = Curves(Curve((0, 10), (0.0, 0.1)), Curve((), ()))
     more = StudyResults(PLAN, (*study.runs, RunResult("blanks", 10, curves, None)))
-    result = compute(more)
+    result = EXPERIMENT.compute(more)
     assert result.outcomes["blanks"].n == 10
     assert (
         "30 ended runs; 1 more have not ended, and are drawn but not counted"
         in (summary(result)[0])
     )
     assert to_json(result)["runs"][-1] == {"arm": "blanks", "seed": 10, "ended": False, "step": 10}
-    nothing = compute(StudyResults(PLAN, more.runs[-1:]))
+    nothing = EXPERIMENT.compute(StudyResults(PLAN, more.runs[-1:]))
     assert nothing.outcomes == {}
     assert any("at step 10, not ended" in words for words in texts(nothing))
 
@@ -161,7 +164,7 @@ def test_a_run_that_diverged_counts_as_not_convergent():
     """Even where it was lost so late that its median is high."""
     runs = [a_run("blanks", 0, 0.99), a_run("blanks", 1, 0.99, diverged_at=5900)]
     assert runs[1].summary["batch"]["median_window"] == 0.99
-    result = compute(StudyResults(PLAN, tuple(runs)))
+    result = EXPERIMENT.compute(StudyResults(PLAN, tuple(runs)))
     assert result.outcomes["blanks"].medians == (0.99, 0.0)
     assert "1 of 2 convergent" in summary(result)[1]
     assert summary(result)[1].endswith("1 of them crashed after it; 1 diverged.")
@@ -169,7 +172,7 @@ def test_a_run_that_diverged_counts_as_not_convergent():
 
 
 def test_the_verdict_at_other_thresholds():
-    data = to_json(compute(published()))
+    data = to_json(EXPERIMENT.compute(published()))
     counts = dict(
         zip(data["thresholds"], data["arms"]["blanks"]["convergent_by_threshold"], strict=True)
     )
@@ -185,7 +188,7 @@ def test_the_verdict_at_other_thresholds():
 def test_do_convergent_runs_use_what_is_in_their_blanks():
     runs = [a_run("blanks", seed, 0.95, follow=40) for seed in range(4)]
     runs += [a_run("blanks", seed, 0.5, follow=2) for seed in range(4, 8)]
-    result = compute(StudyResults(PLAN, (*runs, a_run("no-blanks", 0, 0.9))))
+    result = EXPERIMENT.compute(StudyResults(PLAN, (*runs, a_run("no-blanks", 0, 0.9))))
     assert [(run.seed, rate.value) for run, rate in result.content()] == [
         *((seed, 0.4) for seed in range(4)),
         *((seed, 0.02) for seed in range(4, 8)),
@@ -208,7 +211,7 @@ def texts(result) -> list[str]:
 
 def test_every_curve_is_drawn_raw():
     study = published()
-    fig = figure(compute(study))
+    fig = figure(EXPERIMENT.compute(study))
     lines = [t for t in fig.data if t.mode == "lines" and len(t.x) == 600]
     assert len(lines) == 30
     for trace, run in zip(lines, study.runs, strict=True):
@@ -220,19 +223,21 @@ def test_every_curve_is_drawn_raw():
 
 def test_convergent_runs_are_marked_in_more_than_colour():
     study = published()
-    words = texts(compute(study))
+    words = texts(EXPERIMENT.compute(study))
     assert [t for t in words if "convergent:" in t] == [
         "<b>★ seed 0, convergent: 0.96</b>",
         "<b>★ seed 1, convergent: 0.93</b>",
     ]
-    lines = [t for t in figure(compute(study)).data if t.mode == "lines" and len(t.x) == 600]
+    lines = [
+        t for t in figure(EXPERIMENT.compute(study)).data if t.mode == "lines" and len(t.x) == 600
+    ]
     widths = [t.line.width for t in lines]
     assert min(widths[:2]) > max(widths[2:])
     assert lines[0].line.color != lines[2].line.color
 
 
 def test_curves_stand_two_by_five_and_no_more_than_ten():
-    fig = figure(compute(a_study(blanks=[0.5] * 13, no_blanks=[0.6] * 2)))
+    fig = figure(EXPERIMENT.compute(a_study(blanks=[0.5] * 13, no_blanks=[0.6] * 2)))
     lines = [t for t in fig.data if t.mode == "lines" and len(t.x) == 600]
     assert len(lines) == 12
     lefts = [fig.layout[t.xaxis.replace("x", "xaxis", 1)].domain[0] for t in lines]
@@ -242,7 +247,7 @@ def test_curves_stand_two_by_five_and_no_more_than_ten():
 
 
 def test_shares_and_medians_are_those_of_the_arms():
-    result = compute(published())
+    result = EXPERIMENT.compute(published())
     fig = figure(result)
     share = next(t for t in fig.data if t.text == ("2/10",))
     assert (share.y[0], share.customdata[0]) == (20.0, "20.0 % [5.7, 51.0]")
@@ -260,7 +265,7 @@ def test_the_command_redraws_from_the_compact_results(tmp_path, capsys):
     export(study, tmp_path / "small")
     argv = ["--study", str(tmp_path / "small"), "--out", str(tmp_path / "out")]
     main(argv)
-    expected = summary(compute(study))
+    expected = summary(EXPERIMENT.compute(study))
     assert capsys.readouterr().out.splitlines() == expected
     folder = tmp_path / "out" / "replication" / "original"
     assert sorted(p.name for p in folder.iterdir()) == [
@@ -289,8 +294,9 @@ def test_what_is_no_study_is_one_line(tmp_path, capsys, status):
 
 def test_help_does_not_load_torch():
     code = (
-        "import sys\nfrom analyses.replication import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom analyses.experiment import main\n"
+        "from analyses.replication import EXPERIMENT\n"
+        "try:\n    main(EXPERIMENT, ['--help'])\nexcept SystemExit:\n    pass\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

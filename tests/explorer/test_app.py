@@ -14,7 +14,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.one_list.answer.body import attended, told
+from analyses.one_list.answers import attention_of, decode_list
 from explorer.parts.controls import PRESETS
 from explorer.parts.elements import plain, share, strip
 from explorer.server import results
@@ -438,7 +438,7 @@ def test_attention_is_the_models_own_under_the_mask(folder: Path, act: Act) -> N
     mask = Treatment(act)
     opened = open_model(Places((folder,)), str(folder / "with"))
     said = results.answer(opened, (3, 1, 4), mask)
-    seen = results.attention(opened, said, mask)
+    seen = results.attention(opened, (3, 1, 4), mask)
     n = 3 + 1 + 4 + 2  # digits, SEP, blanks, outputs but the last
     assert seen.pattern.shape == (2, 2, n, n)
     assert abs(seen.pattern.sum(-1) - 1).max() < 1e-5
@@ -471,8 +471,8 @@ def test_visitors_with_different_interventions_do_not_see_each_others(folder: Pa
 
     def visit(job: tuple[tuple[int, ...], Treatment]) -> tuple[Answer, torch.Tensor]:
         done = job[1].on_list(opened.model, job[0])  # not from the cache, nor what follows
-        said = told(opened.model, job[0], done).answer
-        return said, torch.from_numpy(attended(opened.model, said, done).pattern)
+        said = decode_list(opened.model, job[0], done).answer
+        return said, torch.from_numpy(attention_of(opened.model, said, done).pattern)
 
     alone = [visit(job) for job in jobs]
     with ThreadPoolExecutor(6) as threads:

@@ -14,18 +14,15 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from analyses import head_circuits, head_finder
+from analyses.experiment import main as run_command
 from analyses.head_circuits import CircuitConfig
 from analyses.head_circuits.body import approximation
 from analyses.head_finder import HeadConfig
-from analyses.one_list.answer.body import attended, told
-from analyses.one_list.answer.result import Answer, Attention, Output, region_name
-from analyses.one_list.attention import (
-    body as one_list_attention,
-)
-from analyses.one_list.attention import (
-    figure as one_list_attention_figure,
-)
-from analyses.one_list.attention.body import key_span, part, queries_of, scores, targets
+from analyses.one_list import attention as experiment
+from analyses.one_list.answers import Answer, Attention, Output, attention_of, decode_list
+from analyses.one_list.attention.body import scores, targets
+from analyses.one_list.attention.figure import overview
+from analyses.one_list.attention.result import head_map, key_span, queries_of
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_model
@@ -42,6 +39,7 @@ from tests.models import small_model
 from tests.pages import address, captions, errors, open_page
 
 NOTHING = Treatment()
+main = partial(run_command, experiment.EXPERIMENT)
 LIST = (3, 1, 4, 1, 5)
 
 
@@ -76,8 +74,8 @@ def attend(
 ) -> tuple[Attention, Answer]:
     """As the page has it: the attention under the treatment, and the answer."""
     done = treatment.on_list(model, digits)
-    said = told(model, digits, done).answer
-    return attended(model, said, done), said
+    said = decode_list(model, digits, done).answer
+    return attention_of(model, said, done), said
 
 
 def by_hand(outputs: tuple[int, ...]) -> tuple[Attention, Answer]:
@@ -131,7 +129,7 @@ def test_rows_say_what_they_emit_and_columns_go_by_region() -> None:
 def test_targets_of_a_list_by_hand() -> None:
     found = {
         name: [row.nonzero()[0].tolist() for row in mask]
-        for name, mask in targets(*by_hand((1, 1, 3))).items()
+        for name, mask in targets(*by_hand((1, 1, 3)), SortTask(4, 3)).items()
     }
     assert found == {
         "equal digit": [[], [1, 2], [1, 2]],
@@ -147,10 +145,8 @@ def test_scores_are_those_of_the_statistics_over_many_lists(name: str) -> None:
     model = compile_sorter(name, SortTask(6, 8)).model  # always right: so along the right answer
     stats = attention_stats(model, model.task.encode([LIST, LIST]))
     rows = ROWS.index(ANSWER_ROWS)
-    for row, head in zip(scores(*attend(model, LIST)), stats.heads, strict=True):
-        expected = {
-            f"on {region_name(r)}": stats.mass[0, *head, rows, i] for i, r in enumerate(KEYS)
-        }
+    for row, head in zip(scores(*attend(model, LIST), model.task), stats.heads, strict=True):
+        expected = {f"on {r.words}": stats.mass[0, *head, rows, i] for i, r in enumerate(KEYS)}
         expected |= {t.value: stats.target_mass[0, *head, i] for i, t in enumerate(Target)}
         expected["entropy, bits"] = stats.entropy[0, *head, rows]
         assert row.pop("head") == f"{head[0]}.{head[1]}"
@@ -159,21 +155,21 @@ def test_scores_are_those_of_the_statistics_over_many_lists(name: str) -> None:
 
 def test_a_part_of_a_head_and_what_cannot_be_shown() -> None:
     seen, _ = attend(small_model(), LIST)
-    shown = part(seen, (1, 0), False, "blanks")
+    shown = head_map(seen, (1, 0), False, "blanks")
     np.testing.assert_array_equal(shown.weights, seen.pattern[1, 0, 9:, 6:10])
     assert shown.keys == ["blank 0", "blank 1", "blank 2", "blank 3"]
     assert shown.queries == queries_of(seen)[9:]
     assert shown.key_edges == [3] and shown.row_edges == [1]  # the last blank, and the outputs
     with pytest.raises(UserError, match=r"no head 1\.2: layers are 0 to 1, heads 0 to 1"):
-        part(seen, (1, 2), False, "all")
+        head_map(seen, (1, 2), False, "all")
     bare, _ = attend(small_model(task=SortTask(5, 0)), LIST)
     with pytest.raises(UserError, match="there are no blanks to look at"):
-        part(bare, (0, 0), True, "blanks")
+        head_map(bare, (0, 0), True, "blanks")
 
 
 def test_the_overview_holds_every_number_once() -> None:
     seen, _ = attend(small_model(), LIST)
-    trace = one_list_attention_figure.overview(seen, (0, 1)).data[0]
+    trace = overview(seen, (0, 1)).data[0]
     at = {(trace.y[i], trace.x[j]): trace.z[i][j] for i, j in np.argwhere(~np.isnan(trace.z))}
     expected = {
         (f"head {h} · {query}", f"layer {layer} · {key}"): seen.pattern[layer, h, q + 9, k]
@@ -243,8 +239,8 @@ def test_the_page_shows_the_head_and_a_link_opens_it_again(start: Any, folder: P
     expected = by_hooks(model, LIST, treatment)[0, 1, :, :5].numpy()
     figures = drawn(page)
     np.testing.assert_allclose(cells(figures["Head 0.1"]), expected, atol=1e-6)
-    said = told(model, LIST, treatment.on_list(model, LIST)).answer
-    as_it_is = attended(model, said).pattern[0, 1, :, :5]
+    said = decode_list(model, LIST, treatment.on_list(model, LIST)).answer
+    as_it_is = attention_of(model, said).pattern[0, 1, :, :5]
     change = cells(figures["Head 0.1: what the intervention changes"])
     np.testing.assert_allclose(change, expected - as_it_is, atol=1e-6)
     qk = circuit(model, 0, 1, "qk-positions").values.numpy()
@@ -256,7 +252,8 @@ def test_the_page_shows_the_head_and_a_link_opens_it_again(start: Any, folder: P
 
 def test_scores_of_the_list_stand_beside_the_overview(start: Any, folder: Path) -> None:
     page = start(model=str(folder / "with"), list="3,1,4,1,5")
-    expected = scores(*attend(load_model(folder / "with").model, LIST))
+    model = load_model(folder / "with").model
+    expected = scores(*attend(model, LIST), model.task)
     (table,) = tables(page)
     assert table["head"].tolist() == ["0.0", "0.1", "1.0", "1.1"]
     for row, line in zip(expected, table.to_dict("records"), strict=True):
@@ -371,12 +368,12 @@ def test_the_printed_commands_give_the_same_numbers(
         rows = json.loads(capsys.readouterr().out)["rows"]
         return np.array([[v for v in row.values() if not isinstance(v, str)] for row in rows])
 
-    change = rows_of("--difference", one_list_attention.main)
+    change = rows_of("--difference", main)
     shown = cells(figures["Head 0.0: what the intervention changes"])
     np.testing.assert_allclose(change, shown, atol=1e-6)
     ov = rows_of("analyses.head_circuits --model", head_circuits.EXPERIMENT)  # of head 0.0, OV
     np.testing.assert_allclose(ov, cells(figures["Head 0.0: OV circuit"]), atol=1e-6)
-    everything = rows_of("one_list_attention --model", one_list_attention.main)
+    everything = rows_of("one_list.attention --model", main)
     grid = cells(figures["Every head"])
     assert everything[:, 2:].sum() == pytest.approx(float(np.nansum(grid)), abs=1e-4)
     assert len(everything) == 4 * 5  # heads, outputs
@@ -401,7 +398,7 @@ def test_flags_that_make_no_sense(
     unchecked: None,
 ) -> None:
     where = ["--model", str(folder / "with"), "--list", "314", "--out", str(tmp_path)]
-    assert status(one_list_attention.main, [*where, *flags]) == 2
+    assert status(main, [*where, *flags]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 

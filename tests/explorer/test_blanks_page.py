@@ -14,9 +14,11 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from analyses import ablate_blanks, blank_output_matrix, transplant_blanks
-from analyses.one_list.answer.body import told
+from analyses.experiment import main as run_command
+from analyses.one_list import blanks as experiment
+from analyses.one_list.answers import decode_list
 from analyses.one_list.blanks import body as one_list_blanks
-from analyses.one_list.blanks.body import beside, exchange, other_list, sample
+from analyses.one_list.blanks.body import controlled_answers, exchange, other_list, sample
 from analyses.one_list.blanks.result import CONDITIONS, _whose
 from explorer.pages.blanks.choice import PRESETS, parse, text_of
 from explorer.pages.blanks.parts import attributed, cells, judged
@@ -129,7 +131,7 @@ def test_presets_for_many_blanks_and_for_one() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_list_beside_its_control_is_what_the_library_says(model: Any, kind: Kind) -> None:
     act = dict(zip(Kind, ABLATIONS, strict=True))[kind]
-    runs = beside(model, A, Treatment(act, (1, 2)), seed=4)
+    runs = controlled_answers(model, A, Treatment(act, (1, 2)), seed=4)
     batch = model.task.encode([A])
     chunk = next(chunks(model, batch, donors_for(model, batch, 4), 4))
     elsewhere = control_positions(model.task, 4, 2, 4)
@@ -146,7 +148,7 @@ def test_a_list_beside_its_control_is_what_the_library_says(model: Any, kind: Ki
 
 
 def test_a_short_list_has_a_small_control(model: Any) -> None:
-    runs = beside(model, (3,), Treatment.parse("mask:0-3"))
+    runs = controlled_answers(model, (3,), Treatment.parse("mask:0-3"))
     assert runs.n_control == 1  # the digit; its one output is never given back
 
 
@@ -203,7 +205,7 @@ def test_the_other_list_is_another(model: Any) -> None:
 @pytest.mark.parametrize("do", ["", "published", "patch:v.1:3:27"])
 def test_only_what_is_done_to_chosen_blanks_is_shown(model: Any, do: str) -> None:
     with pytest.raises(UserError, match="must take blanks away or exchange them"):
-        beside(model, (3, 1), Treatment.parse(do))
+        controlled_answers(model, (3, 1), Treatment.parse(do))
 
 
 # -- the sample ---------------------------------------------------------------------------------
@@ -258,7 +260,7 @@ def test_the_command_says_the_same(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Any
 ) -> None:
     flags = ["--model", str(folder / "with"), "--list", "3,1,4,1", "--out", str(tmp_path), "--json"]
-    one_list_blanks.main([*flags, "--do", "zero:1-2", "--lists", "12"])
+    run_command(experiment.EXPERIMENT, [*flags, "--do", "zero:1-2", "--lists", "12"])
     ablated = json.loads(capsys.readouterr().out)
     found = sample(model, Treatment.parse("zero:1-2"), lists=12)
     by_name = {(row["measure"], row["condition"]): row["value"] for row in ablated["rows"]}
@@ -267,7 +269,7 @@ def test_the_command_says_the_same(
         for measure, rates in (("lists exact", found.exact), ("digits right", found.digits))
         for name, rate in zip(CONDITIONS, rates, strict=True)
     }
-    one_list_blanks.main([*flags, "--do", "transplant:0-3:9901"])
+    run_command(experiment.EXPERIMENT, [*flags, "--do", "transplant:0-3:9901"])
     moved = json.loads(capsys.readouterr().out)
     pair = exchange(model, A, Treatment.parse("transplant:0-3:9901"))
     of_blanks = [row for row in moved["rows"] if row["from_b"] == "blanks"]
@@ -284,7 +286,7 @@ def test_the_command_says_the_same(
 def test_the_page_shows_the_librarys_numbers(start: Any, model: Any) -> None:
     page = start(blanks="1-2", kind="zero", b="9,9,0,1")
     assert not page.error
-    runs = beside(model, A, Treatment.parse("zero:1-2"))
+    runs = controlled_answers(model, A, Treatment.parse("zero:1-2"))
     pair = exchange(model, A, Treatment.parse("transplant:1-2:9901"))
     for name, run in (
         ("As it is", runs.as_it_is),
@@ -305,7 +307,7 @@ def test_the_page_shows_the_librarys_numbers(start: Any, model: Any) -> None:
     assert digits["customdata"] == [rate.percent() for rate in found.digits]
     assert f"how many of {found.exact[0].n} random lists (seed 0;" in captions(page)
     commands = [code.value for code in page.code]
-    assert "analyses.one_list.blanks.body --list 3,1,4,1 --do zero:1-2 " in commands[0]
+    assert "--list 3,1,4,1 --do zero:1-2 --seed 0" in commands[0]
     assert "--list 3,1,4,1 --do transplant:1-2:9901 --seed 0" in commands[1]
 
 
@@ -458,7 +460,7 @@ def test_the_tables_of_the_analyses(model: Any) -> None:
 
 
 def test_cells_say_right_and_wrong_without_colour(model: Any) -> None:
-    said = told(model, A).answer
+    said = decode_list(model, A).answer
     html = cells(judged(said), "x")
     assert html.count("✗") == len(said.wrong)
     assert html.count("✓") == 4 - len(said.wrong)

@@ -19,10 +19,10 @@ import pytest
 
 from benchmarks.browser import WAIT_MS, Server, chromium_path, serve, settle
 from benchmarks.browser import chromium as a_browser
-from explorer.server.results import token_name
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_model, shipped_models
+from interp.task import token_name
 from tests.pages import small_models
 from training.train import main as train
 

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
-from tests.test_training_page import command, spec, values
 
+from analyses.compare_models import EXPERIMENT
 from analyses.compare_models import body as compare_models
 from analyses.compare_models import figure as compare_figure
-from analyses.compare_models.body import Said, Side
-from explorer.server import results
+from analyses.experiment import main as run_command
+from analyses.one_list.answers import Answer, Decoded, Output
+from analyses.one_list.subject import ListSubject
 from explorer.server.store import store
 from interp.answers.decode import greedy_decode, score
 from interp.answers.treatment import Treatment
@@ -29,7 +31,8 @@ from interp.model import SortTransformer
 from interp.passes.bare import BareTransformer
 from interp.stats import Estimate, wilson
 from interp.support.errors import UserError
-from interp.task import SortTask
+from interp.task import SortTask, token_name
+from tests.explorer.test_training_page import command, spec, values
 from tests.models import TASK, small_model
 from tests.pages import SIZES, address, captions, errors, open_page, small_models
 
@@ -60,8 +63,8 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTes
     return opened
 
 
-def side(model: Any, do: str = "") -> Side:
-    return Side("it", model, Treatment.parse(do))
+def side(model: Any, do: str = "") -> ListSubject:
+    return ListSubject(model, DIGITS, Treatment.parse(do), "it")
 
 
 def attention_of(model: SortTransformer, digits: tuple[int, ...], layer: int, head: int) -> Any:
@@ -79,19 +82,19 @@ def attention_of(model: SortTransformer, digits: tuple[int, ...], layer: int, he
 
 def test_answers_are_greedy_and_probabilities_those_of_the_right_digits() -> None:
     model = small_model()
-    found = compare_models.say(side(model, "published"), DIGITS)
+    found = side(model, "published").run().decoded
     masks = Treatment.parse("published").on_list(model, DIGITS)
     assert isinstance(masks[0], Mask)
     decoded = greedy_decode(model, [DIGITS], interventions=masks)
-    assert found.tokens == decoded.lists[0]
+    assert found.answer.tokens == decoded.lists[0]
     for i, digit in enumerate((1, 1, 2, 3)):
-        assert found.probability[i] == float(decoded.probabilities[0, i, digit])
-        assert found.right[i] == (found.tokens[i] == digit)
+        assert found.of_right[i] == float(decoded.probabilities[0, i, digit])
+        assert found.answer.outputs[i].right == (found.answer.tokens[i] == digit)
 
 
 def test_the_difference_is_one_hooked_pattern_less_the_other() -> None:
     a, b = small_model(seed=1), small_model(seed=2)
-    seen = [compare_models.along_the_answer(side(model), DIGITS) for model in (a, b)]
+    seen = [compare_models.along_the_answer(side(model)) for model in (a, b)]
     gap = compare_models.difference(seen[0], seen[1], (1, 0), (0, 1))
     wanted = attention_of(a, DIGITS, 1, 0) - attention_of(b, DIGITS, 0, 1)
     np.testing.assert_allclose(gap.pattern[0, 0], wanted, atol=1e-6)
@@ -106,7 +109,7 @@ def test_the_difference_is_one_hooked_pattern_less_the_other() -> None:
 
 def test_a_model_differs_from_itself_in_nothing() -> None:
     model = small_model()
-    seen = compare_models.along_the_answer(side(model), DIGITS)
+    seen = compare_models.along_the_answer(side(model))
     gap = compare_models.difference(seen, seen, (1, 1), (1, 1))
     assert not gap.pattern.any()
     drawn = compare_figure.attention(("A", "B"), gap, (1, 1), (1, 1))
@@ -145,10 +148,17 @@ def test_matrices_are_compared_by_their_norms() -> None:
     assert [m.name for m in deep if m.a is None][:1] == ["blocks.2.attn.W_Q"]
 
 
+def _decoded(tokens: tuple[int, ...], of_right: tuple[float, ...]) -> Decoded:
+    """An answer to 1 3, with those probabilities of the right digits."""
+    probabilities = np.zeros((2, 12))
+    probabilities[[0, 1], [1, 3]] = of_right
+    outputs = (Output(t, e, 0.0, 0, 0.0) for t, e in zip(tokens, (1, 3), strict=True))
+    return Decoded(Answer((1, 3), tuple(outputs)), probabilities)
+
+
 def test_wrong_outputs_have_another_symbol_and_gaps_a_sign() -> None:
-    a = Said((1, 2), (True, False), (0.9, 0.25))
-    b = Said((1, 3), (True, True), (0.8, 0.75))
-    seen = compare_figure.outputs(("A: a", "B: b"), a, b, (1, 3))
+    a, b = _decoded((1, 2), (0.9, 0.25)), _decoded((1, 3), (0.8, 0.75))
+    seen = compare_figure.outputs(("A: a", "B: b"), a, b)
     assert list(seen.figure.data[0].marker.symbol) == ["circle", "circle-x-open"]
     assert list(seen.figure.data[2].y) == pytest.approx([10, -50])
     low, high = seen.figure.layout.yaxis2.range
@@ -165,7 +175,7 @@ def test_what_cannot_be_compared_is_one_line(
 ) -> None:
     def said(*flags: str) -> str:
         paths = ["--model", str(folder / "with"), "--out", str(tmp_path), "--list", LIST]
-        assert status(compare_models.main, [*paths, *flags]) == 2
+        assert status(partial(run_command, EXPERIMENT), [*paths, *flags]) == 2
         return capsys.readouterr().err
 
     without = ("--other", str(folder / "without"))
@@ -192,7 +202,7 @@ def test_both_answers_stand_side_by_side(start: Callable[..., AppTest], folder: 
         model = load_bare(path).model
         done = Treatment.parse("zero:0-2").on_list(model, DIGITS)
         said = greedy_decode(model, [DIGITS], interventions=done)
-        assert page.code[number].value.split() == [results.token_name(t) for t in said.lists[0]]
+        assert page.code[number].value.split() == [token_name(t) for t in said.lists[0]]
         right = [100 * float(said.probabilities[0, i, d]) for i, d in enumerate((1, 1, 2, 3))]
         assert values(spec(page, 0)["data"][number]["y"]) == pytest.approx(right)
         assert f"{'AB'[number]}: {path}" in captions(page).replace("\\", "")
@@ -226,8 +236,9 @@ def test_the_commands_beside_the_figures_make_them_again(
     number = ["outputs", "regions", "attention", "lengths", "weights"].index(part)
     if part == "weights":
         number = len(page.get("plotly_chart")) - 1
-    flags = command(page, f"compare_models --part {part}")
-    compare_models.main([*flags, "--out", str(tmp_path), "--json"])
+    asked = "" if part == "outputs" else f" --part {part}"
+    flags = command(page, f"compare_models{asked} --")
+    run_command(EXPERIMENT, [*flags, "--out", str(tmp_path), "--json"])
     rows = json.loads(capsys.readouterr().out)["rows"]
     traces = spec(page, number)["data"]
     drawn, wanted = {

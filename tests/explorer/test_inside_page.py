@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,27 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from analyses import logit_lens
-from analyses.experiment import flat
-from analyses.one_list.answer.result import token_name
-from analyses.one_list.inside import body as inside
-from analyses.one_list.inside.figure import direct_bars, lens_map, lens_position, neuron_bars
-from analyses.one_list.inside.neurons import ablate_neurons
-from analyses.one_list.inside.result import ListLens, Written, attribute, margin, read_lens, write
+from analyses.experiment import Experiment, flat, main
+from analyses.one_list import direct, lens, neurons, position
+from analyses.one_list.direct.figure import direct_bars
+from analyses.one_list.direct.result import attribute
+from analyses.one_list.lens.figure import lens_map
+from analyses.one_list.lens.result import ListLens, read_lens
+from analyses.one_list.margin import AnsweredList, answer_list, margin
+from analyses.one_list.neurons.figure import neuron_bars
+from analyses.one_list.neurons.result import ablate_neurons
+from analyses.one_list.position.figure import lens_position
+from analyses.one_list.subject import ListSubject
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare, load_model
 from interp.interventions import intervene
-from interp.methods.lens import everywhere, lens
+from interp.methods.lens import everywhere
+from interp.methods.lens import lens as lens_of
 from interp.model import SortTransformer
 from interp.sorters.truth import truth_of
 from interp.support.errors import UserError
-from interp.task import SortBatch, SortTask
+from interp.task import SortBatch, SortTask, token_name
 from tests.models import TASK, small_model
 from tests.pages import address, button, captions, errors, open_page
 
@@ -47,11 +54,15 @@ TREATMENTS = ["", "published+last", "mean:1", f"transplant:0-3:{OTHER}", *PATCHE
 NORMS = ["pre", "post", "none"]
 
 
-def written(norm: str = "pre", do: str = "") -> Written:
+def write(model: Any, digits: tuple[int, ...], treatment: Treatment) -> AnsweredList:
+    return answer_list(ListSubject(model, digits, treatment))
+
+
+def written(norm: str = "pre", do: str = "") -> AnsweredList:
     return write(small_model(norm), LIST, Treatment.parse(do))
 
 
-def hooked_logits(one: Written, do: str, model: SortTransformer | None = None) -> torch.Tensor:
+def hooked_logits(one: AnsweredList, do: str, model: SortTransformer | None = None) -> torch.Tensor:
     """[pos, token], by the hooked model under the same intervention."""
     done = Treatment.parse(do).on_list(one.model, LIST)
     with torch.no_grad(), intervene(model or one.model, done) as running:
@@ -76,7 +87,7 @@ def test_the_answer_is_what_the_model_wrote(norm: str) -> None:
 def test_the_lens_is_that_of_the_library(norm: str) -> None:
     one = written(norm)
     batch = SortBatch(one.tokens, torch.tensor([len(LIST)]))
-    expected = lens(one.model, batch.tokens, everywhere(TASK, batch)).logits[0]
+    expected = lens_of(one.model, batch.tokens, everywhere(TASK, batch)).logits[0]
     found = read_lens(one)
     torch.testing.assert_close(found.logits, expected)
     assert found.labels[0] == "in 0"
@@ -224,7 +235,7 @@ def test_the_margin_is_against_the_strongest_other_token() -> None:
         (lambda: ablate_neurons(written(), -1, 0), "there is no output -1"),
         (lambda: ablate_neurons(written(), 0, 2), "this model has 0 to 1"),
         (lambda: read_lens(written()).position("out 4"), "this list has in 0 to out 3"),
-        (lambda: inside.NeuronArgs(top=0), "--top must be at least 1"),
+        (lambda: neurons.NeuronSettings(top=0), "--top must be at least 1"),
     ],
 )
 def test_what_is_not_there_is_refused(ask: Any, message: str) -> None:
@@ -267,12 +278,12 @@ def test_bars_are_the_numbers() -> None:
     assert list(bars.y) == ["the margin", *found.parts]
     assert list(bars.x) == [found.total, *found.parts.values()]
     assert len(cells.z) == len(found.heads)
-    neurons = ablate_neurons(written(), 2, 0)
-    lost, direct = neuron_bars(neurons, 2, 4).data
-    order = sorted(range(len(neurons.lost)), key=lambda n: -abs(float(neurons.lost[n])))[:4]
-    assert list(lost.y) == [float(neurons.lost[n]) for n in order]
-    assert list(direct.y) == [float(neurons.direct[n]) for n in order]
-    assert list(lost.x) == [f"neuron {int(neurons.neurons[n])}" for n in order]
+    active = ablate_neurons(written(), 2, 0)
+    lost, direct = neuron_bars(active, 2, 4).data
+    order = sorted(range(len(active.lost)), key=lambda n: -abs(float(active.lost[n])))[:4]
+    assert list(lost.y) == [float(active.lost[n]) for n in order]
+    assert list(direct.y) == [float(active.direct[n]) for n in order]
+    assert list(lost.x) == [f"neuron {int(active.neurons[n])}" for n in order]
 
 
 def test_a_record_becomes_a_table() -> None:
@@ -287,47 +298,56 @@ def test_a_record_becomes_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "args"),
+    ("experiment", "flags", "settings"),
     [
-        (["lens", "--show", "all"], inside.LensArgs(show="all")),
-        (["position", "--pos", "out 1"], inside.PositionArgs(pos="out 1")),
-        (["direct", "--output", "1"], inside.DirectArgs(output=1)),
-        (["neurons", "--layer", "0"], inside.NeuronArgs(layer=0)),
+        (lens.EXPERIMENT, ["--show", "all"], lens.LensSettings(show="all")),
+        (position.EXPERIMENT, ["--pos", "out 1"], position.PositionSettings(pos="out 1")),
+        (direct.EXPERIMENT, ["--output", "1"], direct.DirectSettings(output=1)),
+        (neurons.EXPERIMENT, ["--layer", "0"], neurons.NeuronSettings(layer=0)),
     ],
 )
 def test_the_command_writes_what_the_page_shows(
+    experiment: Experiment,
     flags: list[str],
-    args: Any,
+    settings: Any,
     folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = ["--model", str(folder / "with"), "--list", "3,1,4,1,5", "--do", "zero:0-2"]
-    inside.main([*flags, *asked, "--json", "--out", str(tmp_path)])
+    main(experiment, [*flags, *asked, "--json", "--out", str(tmp_path)])
     printed = json.loads(capsys.readouterr().out)
     model = load_bare(folder / "with").model
-    seen = inside.look(model, LIST, Treatment.parse("zero:0-2"), args)
+    subject = ListSubject(model, LIST, Treatment.parse("zero:0-2"))
+    seen = experiment.compute(subject, settings)
     assert len(printed["rows"]) == len(seen.rows)
     for mine, theirs in zip(printed["rows"], seen.rows, strict=True):
         assert mine == pytest.approx(dict(theirs), abs=1e-5)
     assert printed["finding"] == list(seen.words)
-    assert list((tmp_path / "one_list_inside").glob("with-31415*/figure.html"))
+    name = experiment.name.split(".")[1]
+    assert list((tmp_path / "one_list" / name).glob("with-31415*/figure.html"))
 
 
 @pytest.mark.parametrize(
-    "flags", [["direct", "--output", "9"], ["lens", "--show", "blanks"], ["position", "--pos", "x"]]
+    ("experiment", "flags"),
+    [
+        (direct.EXPERIMENT, ["--output", "9"]),
+        (lens.EXPERIMENT, ["--show", "blanks"]),
+        (position.EXPERIMENT, ["--pos", "x"]),
+    ],
 )
 def test_the_command_refuses_what_is_not_there(
-    flags: list[str], folder: Path, tmp_path: Path, status: Any
+    experiment: Experiment, flags: list[str], folder: Path, tmp_path: Path, status: Any
 ) -> None:
     asked = ["--model", str(folder / "without"), "--list", "3,1", "--out", str(tmp_path)]
-    assert status(inside.main, [*flags, *asked]) == 2
+    assert status(partial(main, experiment), [*flags, *asked]) == 2
 
 
 def test_help_needs_no_torch() -> None:
     code = (
-        "import sys; from analyses.one_list.inside.body import main\n"
-        "try: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+        "import sys; from analyses.experiment import main\n"
+        "from analyses.one_list.neurons import EXPERIMENT\n"
+        "try: main(EXPERIMENT, ['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "neurons" in done.stdout
@@ -408,10 +428,10 @@ def test_a_link_opens_the_same_view(start: Any) -> None:
     wanted = {"lens": "blanks", "pos": "in 4", "output": "1", "layer": "1"}
     assert wanted.items() <= address(page).items()
     assert [c.split(" --model")[0] for c in commands(page)] == [
-        "python -m analyses.one_list.inside lens --show blanks",
-        'python -m analyses.one_list.inside position --pos "in 4"',
-        "python -m analyses.one_list.inside direct --output 1",
-        "python -m analyses.one_list.inside neurons --output 1 --layer 1",
+        "python -m analyses.one_list.lens --show blanks",
+        "python -m analyses.one_list.position --pos 'in 4'",
+        "python -m analyses.one_list.direct --output 1",
+        "python -m analyses.one_list.neurons --output 1",  # of layer 1, as without being asked
     ]
 
 

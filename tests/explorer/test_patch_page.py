@@ -13,19 +13,15 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.one_list.patch import body as one_list_patch
-from analyses.one_list.patch import figure as one_list_patch_figure
-from analyses.one_list.patch.body import (
-    PatchArgs,
-    PatchMap,
-    both_runs,
-    compute,
-    look,
-    map_sites,
-    one_digit_changed,
-    one_patch,
-)
-from explorer.pages.patch import map as patch_map
+from analyses.experiment import main as run_command
+from analyses.one_list import patch
+from analyses.one_list.patch.body import both_runs, one_digit_changed, one_patch, patch_map
+from analyses.one_list.patch.figure import figure as drawn
+from analyses.one_list.patch.result import PatchMap, map_sites, short_name
+from analyses.one_list.patch.words import rows as rows_of
+from analyses.one_list.patch.words import summary, wrong_words
+from analyses.one_list.subject import ListSubject
+from explorer.pages.patch import map as page_map
 from explorer.pages.patch import page as patch_page
 from explorer.pages.patch.map import Cell, chart, clicked, read_cell, take_click
 from explorer.pages.patch.pair import PRESETS, table
@@ -79,7 +75,7 @@ def understood_pair(model: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
             corrupt = (*clean[:2], digit)
             if (
                 sorted(clean) != sorted(corrupt)
-                and compute(both_runs(model, clean, corrupt), "stream", "gradient").understood
+                and patch_map(both_runs(model, clean, corrupt), "stream", "gradient").understood
             ):
                 return clean, corrupt
     raise AssertionError("none")
@@ -89,14 +85,14 @@ def understood_pair(model: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("direction", ["denoising", "noising"])
-@pytest.mark.parametrize("rows", one_list_patch.ROWS)
+@pytest.mark.parametrize("rows", patch.ROWS)
 def test_a_cell_is_the_logit_difference_of_an_edited_pass(
-    rows: one_list_patch.Rows, direction: one_list_patch.Direction
+    rows: patch.Rows, direction: patch.Direction
 ) -> None:
     """Against an ordinary pass with the treatment that the page links to."""
     model = small_model()
     clean, corrupt = (3, 1, 4), (3, 1, 8)
-    found = compute(both_runs(model, clean, corrupt, direction), rows)
+    found = patch_map(both_runs(model, clean, corrupt, direction), rows)
     base, other = (clean, corrupt) if direction == "noising" else (corrupt, clean)
     row = int(found.pairs.rows[0])
     assert found.positions == range(3, row + 1)
@@ -130,9 +126,9 @@ def test_a_cell_is_the_logit_difference_of_an_edited_pass(
 
 def test_a_preview_is_the_gradients_guess() -> None:
     runs = both_runs(small_model(), (3, 1, 4), (3, 1, 9))
-    found = compute(runs, "k", "gradient")
+    found = patch_map(runs, "k", "gradient")
     sites = map_sites(runs.model.config, "k")
-    assert [one_list_patch.short_name(site) for site in sites] == [
+    assert [short_name(site) for site in sites] == [
         "keys 0 (all heads)",
         "keys 0.0",
         "keys 0.1",
@@ -148,7 +144,7 @@ def test_a_preview_is_the_gradients_guess() -> None:
 @pytest.fixture(scope="module")
 def known() -> PatchMap:
     """Head 2 of layer 1 fetches the answer from the blank of its rank; head 1 fetched it there."""
-    return compute(both_runs(load_bare(SLOTS).model, CLEAN, CORRUPT, "noising"), "v")
+    return patch_map(both_runs(load_bare(SLOTS).model, CLEAN, CORRUPT, "noising"), "v")
 
 
 def test_the_map_of_a_compiled_sorter_shows_its_algorithm(known: PatchMap) -> None:
@@ -159,7 +155,7 @@ def test_the_map_of_a_compiled_sorter_shows_its_algorithm(known: PatchMap) -> No
         ("values 1 (all heads)", "blank 4"),
         ("values 1.2", "blank 4"),
     ]
-    assert one_list_patch_figure.summary(known) == [
+    assert summary(known) == [
         "The lists differ in 1 of 10 digits (in 9). Their answers part at out 4: 3 for the clean "
         "list, 4 for the corrupted one. It is read at out 3, which emits it.",
         "Noising, by itself: values 0 (all heads) at in 9: 100 %, values 0.1 at in 9: 100 %, "
@@ -171,21 +167,21 @@ def test_the_map_of_a_compiled_sorter_shows_its_algorithm(known: PatchMap) -> No
 def test_where_a_list_is_not_understood_there_is_no_share(known: PatchMap) -> None:
     wrong = replace(known, difference=(-0.5, -1.0))
     assert not wrong.understood
-    said = one_list_patch_figure.summary(wrong)[-1]
+    said = summary(wrong)[-1]
     assert said.startswith("The model prefers the wrong answer of the two for the clean list:")
-    both = one_list_patch_figure.wrong_words(replace(known, difference=(-1.0, 1.0)))
+    both = wrong_words(replace(known, difference=(-1.0, 1.0)))
     assert "for the clean and the corrupted list" in both
-    assert "no effect to share" in one_list_patch_figure.figure(wrong).layout.title.text
-    assert {row["share"] for row in one_list_patch_figure.table(wrong)} == {None}
+    assert "no effect to share" in drawn(wrong).layout.title.text
+    assert {row["share"] for row in rows_of(wrong)} == {None}
     assert not replace(known, difference=(1.0, 0.0)).understood
 
 
 def test_the_figure_and_the_table_hold_the_map(known: PatchMap) -> None:
-    figure = one_list_patch_figure.figure(known)
+    figure = drawn(known)
     cells = figure.data[0]
     assert torch.allclose(torch.tensor(cells.z), known.shares)
     assert (cells.zmin, cells.zmax) == (-known.limit, known.limit)
-    rows = one_list_patch_figure.table(known)
+    rows = rows_of(known)
     assert len(rows) == known.effects.numel()
     best = max(rows, key=lambda row: (row["share"], row["position"]))
     assert (best["site"], best["label"]) == ("blocks.1.attn.hook_v", "blank 4")
@@ -198,20 +194,24 @@ def test_the_command_gives_the_pages_rows(
     known: PatchMap, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = slots(patch_way="noising", patch_rows="v")
-    typed = next(code.value for code in command.code if "one_list_patch" in code.value)
+    typed = next(code.value for code in command.code if "one_list.patch" in code.value)
     words = typed.removeprefix("python -m analyses.one_list.patch ").split(" ")
-    one_list_patch.main([*words, "--json", "--out", str(tmp_path)])
+    run_command(patch.EXPERIMENT, [*words, "--json", "--out", str(tmp_path)])
     said = json.loads(capsys.readouterr().out)
-    assert said["rows"] == one_list_patch_figure.table(known)
+    assert said["rows"] == rows_of(known)
     assert said["model_hash"] == load_bare(SLOTS).hash
     assert said["corrupt"] == "3,1,4,1,5,9,2,6,5,8"
 
 
 def test_a_sweep_takes_no_other_intervention() -> None:
     with pytest.raises(UserError, match="leave out --do"):
-        look(small_model(), (3, 1), Treatment(Act.PUBLISHED), PatchArgs())
+        patch.EXPERIMENT.compute(
+            ListSubject(small_model(), (3, 1), Treatment(Act.PUBLISHED)), patch.PatchSettings()
+        )
     with pytest.raises(UserError, match="same sorted answer"):
-        look(small_model(), (3, 1), Treatment(), PatchArgs(corrupt="1,3"))
+        patch.EXPERIMENT.compute(
+            ListSubject(small_model(), (3, 1)), patch.PatchSettings(corrupt="1,3")
+        )
 
 
 def test_one_digit_is_always_another() -> None:
@@ -231,7 +231,7 @@ def test_a_click_is_read_as_streamlit_passes_it(monkeypatch: pytest.MonkeyPatch)
     events: list[dict[str, Any]] = [{}, {"selection": {}}, {"selection": {"cell": []}}]
     for nothing in events:
         assert clicked(nothing) is None
-    state = {"map": event, "none": {}, patch_map.CELL: "k.0:1"}
+    state = {"map": event, "none": {}, page_map.CELL: "k.0:1"}
     monkeypatch.setattr(patch_map.st, "session_state", state)
     take_click("none")
     assert state[patch_map.CELL] == "k.0:1"
@@ -323,7 +323,7 @@ def test_a_cell_of_the_session_moves_the_boxes() -> None:
     assert page.selectbox("cell_head").value == "2"
     assert outputs(page)["patched"] == "1 1 2 3 4 4 5 5 6 9"
     spec = json.loads(page.get("vega_lite_chart")[0].proto.spec)
-    assert spec["params"][0]["name"] == patch_map.SELECTION
+    assert spec["params"][0]["name"] == page_map.SELECTION
 
 
 def test_a_link_opens_the_same_view() -> None:
@@ -346,7 +346,7 @@ def test_the_numbers_are_those_of_the_library(start: Any, folder: Path) -> None:
     clean, corrupt = understood_pair(model)
     text = ["".join(map(str, digits)) for digits in (clean, corrupt)]
     page = start(list=text[0], corrupt=text[1], cell="k.0.1:5", patch_way="denoising")
-    exact = compute(both_runs(model, clean, corrupt), "k")
+    exact = patch_map(both_runs(model, clean, corrupt), "k")
     at = exact.names.index("keys 0.1"), exact.labels.index("in 2")
     effect, share = float(exact.effects[at]), 100 * float(exact.shares[at])
     assert effect != 0
@@ -369,7 +369,7 @@ def test_the_preview_stands_beside_the_exact_map() -> None:
     page.toggle(patch_page.BESIDE).set_value(True).run()
     assert len(page.get("vega_lite_chart")) == 2
     runs = both_runs(load_bare(SLOTS).model, CLEAN, CORRUPT)
-    exact, guess = (compute(runs, "v", method) for method in ("exact", "gradient"))
+    exact, guess = (patch_map(runs, "v", method) for method in ("exact", "gradient"))
     said = agreement(guess.effects[None], exact.effects[None], exact.possible[None])
     assert said.rank and said.linear and said.recovered
     assert metrics(page)["Order (rank correlation)"] == f"{said.rank.value:.2f}"
@@ -381,18 +381,19 @@ def test_the_preview_stands_beside_the_exact_map() -> None:
 
 def test_the_preview_is_there_before_the_sweep_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    shown, sweep = patch_page._plain_map, patch_page.computed
+    shown, sweep = patch_page._plain_map, patch_page.outcome
 
     def show(found: PatchMap, *rest: Any) -> None:
         seen.append(found.method)
         shown(found, *rest)
 
-    def compute_exactly(key: Any, *rest: Any) -> Any:
-        seen.append(key[0])
-        return sweep(key, *rest)
+    def compute_exactly(view: Any, experiment: Any, settings: Any, *rest: Any) -> Any:
+        if settings.method == "exact":
+            seen.append("patch map")
+        return sweep(view, experiment, settings, *rest)
 
     monkeypatch.setattr(patch_page, "_plain_map", show)
-    monkeypatch.setattr(patch_page, "computed", compute_exactly)
+    monkeypatch.setattr(patch_page, "outcome", compute_exactly)
     page = open_page("patch", model=SLOTS, list="2718", corrupt="2719")
     assert seen == ["gradient", "patch map"]
     page.run()
@@ -411,8 +412,8 @@ def test_the_whole_analysis_is_computed_when_it_is_opened(monkeypatch: pytest.Mo
     )
     [command] = [code.value for code in page.code if "patch_blanks" in code.value]
     assert command == (
-        "python -m analyses.patch_blanks --corrupt 3,1,4,1,5,9,2,6,5,8 --model compiled:slots "
-        "--list 3,1,4,1,5,9,2,6,5,3 --seed 0"
+        "python -m analyses.patch_blanks --list 3,1,4,1,5,9,2,6,5,3 "
+        "--corrupt 3,1,4,1,5,9,2,6,5,8 --model compiled:slots --seed 0"
     )
 
 
@@ -424,8 +425,8 @@ def test_a_pair_that_is_not_understood_leaves_the_page_usable(start: Any, folder
     clean = next(
         digits
         for digits in itertools.product(range(10), repeat=2)
-        if not compute(
-            both_runs(model, digits, one_digit_changed(digits)), "stream", "gradient"
+        if not patch_map(
+            both_runs(model, digits, one_digit_changed(model.task, digits)), "stream", "gradient"
         ).understood
     )
     page = start(model=str(folder / "without"), list="".join(map(str, clean)))

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analyses.one_list.answer.body import attended, main
-from analyses.one_list.answer.result import Answer, Output, head_looks, weights_at
+from analyses.experiment import main as run_command
+from analyses.one_list import answer as experiment
+from analyses.one_list.answer.result import attention_by_head, weights_at
+from analyses.one_list.answers import Answer, Output, attention_of
 from explorer.pages.sort import steps as sort_steps
 from explorer.parts.elements import sequence, share, strip
 from explorer.server import results
@@ -229,14 +231,14 @@ def test_a_step_shows_its_distribution_and_where_heads_look(
     bars = shown[f"Output {step}: which token"]["data"][0]
     np.testing.assert_allclose(bars["x"], probabilities[step], rtol=1e-5)
     answer = results.answer(opened(folder), DIGITS, Treatment.parse(do))
-    seen = attended(load_bare(folder / "with").model, answer, done)
+    seen = attention_of(load_bare(folder / "with").model, answer, done)
     (title,) = [title for title in shown if "attends to" in title]
     row = seen.row_labels[step].split(" → ")[0]
     assert title == f"Output {step}: what the row {row} attends to"
     values = values_of(shown[title])
     at = weights_at(seen, step)
     np.testing.assert_allclose(values, at.reshape(4, -1), rtol=1e-5, atol=1e-7)
-    for row, look in zip(table(page), head_looks(seen, step), strict=True):
+    for row, look in zip(table(page), attention_by_head(seen, step), strict=True):
         layer, head = map(int, row[0].split("."))
         weights = at[layer, head]
         best = sorted(range(len(weights)), key=lambda i: -weights[i])[:3]
@@ -360,7 +362,7 @@ def test_the_commands_give_the_numbers_of_the_page(
     for name, command in (("0", as_it_is), ("1", changed), ("2", step), ("3", heads)):
         python, flag, module, *flags = shlex.split(command)
         assert (python, flag, module) == ("python", "-m", "analyses.one_list.answer")
-        main([*flags, "--out", str(tmp_path), "--json"])
+        run_command(experiment.EXPERIMENT, [*flags, "--out", str(tmp_path), "--json"])
         rows[name] = json.loads(capsys.readouterr().out)["rows"]
     for name, do in (("0", ""), ("1", "mean:0-3")):
         got = [row["probability"] for row in rows[name]]

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from analyses.minimal_pairs import PLACES
-from analyses.one_list.answer.result import Answer, Output
-from analyses.one_list.without.body import KEPT, MASKED, OF_B, Line, Without
-from analyses.patch_blanks.body import PatchConfig, compute
+from analyses.one_list.answers import Answer, Output
+from analyses.one_list.subject import ListSubject
+from analyses.one_list.without.body import KEPT, MASKED, OF_B
+from analyses.one_list.without.result import AblatedAnswer, AblatedAnswers
+from analyses.patch_blanks import PatchConfig, compute
 from explorer.pages.tour import words as words
 from explorer.pages.tour.page import TITLES, places_figure
 from interp.answers.ablation import Kind, ablate
@@ -140,10 +142,7 @@ def test_the_answer_is_the_models_own(visit: Any, folder: Path) -> None:
 
 def test_where_it_looks(visit: Any, folder: Path) -> None:
     model = load_bare(folder / "with").model
-    from analyses.one_list.answer.body import attended
-    from analyses.one_list.answer.body import told as answered
-
-    seen = attended(model, answered(model, DIGITS).answer)
+    seen = ListSubject(model, DIGITS).run().attention
     blanks = [i for i, region in enumerate(seen.regions) if "blank" in region.value]
     shares = seen.pattern[1][:, -5:][..., blanks].sum(-1).mean(-1)
     head, text = int(shares.argmax()), told(visit(3))
@@ -179,7 +178,7 @@ def test_patching_is_that_of_the_command(visit: Any, model: str, unchecked: None
     assert "one digit changed: 3 1 4 1 4." in told(page)
     assert "yours has **5** there, and C **4**" in told(page)
     (code,) = (c.value for c in page.code)
-    flags = f"--corrupt 3,1,4,1,4 --model {model} --list {LIST} --seed 0"
+    flags = f"--list {LIST} --corrupt 3,1,4,1,4 --model {model} --seed 0"
     assert code == f"python -m analyses.patch_blanks {flags}"
     result = compute(load_bare(model).model, PatchConfig(list=LIST, corrupt="3,1,4,1,4"))
     place = {"compiled:slots": "blanks", "compiled:sink": "changed digit"}[model]
@@ -223,9 +222,10 @@ def test_the_shipped_model(visit: Any) -> None:
 # -- words --------------------------------------------------------------------------------------
 
 
-def taken(masked: tuple[int, ...], kept: tuple[int, ...], of_b: tuple[int, ...]) -> Without:
+def taken(masked: tuple[int, ...], kept: tuple[int, ...], of_b: tuple[int, ...]) -> AblatedAnswers:
     lines = {MASKED: masked, KEPT: kept, OF_B: of_b}
-    return Without((1, 2, 3), (4, 5, 6), tuple(Line(name, said) for name, said in lines.items()))
+    answers = tuple(AblatedAnswer(name, tokens) for name, tokens in lines.items())
+    return AblatedAnswers(SortTask(), (1, 2, 3), (4, 5, 6), answers)
 
 
 RIGHT = (1, 2, 3)
@@ -242,7 +242,7 @@ RIGHT = (1, 2, 3)
         (taken((0, 0, 0), (0, 0, 0), (0, 2, 0)), "spoil 2 outputs, but lead none to B's answer"),
     ],
 )
-def test_what_two_ways_say_together(result: Without, says: str) -> None:
+def test_what_two_ways_say_together(result: AblatedAnswers, says: str) -> None:
     assert says in words.verdict(result, MASKED, KEPT, OF_B)
 
 

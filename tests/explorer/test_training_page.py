@@ -14,11 +14,18 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analyses.checkpoint_sweep import body as checkpoint_sweep
-from analyses.one_list.glance import body as one_list_glance
-from analyses.training_curves import body as training_curves
-from analyses.training_curves.body import RunCurves, read_folder, read_run
-from analyses.training_curves.figure import arms_figure, figure, short_name
+from analyses import checkpoint_sweep, training_curves
+from analyses.checkpoint_sweep.body import Sweep, measure
+from analyses.checkpoint_sweep.body import figure as sweep_figure
+from analyses.checkpoint_sweep.body import rows as sweep_rows
+from analyses.experiment import main as run_command
+from analyses.one_list import glance
+from analyses.one_list.glance.figure import glance_figure
+from analyses.one_list.glance.result import AnswerRows, answer_rows
+from analyses.one_list.subject import NOTHING, ListSubject
+from analyses.training_curves.body import arm_words, run_rows
+from analyses.training_curves.figure import arms_figure, runs_figure, short_name
+from analyses.training_curves.result import RunCurves, read_folder, read_run
 from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import STUDIES, Places
@@ -30,7 +37,7 @@ from interp.answers.treatment import Treatment
 from interp.checkpoints import checkpoint_step, load_bare, run_checkpoints, shipped_runs
 from interp.stats import wilson
 from interp.support.errors import UserError
-from interp.task import Region
+from interp.task import Region, token_name
 from tests.models import small_model
 from tests.pages import address, button, captions, errors, open_page, small_models
 from training.recipes import STABLE
@@ -160,11 +167,11 @@ def test_curves_are_what_was_logged(tmp_path: Path) -> None:
     assert found == RunCurves(
         "mine", Curve((0, 10), (0.0, 0.25)), Curve((10,), (0.5,)), Curve((0, 10), (2.0, 1.5))
     )
-    drawn = figure([found], at=10)
+    drawn = runs_figure([found], at=10)
     assert [list(t.y) for t in drawn.data[:3]] == [[0.0, 25.0], [50.0], [2.0, 1.5]]
     assert {shape.x0 for shape in drawn.layout.shapes} == {10}
-    assert not figure([found], log=True, at=0).layout.shapes  # there is no 0 on such an axis
-    assert training_curves.rows([found])[1] == {
+    assert not runs_figure([found], log=True, at=0).layout.shapes  # there is no 0 on such an axis
+    assert run_rows([found])[1] == {
         "run": "mine",
         "curve": "batch",
         "step": 10,
@@ -209,7 +216,7 @@ def test_arms_show_every_run_and_mark_convergent_ones_without_colour() -> None:
     shown = f"{n - 1} of {n} {interval} %"
     assert drawn.layout.annotations[0].text == f"<b>blanks</b><br>✓ {shown}"
     said = f"blanks: {n - 1} of {n} convergent = {100 * rate.value:.0f} % {interval}"
-    assert training_curves.arm_summary(study)[0] == said
+    assert arm_words(study)[0] == said
 
 
 # -- checkpoints --------------------------------------------------------------------------------
@@ -219,7 +226,7 @@ def test_the_sweep_measures_each_checkpoint_by_itself(run: Path) -> None:
     config = checkpoint_sweep.SweepConfig(lists=40, pairs=8)
     folders = run_checkpoints(run)
     loads = {2 * (i + 1): (lambda f=folder: load_bare(f)) for i, folder in enumerate(folders)}
-    found = checkpoint_sweep.compute(loads, config)
+    found = measure(loads, config)
     assert [c.step for c in found] == [2, 4, 6]
     for checkpoint, folder in zip(found, folders, strict=True):
         model = load_bare(folder).model
@@ -228,30 +235,34 @@ def test_the_sweep_measures_each_checkpoint_by_itself(run: Path) -> None:
             right = int(score(model, batch, interventions=done).exact.sum())
             assert rate is not None
             assert (rate.value, rate.n) == (right / 40, 40)
-    rows = checkpoint_sweep.rows(found)
+    rows = sweep_rows(Sweep("it", found))
     assert [r["value"] for r in rows if r["rate"] == "exact"] == [c.exact.value for c in found]
-    drawn = checkpoint_sweep.figure(found, "it")
+    drawn = sweep_figure(Sweep("it", found))
     assert list(drawn.data[0].y) == [100 * c.exact.value for c in found]
 
 
 def test_a_model_without_blanks_has_exact_match_alone(tmp_path: Path) -> None:
     small_models(tmp_path)
     loads = {7: lambda: load_bare(tmp_path / "without")}
-    (found,) = checkpoint_sweep.compute(loads, checkpoint_sweep.SweepConfig(20, 4))
+    (found,) = measure(loads, checkpoint_sweep.SweepConfig(20, 4))
     assert (found.masked, found.follows) == (None, None)
-    assert len(checkpoint_sweep.figure([found], "it").data) == 1
+    assert len(sweep_figure(Sweep("it", (found,))).data) == 1
 
 
 # -- attention at a glance ----------------------------------------------------------------------
+
+
+def glanced(model: Any, treatment: Treatment = NOTHING) -> AnswerRows:
+    run = ListSubject(model, DIGITS, treatment).run()
+    return answer_rows(run.attention, model.task)
 
 
 @pytest.mark.parametrize("do", ["", "published", "zero:0-2"])
 def test_a_glance_is_the_attention_that_the_other_pages_show(run: Path, do: str) -> None:
     places, treatment = Places((run.parent,)), Treatment.parse(do)
     opened = open_model(places, str(run))
-    said = results.answer(opened, DIGITS, treatment)
-    whole = results.attention(opened, said, treatment)
-    seen = one_list_glance.glance(opened.model, DIGITS, treatment)
+    whole = results.attention(opened, DIGITS, treatment)
+    seen = glanced(opened.model, treatment)
     np.testing.assert_allclose(seen.pattern, whole.pattern[:, :, -4:], atol=1e-6)
     assert list(seen.rows) == whole.row_labels
     assert seen.keys == whole.labels
@@ -259,7 +270,7 @@ def test_a_glance_is_the_attention_that_the_other_pages_show(run: Path, do: str)
 
 def test_shares_add_up_region_by_region() -> None:
     model = small_model()
-    seen = one_list_glance.glance(model, DIGITS, Treatment())
+    seen = glanced(model)
     task, start = model.task, model.task.max_len - 4
     np.testing.assert_allclose(seen.shares.sum(-1), 1, atol=1e-5)
     for number, region in enumerate(seen.regions):
@@ -271,7 +282,7 @@ def test_shares_add_up_region_by_region() -> None:
         assert seen.shares[1, 1, number] == pytest.approx(total / 4, abs=1e-6)
     assert Region.LAST_BLANK in seen.regions
     with pytest.raises(UserError, match="no head 2 in layer 1"):
-        one_list_glance.figure(seen, 1, 2)
+        glance_figure(seen, 1, 2)
 
 
 # -- the page -----------------------------------------------------------------------------------
@@ -286,9 +297,9 @@ def test_the_slider_moves_the_answer_the_rates_and_the_line(
         assert not page.exception
         model = load_bare(run / "checkpoints" / f"step-{step:06d}").model
         said = greedy_decode(model, [DIGITS]).lists[0]
-        assert page.code[1].value.split() == [results.token_name(token) for token in said]
+        assert page.code[1].value.split() == [token_name(token) for token in said]
         assert {shape["x0"] for shape in spec(page, 0)["layout"]["shapes"]} == {step}
-        weights = one_list_glance.glance(model, DIGITS, Treatment()).pattern[1, 0]
+        weights = glanced(model).pattern[1, 0]
         drawn = values(spec(page, 1)["data"][1]["z"])
         np.testing.assert_allclose(drawn, weights.flatten(), atol=1e-6)
         exact = score(model, model.task.held_out(results.SAMPLE)).exact.double().mean()
@@ -343,7 +354,7 @@ def test_all_checkpoints_are_measured_at_the_press_of_a_button(
     next(b for b in page.button if b.label.startswith("Measure all 3")).click().run()
     assert not page.exception
     flags = command(page, "checkpoint_sweep")
-    checkpoint_sweep.main([*flags, "--out", str(tmp_path), "--json"])
+    run_command(checkpoint_sweep.EXPERIMENT, [*flags, "--out", str(tmp_path), "--json"])
     table = json.loads(capsys.readouterr().out)["rows"]
     drawn = spec(page, 2)["data"]
     for trace, name in zip(drawn, ("exact", "masked", "follows"), strict=True):
@@ -356,11 +367,16 @@ def test_the_commands_beside_the_figures_make_them_again(
     start: Callable[..., AppTest], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = start(step="2", do="zero:1", layer="1", head="2", study="docs/studies/quick")
-    one_list_glance.main([*command(page, "one_list_glance"), "--out", str(tmp_path), "--json"])
+    run_command(
+        glance.EXPERIMENT, [*command(page, "one_list.glance"), "--out", str(tmp_path), "--json"]
+    )
     table = json.loads(capsys.readouterr().out)["rows"]
     weights = [row["value"] for row in table if row["what"] == "attention"]
     assert values(spec(page, 1)["data"][1]["z"]) == pytest.approx(weights)
-    training_curves.main([*command(page, "training_curves"), "--out", str(tmp_path), "--json"])
+    run_command(
+        training_curves.EXPERIMENT,
+        [*command(page, "training_curves"), "--out", str(tmp_path), "--json"],
+    )
     table = json.loads(capsys.readouterr().out)["rows"]
     batch = [100 * row["value"] for row in table if row["curve"] == "batch"]
     assert values(spec(page, 0)["data"][0]["y"]) == pytest.approx(batch)
@@ -392,9 +408,9 @@ def test_a_shipped_run_is_slid_through_by_its_name(
 ) -> None:
     page = start(run="tiny", curves="tiny", step="4")
     assert not page.error
-    flags = command(page, "one_list_glance")
+    flags = command(page, "one_list.glance")
     assert flags[flags.index("--model") + 1] == "tiny@4"
-    one_list_glance.main([*flags, "--out", str(tmp_path / "out"), "--json"])
+    run_command(glance.EXPERIMENT, [*flags, "--out", str(tmp_path / "out"), "--json"])
     assert json.loads(capsys.readouterr().out)["model_hash"] == load_bare("tiny@4").hash
     button(page, "Open this checkpoint in every page").click().run()
     assert address(page)["model"] == "tiny@4"

@@ -360,7 +360,7 @@ def test_a_head_is_in_the_link() -> None:
     page.radio("truth_head").set_value("0.1").run()
     again = open_page("truth", **address(page))
     assert again.radio("truth_head").value == "0.1"
-    assert any("one_list_glance --layer 0 --head 1 " in code.value for code in again.code)
+    assert any("one_list.glance --layer 0 --head 1 " in code.value for code in again.code)
     other = open_page("truth", model="compiled:sink", truth_head="7.9")
     assert other.radio("truth_head").value == "1.1"
 

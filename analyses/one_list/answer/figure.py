@@ -6,20 +6,21 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
-from analyses.one_list.answer.result import Attention, Told, region_name, token_name, weights_at
+from analyses.one_list.answer.result import weights_at
+from analyses.one_list.answers import Attention, Decoded
 from interp import figures
-from interp.task import D_VOCAB_OUT
+from interp.task import D_VOCAB_OUT, token_name
 
 _NAMED = 0.08  # the least share of the width that holds a region's name
 
 
-def answer_figure(found: Told) -> go.Figure:
+def answer_figure(decoded: Decoded) -> go.Figure:
     """Rows are tokens, columns outputs; a disc is what should be said, a cross a wrong output."""
-    outputs, names = found.answer.outputs, _token_names()
+    outputs, names = decoded.answer.outputs, _token_names()
     columns = [f"out {i}" for i in range(len(outputs))]
     figure = go.Figure(
         go.Heatmap(
-            z=found.probabilities.T,
+            z=decoded.probabilities.T,
             x=columns,
             y=names,
             zmin=0.0,
@@ -32,7 +33,7 @@ def answer_figure(found: Told) -> go.Figure:
         )
     )
     expected = [names[output.expected] for output in outputs]
-    wrong = {i: names[outputs[i].token] for i in found.answer.wrong}
+    wrong = {i: names[outputs[i].token] for i in decoded.answer.wrong}
     _mark(figure, columns, expected, "circle", "white", "right")
     _mark(
         figure, [columns[i] for i in wrong], list(wrong.values()), "x", figures.VERMILLION, "wrong"
@@ -66,9 +67,9 @@ def _mark(
     )
 
 
-def step_figure(found: Told, step: int) -> go.Figure:
+def step_figure(decoded: Decoded, step: int) -> go.Figure:
     """The distribution over the 12 tokens at one step, a bar each, with its number."""
-    output, values = found.answer.outputs[step], found.probabilities[step].tolist()
+    output, values = decoded.answer.outputs[step], decoded.probabilities[step].tolist()
     ticks, colours, hatches = _token_names(), [figures.GREY] * D_VOCAB_OUT, [""] * D_VOCAB_OUT
     colours[output.token] = figures.BLUE
     if output.right:
@@ -101,7 +102,7 @@ def step_figure(found: Told, step: int) -> go.Figure:
 
 
 def _number(probability: float) -> str:
-    """Never rounded to certainty; nothing for what has no bar to be seen."""
+    """Never rounded to certainty; nothing for what has no bar to be attention."""
     if probability >= 0.9995:
         return "> 0.999"
     return f"{probability:.3f}" if probability >= 0.0005 else ""
@@ -113,12 +114,12 @@ def _below_tools(figure: go.Figure, top: int, bottom: int) -> go.Figure:
     return figure.update_layout(title=title, margin={"t": top, "b": bottom})
 
 
-def heads_figure(seen: Attention, step: int) -> go.Figure:
+def heads_figure(attention: Attention, step: int) -> go.Figure:
     """Rows are heads, layer by layer; columns the sequence up to the row that emits the output."""
-    weights = weights_at(seen, step)
+    weights = weights_at(attention, step)
     n_layers, n_heads, n_keys = weights.shape
     heads = [f"{layer}.{head}" for layer in range(n_layers) for head in range(n_heads)]
-    labels = list(seen.labels[:n_keys])
+    labels = list(attention.labels[:n_keys])
     figure = go.Figure(
         go.Heatmap(
             z=weights.reshape(-1, n_keys),
@@ -143,17 +144,17 @@ def heads_figure(seen: Attention, step: int) -> go.Figure:
     )
     for layer in range(1, n_layers):
         figure.add_hline(layer * n_heads - 0.5, line_width=2, line_color="white")
-    _draw_regions(figure, seen, n_keys)
+    _draw_regions(figure, attention, n_keys)
     title = f"Output {step}: what the row {labels[-1]} attends to"
     figures.style(figure, title, height=max(400, 16 * len(heads) + 240))
     return _below_tools(figure, top=100, bottom=100)
 
 
-def _draw_regions(figure: go.Figure, seen: Attention, n_keys: int) -> None:
+def _draw_regions(figure: go.Figure, attention: Attention, n_keys: int) -> None:
     """Lines between regions, and above them a coloured band, named where there is room."""
-    edges = [0, *(edge for edge in seen.edges if edge < n_keys), n_keys]
+    edges = [0, *(edge for edge in attention.edges if edge < n_keys), n_keys]
     for left, right in pairwise(edges):
-        region = seen.regions[left]
+        region = attention.regions[left]
         figure.add_shape(
             type="rect",
             x0=left - 0.5,
@@ -172,7 +173,7 @@ def _draw_regions(figure: go.Figure, seen: Attention, n_keys: int) -> None:
                 y=1.05,
                 yref="paper",
                 yanchor="bottom",
-                text=region_name(region),
+                text=region.words,
                 showarrow=False,
                 font={"size": 11},
             )

@@ -1,4 +1,4 @@
-"""The figures of ``analyses.one_list.attention.body``: all heads at a glance, and one enlarged.
+"""The figures of ``analyses.one_list.attention``: all heads at a glance, and one enlarged.
 
 They are drawn again at every change of the list, so they are kept light: one trace each, numbers as
 they are in memory, and what a cell is of in the names of its row and column, not in its own text.
@@ -6,27 +6,22 @@ they are in memory, and what a cell is of in the names of its row and column, no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import get_colorscale
+
+from analyses.one_list.answers import Attention
+from analyses.one_list.attention.result import HeadMap, heads_of, span
 from interp import figures
 from interp.sites import head_name
-from interp.support.lazy import lazy_import
 from interp.task import Region
-
-if TYPE_CHECKING:
-    import numpy as np
-    import plotly.graph_objects as go
-
-    from analyses.one_list.answer.result import Attention
-    from analyses.one_list.attention.body import Part
-else:
-    go = lazy_import("plotly.graph_objects")
-    np = lazy_import("numpy")
 
 _SHORT = {Region.DIGITS: "in", Region.BLANKS: "blanks", Region.OUTPUTS: "out"}
 
 
-def overview(seen: Attention, chosen: tuple[int, int] | None = None) -> go.Figure:
+def overview(attention: Attention, chosen: tuple[int, int] | None = None) -> go.Figure:
     """The emitting rows of every head: heads below each other, layers side by side.
 
     One heatmap, its cells laid out with gaps: wide ones between heads, one column wide where a new
@@ -35,22 +30,20 @@ def overview(seen: Attention, chosen: tuple[int, int] | None = None) -> go.Figur
     Args:
         chosen: (layer, head) to frame.
     """
-    from analyses.one_list.attention.body import heads_of
-
-    weights = seen.pattern[:, :, -len(seen.emitted) :]
+    weights = attention.pattern[:, :, -len(attention.emitted) :]
     n_layers, n_heads, n_rows, _ = weights.shape
-    cut = np.insert(weights, list(seen.edges), np.nan, axis=-1)
-    keys = np.insert(np.array(seen.labels, dtype=object), list(seen.edges), "").tolist()
+    cut = np.insert(weights, list(attention.edges), np.nan, axis=-1)
+    keys = np.insert(np.array(attention.labels, dtype=object), list(attention.edges), "").tolist()
     tall, wide = n_rows + max(1, n_rows // 6), len(keys) + max(2, len(keys) // 25)
     grid = np.full((n_heads * tall, n_layers * wide), np.nan, dtype=np.float32)
-    for layer, head in heads_of(seen):
+    for layer, head in heads_of(attention):
         corner = slice(head * tall, head * tall + n_rows), slice(layer * wide, None)
         grid[corner][:, : len(keys)] = cut[layer, head]
     figure = go.Figure(
         go.Heatmap(
             z=grid,
             x=_names("layer", n_layers, keys, wide),
-            y=_names("head", n_heads, seen.row_labels, tall),
+            y=_names("head", n_heads, attention.row_labels, tall),
             hovertemplate="%{y}<br>%{x}<br>attention %{z:.3f}<extra></extra>",
             hoverongaps=False,
             colorscale=_square_root(figures.SEQUENTIAL),
@@ -59,8 +52,8 @@ def overview(seen: Attention, chosen: tuple[int, int] | None = None) -> go.Figur
             colorbar=_bar("attention"),
         )
     )
-    _overview_axes(figure, seen, tall, wide)
-    if chosen in heads_of(seen):
+    _overview_axes(figure, attention, tall, wide)
+    if chosen in heads_of(attention):
         layer, head = chosen
         left, top = layer * wide - 1, head * tall - 0.75
         figure.add_shape(
@@ -81,16 +74,14 @@ def _names(what: str, n: int, each: list[str], length: int) -> list[str]:
     return [f"{what} {i} · {name or f'gap {j}'}" for i in range(n) for j, name in enumerate(padded)]
 
 
-def _overview_axes(figure: go.Figure, seen: Attention, tall: int, wide: int) -> None:
-    from analyses.one_list.attention.body import span
-
-    n_layers, n_heads, *_ = seen.pattern.shape
-    n_rows, width = len(seen.emitted), seen.pattern.shape[-1] + len(seen.edges)
+def _overview_axes(figure: go.Figure, attention: Attention, tall: int, wide: int) -> None:
+    n_layers, n_heads, *_ = attention.pattern.shape
+    n_rows, width = len(attention.emitted), attention.pattern.shape[-1] + len(attention.edges)
     ticks = {}
     for region, short in _SHORT.items():
-        at = span(seen, region)
+        at = span(attention, region)
         if at.stop > at.start:
-            before = sum(edge <= at.start for edge in seen.edges)  # gaps left of it
+            before = sum(edge <= at.start for edge in attention.edges)  # gaps left of it
             ticks[before + (at.start + at.stop - 1) / 2] = short
     places = [layer * wide + at for layer in range(n_layers) for at in ticks]
     figure.update_xaxes(
@@ -115,20 +106,20 @@ def _overview_axes(figure: go.Figure, seen: Attention, tall: int, wide: int) -> 
         )
 
 
-def enlarged(shown: Part, head: tuple[int, int], signed: bool = False) -> go.Figure:
+def enlarged(cells: HeadMap, head: tuple[int, int], signed: bool = False) -> go.Figure:
     """One head: rows are the positions that look, columns what they look at.
 
     Args:
         signed: a difference of attention, on a scale centred on zero.
     """
     what = "change of attention" if signed else "attention"
-    top = max(figures.FAINTEST_ATTENTION, float(np.abs(shown.weights).max()))
-    gap = 0.5 if len(shown.keys) <= figures.MOST_GAPPED else 0
+    top = max(figures.FAINTEST_ATTENTION, float(np.abs(cells.weights).max()))
+    gap = 0.5 if len(cells.keys) <= figures.MOST_GAPPED else 0
     figure = go.Figure(
         go.Heatmap(
-            z=shown.weights,
-            x=shown.keys,
-            y=shown.queries,
+            z=cells.weights,
+            x=cells.keys,
+            y=cells.queries,
             hovertemplate="%{y}<br>looks at %{x}<br>" + what + " %{z:.3f}<extra></extra>",
             colorscale=figures.DIVERGING if signed else figures.SEQUENTIAL,
             zmin=-top if signed else 0,
@@ -138,16 +129,16 @@ def enlarged(shown: Part, head: tuple[int, int], signed: bool = False) -> go.Fig
             colorbar=_bar(what),
         )
     )
-    columns = figures.label_axis(shown.keys)
+    columns = figures.label_axis(cells.keys)
     figure.update_xaxes(type="category", title="looked at", tickangle=-90, **columns)
-    rows = figures.label_axis(shown.queries)
+    rows = figures.label_axis(cells.queries)
     figure.update_yaxes(type="category", autorange="reversed", **rows)
-    for edge in shown.key_edges:
+    for edge in cells.key_edges:
         figure.add_vline(edge - 0.5, line_width=1.5, line_color=figures.ORANGE)
-    for edge in shown.row_edges:
+    for edge in cells.row_edges:
         figure.add_hline(edge - 0.5, line_width=1.5, line_color=figures.ORANGE)
     name = f"Head {head_name(head)}" + (": what the intervention changes" if signed else "")
-    height = max(320, min(900, 14 * len(shown.queries) + 200))
+    height = max(320, min(900, 14 * len(cells.queries) + 200))
     # Names of positions stand upright below the cells, and need their room.
     return figures.style(figure, name, height + 40).update_layout(margin={"b": 110})
 
@@ -158,6 +149,4 @@ def _bar(name: str) -> dict[str, Any]:
 
 def _square_root(scale: str) -> list[list[Any]]:
     """A colour scale on which a quarter of the range takes the colour of its middle."""
-    from plotly.colors import get_colorscale
-
     return [[place**2, colour] for place, colour in get_colorscale(scale)]

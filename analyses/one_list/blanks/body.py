@@ -1,87 +1,67 @@
-"""What chosen blanks do for one list, and for many: taken away, or exchanged with another list's.
-
-    python -m analyses.one_list.blanks --list 3,1,4 --do mask:3-10
-    python -m analyses.one_list.blanks --list 3,1,4 --do transplant:0-47:272
-
-An ablation (``mask``, ``mask-kept``, ``zero``, ``mean`` or ``resample``) is shown beside nothing
-done and beside its matched control, the same ablation of as many positions that are no blanks:
-digits and outputs given back. The figure counts mistakes on a sample of random lists. A transplant
-takes the chosen blanks' keys and values from the run of another list B; the figure shows, output by
-output, the probabilities of A's digit and of B's. Its control takes as many other positions from B.
-
-What it does not show: what a component *does*. Masks take away the attention that rests on the
-blanks together with what they hold. In a list of few digits there are fewer other positions than
-blanks: the control then takes all of them, and is smaller.
-"""
+"""Blanks taken away from one list's run and from many, or exchanged with another list's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyses.one_list.answer.body import token_name, told
-from analyses.one_list.blanks.result import AS_IT_IS, CONDITIONS, Beside, Exchange, Sample
-from analyses.one_list.command import OneListArgs, Seen, run_one_list
+import torch
+
+from analyses.one_list.answers import decode_list
+from analyses.one_list.blanks import LISTS, BlanksSettings
+from analyses.one_list.blanks.figure import exchange_figure, sample_figure
+from analyses.one_list.blanks.result import (
+    AS_IT_IS,
+    CONDITIONS,
+    ControlledAnswers,
+    Exchange,
+    SampleRates,
+)
+from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
+from interp.answers.ablation import control_positions
 from interp.answers.treatment import ABLATIONS, Act, Treatment, blank_positions
-from interp.support.errors import UserError, at_least
-from interp.support.lazy import lazy_import
+from interp.answers.trials import Chunk, Condition, donors_for, nothing, run_trials, stratified
+from interp.interventions import Intervention, Transplant, edits_of
+from interp.passes.forward import forward
+from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
+from interp.task import SortTask, token_name
+from interp.transformer import Transformer
 
-if TYPE_CHECKING:
-    import torch
+__all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
-    from interp.answers.trials import Chunk, Condition
-    from interp.interventions import Intervention
-    from interp.model import SortTransformer
-else:
-    torch = lazy_import("torch")
-
-LISTS = 240  # of a sample: intervals of a percent or two, in about a second
 _LENGTHS = 8  # of a sample: larger chunks of fewer lengths run faster
-
-
-@dataclass(frozen=True)
-class BlanksArgs(OneListArgs):
-    """Flags of this command."""
-
-    do: str = "mask:0-48"  # an ablation of blanks (zero:3-10) or a transplant (transplant:0-47:272)
-    lists: int = LISTS  # random lists that an ablation is scored on
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, lists=1)
 
 
 # -- numbers ------------------------------------------------------------------------------------
 
 
-def beside(
-    model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, seed: int = 0
-) -> Beside:
+def controlled_answers(
+    model: Transformer, digits: tuple[int, ...], treatment: Treatment, seed: int = 0
+) -> ControlledAnswers:
     """The answers to one list under an ablation or a transplant of blanks.
 
     Args:
         seed: of the control's positions, and of the lists behind means and resamples.
     """
-    return _beside(_chunk(model, digits, treatment, seed), digits, treatment)
+    return _controlled_answers(_chunk(model, digits, treatment, seed), digits, treatment)
 
 
-def _beside(chunk: Chunk, digits: tuple[int, ...], treatment: Treatment) -> Beside:
+def _controlled_answers(
+    chunk: Chunk, digits: tuple[int, ...], treatment: Treatment
+) -> ControlledAnswers:
     model, elsewhere = chunk.model, _elsewhere(chunk, len(treatment.blanks))
-    return Beside(
-        told(model, digits),
-        told(model, digits, treatment.on(chunk)),
-        told(model, digits, treatment.on(chunk, elsewhere)),
-        len(elsewhere),
+    return ControlledAnswers(
+        as_it_is=decode_list(model, digits),
+        blanks=decode_list(model, digits, treatment.on(chunk)),
+        control=decode_list(model, digits, treatment.on(chunk, elsewhere)),
+        n_control=len(elsewhere),
     )
 
 
-def _chunk(
-    model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, seed: int
-) -> Chunk:
+def _chunk(model: Transformer, digits: tuple[int, ...], treatment: Treatment, seed: int) -> Chunk:
     """One list and its donor: the one that the treatment names, or a random one."""
     check_act(treatment)
     treatment.check(model.config, len(digits))
@@ -100,26 +80,27 @@ def check_act(treatment: Treatment) -> None:
 
 
 def _elsewhere(chunk: Chunk, wanted: int) -> tuple[int, ...]:
-    from interp.answers.ablation import control_positions
-
     return control_positions(chunk.model.task, chunk.length, wanted, chunk.seed)
 
 
 def exchange(
-    model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, seed: int = 0
+    model: Transformer, digits: tuple[int, ...], treatment: Treatment, seed: int = 0
 ) -> Exchange:
     """List A (``digits``) with blanks of list B (``treatment.other``), and what must not change."""
     chunk = _chunk(model, digits, treatment, seed)
-    runs, other = _beside(chunk, digits, treatment), told(model, treatment.other)
-    change = self_change(chunk, treatment.blanks)
-    return Exchange(digits, treatment.other, other, runs, change)
+    runs, other = _controlled_answers(chunk, digits, treatment), decode_list(model, treatment.other)
+    return Exchange(
+        task=model.task,
+        a=digits,
+        b=treatment.other,
+        other=other,
+        runs=runs,
+        self_change=self_change(chunk, treatment.blanks),
+    )
 
 
 def self_change(chunk: Chunk, blanks: tuple[int, ...]) -> float:
     """Put the list's own keys and values where they were: no logit may change by one bit."""
-    from interp.interventions import Transplant, edits_of
-    from interp.passes.forward import forward
-
     positions = blank_positions(chunk.model.task, blanks)
     edits = edits_of(chunk.model, [Transplant(chunk.base, positions)])
     with torch.no_grad():  # a whole pass, as the run that is compared with was one
@@ -127,28 +108,24 @@ def self_change(chunk: Chunk, blanks: tuple[int, ...]) -> float:
     return float((again.logits - chunk.base.logits).abs().max())
 
 
-def other_list(model: SortTransformer, digits: tuple[int, ...], seed: int = 0) -> tuple[int, ...]:
+def other_list(model: Transformer, digits: tuple[int, ...], seed: int = 0) -> tuple[int, ...]:
     """A random list of the same length whose sorted digits are others."""
-    from interp.answers.trials import donors_for
-
     batch = model.task.encode([digits])
     for number in count(seed):
         drawn = model.task.decode_list(donors_for(model, batch, number).tokens[0])
-        if sorted(drawn) != sorted(digits):
+        if model.task.answer(drawn) != model.task.answer(digits):
             return drawn
     raise AssertionError("unreachable")
 
 
 def sample(
-    model: SortTransformer,
+    model: Transformer,
     treatment: Treatment,
     lists: int = LISTS,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> Sample:
+) -> SampleRates:
     """An ablation and its control on random lists of eight lengths, up to the longest."""
-    from interp.answers.trials import donors_for, nothing, run_trials, stratified
-
     check_act(treatment)
     treatment.check(model.config)
     batch = stratified(model, lists, seed, _LENGTHS)
@@ -162,10 +139,10 @@ def sample(
         model, batch, conditions, donors=donors, seed=seed, progress=progress, words="lists"
     )
     others = (2 * trials.lengths - 1).clamp(max=wanted)  # digits, and outputs given back
-    return Sample(
-        tuple(trials.exact_match(name) for name in CONDITIONS),
-        tuple(trials.digit_accuracy(name) for name in CONDITIONS),
-        float(others.double().mean()),
+    return SampleRates(
+        exact=tuple(trials.exact_match(name) for name in CONDITIONS),
+        digits=tuple(trials.digit_accuracy(name) for name in CONDITIONS),
+        control_positions=float(others.double().mean()),
     )
 
 
@@ -176,23 +153,25 @@ def _control(treatment: Treatment, chunk: Chunk) -> Sequence[Intervention]:
 # -- what there is to see -----------------------------------------------------------------------
 
 
-def look(
-    model: SortTransformer, digits: tuple[int, ...], treatment: Treatment, args: BlanksArgs
-) -> Seen:
-    """Of an ablation the sample, of a transplant the outputs; in words both lists' answers."""
+def compute(subject: ListSubject, settings: BlanksSettings, seed: int, progress: Progress) -> Shown:
+    """Of an ablation the sample, of a transplant the outputs; in words both lists' answers.
+
+    Raises:
+        UserError: if neither is done to the model.
+    """
+    model, digits, treatment = subject.model, subject.digits, subject.treatment
     check_act(treatment)
     if treatment.act is Act.TRANSPLANT:
-        return exchange_seen(exchange(model, digits, treatment, args.seed), treatment, model)
-    runs = beside(model, digits, treatment, args.seed)
-    seen = sample_seen(sample(model, treatment, args.lists, args.seed), treatment, model)
-    said = [f"{name}: {run.answer.text}" for name, run in runs.runs]
-    return Seen(seen.figure, seen.rows, [*said, *seen.words])
+        return show_exchange(exchange(model, digits, treatment, seed), treatment, model.task)
+    runs = controlled_answers(model, digits, treatment, seed)
+    found = sample(model, treatment, settings.lists, seed, progress)
+    shown = show_sample(found, treatment, model.task)
+    answers = [f"{name}: {run.answer.text}" for name, run in runs.runs]
+    return Shown(shown.figure, shown.rows, [*answers, *shown.words])
 
 
-def sample_seen(found: Sample, treatment: Treatment, model: SortTransformer) -> Seen:
+def show_sample(found: SampleRates, treatment: Treatment, task: SortTask) -> Shown:
     """Rates with their intervals."""
-    from analyses.one_list.blanks.figure import sample_figure
-
     rates = {"lists exact": found.exact, "digits right": found.digits}
     rows = [
         {"measure": measure, "condition": name, "positions": positions, **rate.to_dict()}
@@ -206,17 +185,15 @@ def sample_seen(found: Sample, treatment: Treatment, model: SortTransformer) -> 
         + "; ".join(f"{name} {r.percent()}" for name, r in zip(CONDITIONS, several, strict=True))
         for measure, several in rates.items()
     ]
-    return Seen(sample_figure(found, treatment.words(model.task)), rows, words)
+    return Shown(sample_figure(found, treatment.words(task)), rows, words)
 
 
-def exchange_seen(found: Exchange, treatment: Treatment, model: SortTransformer) -> Seen:
+def show_exchange(found: Exchange, treatment: Treatment, task: SortTask) -> Shown:
     """Every output's token, whose it is, and the probabilities of both digits."""
-    from analyses.one_list.blanks.figure import exchange_figure
-
     rows = []
     for name, run in found.runs.runs:
         whose = found.follows(run)
-        for i, (ours, theirs) in enumerate(zip(sorted(found.a), sorted(found.b), strict=True)):
+        for i, (ours, theirs) in enumerate(zip(found.right_a, found.right_b, strict=True)):
             row: dict[str, Any] = {
                 "from_b": "nothing" if name == AS_IT_IS else name,
                 "output": i,
@@ -236,14 +213,5 @@ def exchange_seen(found: Exchange, treatment: Treatment, model: SortTransformer)
         f"{found.tally(found.runs.control)}",
         f"with its own blanks transplanted the largest change of a logit is {found.self_change:g}",
     ]
-    which = treatment.words(model.task).partition(":")[0]  # the digits of B would not fit
-    return Seen(exchange_figure(found, which), rows, words)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    run_one_list(look, BlanksArgs, "one_list_blanks", argv)
-
-
-if __name__ == "__main__":
-    main()
+    which = treatment.words(task).partition(":")[0]  # the digits of B would not fit
+    return Shown(exchange_figure(found, which), rows, words)

@@ -1,22 +1,15 @@
-"""The figures of ``analyses.one_list.blanks.body``: a sample's rates, and whose digits come out."""
+"""The figures of ``analyses.one_list.blanks``: a sample's rates, and whose digits come out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import plotly.graph_objects as go
 
+from analyses.one_list.answers import Decoded
+from analyses.one_list.blanks.result import Exchange, SampleRates
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.one_list.answer.body import Told
-    from analyses.one_list.blanks.result import Exchange, Sample
-else:
-    go = lazy_import("plotly.graph_objects")
 
 
-def sample_figure(found: Sample, words: str) -> go.Figure:
+def sample_figure(found: SampleRates, words: str) -> go.Figure:
     """Lists and digits right, in percent, under each condition.
 
     Args:
@@ -63,10 +56,10 @@ def _style(fig: go.Figure, title: str) -> go.Figure:
     return fig
 
 
-def _draw_run(fig: go.Figure, found: Exchange, run: Told, name: str, filled: bool) -> None:
+def _draw_run(fig: go.Figure, found: Exchange, run: Decoded, name: str, filled: bool) -> None:
     digits = (
-        ("A", sorted(found.a), figures.BLUE, "circle"),
-        ("B", sorted(found.b), figures.ORANGE, "square"),
+        ("A", found.right_a, figures.BLUE, "circle"),
+        ("B", found.right_b, figures.ORANGE, "square"),
     )
     for whose, wanted, colour, symbol in digits:
         fig.add_trace(

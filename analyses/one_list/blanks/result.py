@@ -1,30 +1,29 @@
-"""What ``analyses.one_list.blanks.body`` finds: answers side by side, and rates over a sample."""
+"""What ``analyses.one_list.blanks`` finds: answers side by side, and rates over a sample."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from analyses.one_list.answer.body import Told
-    from interp.stats import Estimate
+from analyses.one_list.answers import Decoded
+from interp.stats import Estimate
+from interp.task import SortTask
 
 AS_IT_IS, BLANKS, CONTROL = "as it is", "blanks", "control"
 CONDITIONS = (AS_IT_IS, BLANKS, CONTROL)
 
 
 @dataclass(frozen=True)
-class Beside:
+class ControlledAnswers:
     """Greedy answers to one list: as it is, with the blanks treated, with the control treated."""
 
-    as_it_is: Told
-    blanks: Told
-    control: Told
+    as_it_is: Decoded
+    blanks: Decoded
+    control: Decoded
     n_control: int
     """Positions of the control; fewer than the blanks where the list has no more."""
 
     @property
-    def runs(self) -> tuple[tuple[str, Told], ...]:
+    def runs(self) -> tuple[tuple[str, Decoded], ...]:
         return tuple(zip(CONDITIONS, (self.as_it_is, self.blanks, self.control), strict=True))
 
 
@@ -32,34 +31,44 @@ class Beside:
 class Exchange:
     """List A answered with blanks of list B."""
 
+    task: SortTask
     a: tuple[int, ...]
     b: tuple[int, ...]
-    other: Told
+    other: Decoded
     """B's own answer."""
-    runs: Beside
+    runs: ControlledAnswers
     """Answers to A."""
     self_change: float
     """The largest change of any logit when A's blanks come from A's own run."""
 
-    def follows(self, said: Told) -> tuple[str, ...]:
+    @property
+    def right_a(self) -> tuple[int, ...]:
+        """The right answer to A."""
+        return self.task.answer(self.a)
+
+    @property
+    def right_b(self) -> tuple[int, ...]:
+        return self.task.answer(self.b)
+
+    def follows(self, run: Decoded) -> tuple[str, ...]:
         """Output by output: ``A`` or ``B`` if it is that list's sorted digit, ``both`` if it is
         the digit of both, else ``neither``."""
         return tuple(
             _whose(output.token, ours, theirs)
             for output, ours, theirs in zip(
-                said.answer.outputs, sorted(self.a), sorted(self.b), strict=True
+                run.answer.outputs, self.right_a, self.right_b, strict=True
             )
         )
 
     @property
     def differing(self) -> list[int]:
         """Outputs in which the two right answers differ."""
-        pairs = enumerate(zip(sorted(self.a), sorted(self.b), strict=True))
+        pairs = enumerate(zip(self.right_a, self.right_b, strict=True))
         return [i for i, (ours, theirs) in pairs if ours != theirs]
 
-    def tally(self, said: Told) -> str:
+    def tally(self, run: Decoded) -> str:
         """``of 9 outputs in which the answers differ 9 follow A, 0 B and 0 neither``"""
-        whose = [self.follows(said)[i] for i in self.differing]
+        whose = [self.follows(run)[i] for i in self.differing]
         a, b, neither = (whose.count(name) for name in ("A", "B", "neither"))
         noun = "output" if len(whose) == 1 else "outputs"
         return (
@@ -75,7 +84,7 @@ def _whose(token: int, ours: int, theirs: int) -> str:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleRates:
     """How many of many random lists, and of their digits, come out right under each condition."""
 
     exact: tuple[Estimate, ...]

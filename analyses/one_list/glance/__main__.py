@@ -1,4 +1,5 @@
-from analyses.one_list.glance.body import main
+from analyses.experiment import main
+from analyses.one_list.glance import EXPERIMENT
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -1,20 +1,14 @@
-"""What ``analyses.one_list.without.body`` found: in words, as rows and as a figure."""
+"""What ``analyses.one_list.without`` found: in words, as rows and as a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
+
+from analyses.one_list.without.result import AblatedAnswers
 from interp import figures
-from interp.support.lazy import lazy_import
 from interp.task import BLANK, TOKEN_LABELS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.one_list.without.body import Without
-else:
-    go = lazy_import("plotly.graph_objects")
 
 _COLOURS = ("#A6DBC8", "#C9B8E8", "#F9B98C")  # right, list B's, neither: legible under black text
 _MARKS = ("✓", "B", "✗")
@@ -22,7 +16,7 @@ _MANY = 24  # outputs from which cells are too narrow for large print
 _TITLE = "What is answered, with one thing taken away"
 
 
-def summary(result: Without) -> list[str]:
+def summary(result: AblatedAnswers) -> list[str]:
     """A line for every line, in words."""
     n = len(result.digits)
     lines = [f"List: {_text(result.digits)}. List B: {_text(result.other)}."]
@@ -35,7 +29,7 @@ def summary(result: Without) -> list[str]:
     return lines
 
 
-def rows(result: Without) -> list[dict[str, object]]:
+def rows(result: AblatedAnswers) -> list[dict[str, object]]:
     """Every output of every line."""
     kinds = ("right", "list B's", "neither")
     return [
@@ -43,20 +37,20 @@ def rows(result: Without) -> list[dict[str, object]]:
             "done": line.name,
             "output": i,
             "said": _token(token),
-            "right answer": sorted(result.digits)[i],
-            "list B's answer": sorted(result.other)[i],
+            "right answer": result.right_answer[i],
+            "list B's answer": result.other_answer[i],
             "verdict": kinds[kind],
         }
         for line in result.lines
-        for i, (token, kind) in enumerate(zip(line.said, result.kinds(line), strict=True))
+        for i, (token, kind) in enumerate(zip(line.tokens, result.kinds(line), strict=True))
     ]
 
 
-def figure(result: Without, title: str = _TITLE) -> go.Figure:
+def figure(result: AblatedAnswers, title: str = _TITLE) -> go.Figure:
     """Lines by outputs: ✓ right, B as for list B, ✗ neither."""
     n, marks = len(result.digits), [result.kinds(line) for line in result.lines]
     text = [
-        [_cell(token, kind, n < _MANY) for token, kind in zip(line.said, kinds, strict=True)]
+        [_cell(token, kind, n < _MANY) for token, kind in zip(line.tokens, kinds, strict=True)]
         for line, kinds in zip(result.lines, marks, strict=True)
     ]
     steps = [(at, c) for i, c in enumerate(_COLOURS) for at in (i / 3, (i + 1) / 3)]

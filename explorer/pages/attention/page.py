@@ -6,30 +6,25 @@ What does not depend on the list (the head finder, the circuits of a head's weig
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import replace
+from typing import get_args
 
 import streamlit as st
 
+from analyses.one_list.answers import Answer, Attention
+from analyses.one_list.attention import EXPERIMENT, AttentionSettings, Keys
+from analyses.one_list.attention import body as one
+from analyses.one_list.attention import figure as drawn
+from analyses.one_list.attention.result import heads_of, key_span
 from explorer.pages.attention import views as attention_views
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, wait_for_list
-from explorer.parts.panel import about, panel
+from explorer.parts.one_list import about_list, show
+from explorer.parts.panel import panel
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
-from interp.answers.treatment import Treatment
-from interp.support.lazy import lazy_import
 
-if TYPE_CHECKING:
-    from analyses.one_list.answer.result import Answer, Attention
-    from analyses.one_list.attention import body as one
-    from analyses.one_list.attention import figure as drawn
-    from analyses.one_list.attention.body import Keys
-else:
-    one = lazy_import("analyses.one_list.attention.body")
-    drawn = lazy_import("analyses.one_list.attention.figure")
-
-_COMMAND = "-m analyses.one_list.attention"
 _INTRO = (
     "Each layer has several heads. At every position a head looks back at earlier positions and "
     "fetches something from there. Here is where each one looks while the model answers your list."
@@ -48,11 +43,11 @@ def draw(view: View, places: Places) -> None:
     if view.digits is None:
         wait_for_list()
     else:
-        said = results.answer(view.opened, view.digits, view.treatment)
-        seen = results.attention(view.opened, said, view.treatment)
-        _overview(view, said, seen, chosen)
+        answer = results.answer(view.opened, view.digits, view.treatment)
+        attention = results.attention(view.opened, view.digits, view.treatment)
+        _overview(view, answer, attention, chosen)
         st.header("One head enlarged", divider="gray")
-        _enlarged(view, said, seen, chosen)
+        _enlarged(view, attention, chosen)
     st.header("Which heads carry the answer", divider="gray")
     attention_views.studies(view)
     st.header("What the weights of the head say", divider="gray")
@@ -79,16 +74,16 @@ def _under(view: View) -> str:
 # -- all heads ----------------------------------------------------------------------------------
 
 
-def _overview(view: View, said: Answer, seen: Attention, chosen: tuple[int, int]) -> None:
+def _overview(view: View, answer: Answer, attention: Attention, chosen: tuple[int, int]) -> None:
     """All heads at a glance, beside their scores on this list."""
     st.header("All heads on this list", divider="gray")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         panel(
-            drawn.overview(seen, chosen),
+            drawn.overview(attention, chosen),
             "heads",
-            about(view, _COMMAND),
-            lambda: one.overview_rows(seen),
+            about_list(view, EXPERIMENT, AttentionSettings()),
+            lambda: one.overview_rows(attention),
             "a small picture for every head, the chosen one framed. Each line of a picture is a "
             "position that emits an output, from the first output at the top to the last; each "
             "column is a position that it looks at: the list, the separator SEP, the blanks, the "
@@ -98,14 +93,14 @@ def _overview(view: View, said: Answer, seen: Attention, chosen: tuple[int, int]
             "it does no harm.",
         )
     with right:
-        _scores(view, said, seen)
+        _scores(view, answer, attention)
 
 
-def _scores(view: View, said: Answer, seen: Attention) -> None:
+def _scores(view: View, answer: Answer, attention: Attention) -> None:
     """The cheap scores, sortable by a click on a column's name."""
-    rows = one.scores(seen, said)
+    rows = one.scores(attention, answer, view.opened.task)
     if (truth := view.opened.truth) is not None:
-        for row, head in zip(rows, one.heads_of(seen), strict=True):
+        for row, head in zip(rows, heads_of(attention), strict=True):
             row["by construction"] = "carries the answer" if head in truth.heads else "decoy"
     st.markdown("**Scores on this list** (click a column's name to sort)")
     attention_views.score_table(rows, "scores")
@@ -125,16 +120,14 @@ def _scores(view: View, said: Answer, seen: Attention) -> None:
 
 
 @st.fragment
-def _enlarged(view: View, said: Answer, seen: Attention, chosen: tuple[int, int]) -> None:
+def _enlarged(view: View, attention: Attention, chosen: tuple[int, int]) -> None:
     """One head, its rows and columns to choose, and what the intervention changes."""
-    every, keys, change = _choices(view, seen)
-    flags = _flags(chosen, every, keys)
-    shown = one.part(seen, chosen, every, keys)
-    panel(
-        drawn.enlarged(shown, chosen),
+    settings, change = _choices(view, attention, chosen)
+    show(
+        view,
+        EXPERIMENT,
+        settings,
         "one_head",
-        about(view, f"{_COMMAND} {flags}"),
-        lambda: list(one.matrix_rows(shown.weights, shown.queries, shown.keys)),
         "how this head spreads its attention. A row is the position that looks (after the arrow: "
         "what it emits), a column is what it looks at; over all columns a row adds up to 1. "
         "Lines divide the regions: list, SEP, blanks, last blank, outputs given back. Positions "
@@ -144,13 +137,11 @@ def _enlarged(view: View, said: Answer, seen: Attention, chosen: tuple[int, int]
     )
     if not change:
         return
-    as_it_is = results.attention(view.opened, said, Treatment())
-    less = one.part(seen, chosen, every, keys, as_it_is)
-    panel(
-        drawn.enlarged(less, chosen, signed=True),
+    show(
+        view,
+        EXPERIMENT,
+        replace(settings, difference=True),
         "one_head_change",
-        about(view, f"{_COMMAND} {flags} --difference"),
-        lambda: list(one.matrix_rows(less.weights, less.queries, less.keys)),
         f"attention under the intervention ({plain(view.words)}) less attention without it, both "
         "along the outputs given under the intervention. Zero is in the middle of the scale; "
         "hover for the signed number.",
@@ -158,12 +149,14 @@ def _enlarged(view: View, said: Answer, seen: Attention, chosen: tuple[int, int]
     )
 
 
-def _choices(view: View, seen: Attention) -> tuple[bool, Keys, bool]:
+def _choices(
+    view: View, attention: Attention, head: tuple[int, int]
+) -> tuple[AttentionSettings, bool]:
     """Rows, columns, and whether to compare: from the widgets, which are in the address."""
     session.from_link(_ROWS, "att_rows", "emitting")
     session.from_link(_KEYS, "att_keys", "all")
     session.from_link(_CHANGE, "att_change", "no")
-    offered: list[Keys] = [k for k in get_args(one.Keys) if one.key_span(seen, k) != slice(0, 0)]
+    offered: list[Keys] = [k for k in get_args(Keys) if key_span(attention, k) != slice(0, 0)]
     session.allow(_ROWS, list(_ROW_CHOICES), "emitting")
     session.allow(_KEYS, offered, "all")
     session.allow(_CHANGE, list(_CHANGE_CHOICES), "no")
@@ -184,11 +177,5 @@ def _choices(view: View, seen: Attention) -> tuple[bool, Keys, bool]:
         att_keys="" if keys == "all" else keys,
         att_change="" if change == "no" else change,
     )
-    return rows == "every", keys, change == "yes" and bool(view.treatment)
-
-
-def _flags(head: tuple[int, int], every: bool, keys: Keys) -> str:
-    flags: list[Any] = ["--layer", head[0], "--head", head[1]]
-    flags += ["--every-row"] if every else []
-    flags += ["--keys", keys] if keys != "all" else []
-    return " ".join(map(str, flags))
+    settings = AttentionSettings(*head, every_row=rows == "every", keys=keys)
+    return settings, change == "yes" and bool(view.treatment)

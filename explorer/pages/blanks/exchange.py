@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from explorer.pages.blanks.parts import COMMAND, SEED, answer_row, attributed, cells, everywhere
+from analyses.one_list import blanks as experiment
+from analyses.one_list.blanks import body
+from analyses.one_list.blanks.result import Exchange
+from explorer.pages.blanks.parts import SEED, answer_row, attributed, cells, everywhere
 from explorer.parts.controls import View
 from explorer.parts.elements import refuse
-from explorer.parts.panel import about, panel
+from explorer.parts.one_list import about_list, kept
+from explorer.parts.panel import panel
 from explorer.server import session
-from explorer.server.models import OpenModel
 from interp.answers.treatment import Act, Treatment
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from analyses.one_list.blanks.result import Exchange
+from interp.task import spaced, typed
 
 LIST_B = "blanks_list_b"
 
@@ -31,9 +32,12 @@ def exchange(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> No
     )
     treatment = Treatment(Act.TRANSPLANT, blanks, _list_b(view, digits))
     with st.spinner("Sorting with the blanks of list B"):
-        found = _exchanged(view.opened.hash, digits, treatment, SEED, view.opened)
-    answer_row(f"List A: {_spaced(found.a)}", found.runs.as_it_is.answer, "blanks list a")
-    answer_row(f"List B: {_spaced(found.b)}", found.other.answer, "blanks list b")
+        found = kept(
+            ("blanks exchanged", view.opened.hash, digits, treatment, SEED),
+            lambda _: body.exchange(view.opened.model, digits, treatment, SEED),
+        )
+    answer_row(f"List A: {spaced(found.a)}", found.runs.as_it_is.answer, "blanks list a")
+    answer_row(f"List B: {spaced(found.b)}", found.other.answer, "blanks list b")
     _followed(found, "A with these blanks from B", "blanks from b")
     n = found.runs.n_control
     _followed(found, f"Control: A with {n} other positions from B", "blanks control from b")
@@ -44,50 +48,40 @@ def exchange(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> No
 
 def _list_b(view: View, digits: tuple[int, ...]) -> tuple[int, ...]:
     """The list in its field; while there is none that fits, a random one."""
-    from analyses.one_list.blanks.body import other_list
-
     model = view.opened.model
-    other = other_list(model, digits, SEED)
+    other = body.other_list(model, digits, SEED)
     session.from_link(LIST_B, "b", "")
     field, button = st.columns([3, 1], vertical_alignment="bottom")
-    typed = field.text_input(
+    text = field.text_input(
         "List B, as long as list A; empty for a random one",
         key=LIST_B,
-        placeholder=",".join(str(digit) for digit in other),
+        placeholder=typed(other),
         max_chars=session.LONGEST_TEXT,
     ).strip()
     button.button("Another random list", key="blanks another b", on_click=_another, args=(view,))
     link = ""
-    if typed:
+    if text:
         try:
-            read = model.task.parse(typed)
+            read = model.task.parse(text)
             Treatment(Act.TRANSPLANT, (0,), read).check(model.config, len(digits))
-            other, link = read, ",".join(str(digit) for digit in read)
+            other, link = read, typed(read)
         except UserError as error:
-            refuse(st.container(), f"{error}. Until it is, list B is {_spaced(other)}, at random.")
+            refuse(st.container(), f"{error}. Until it is, list B is {spaced(other)}, at random.")
     session.write_link(b=link)
     return other
 
 
 def _another(view: View) -> None:
-    import random
-
-    from analyses.one_list.blanks.body import other_list
-
     if view.digits is not None:
-        drawn = other_list(view.opened.model, view.digits, random.randrange(1, 10**6))
-        st.session_state[LIST_B] = ",".join(str(digit) for digit in drawn)
-
-
-def _spaced(digits: tuple[int, ...]) -> str:
-    return " ".join(str(digit) for digit in digits)
+        drawn = body.other_list(view.opened.model, view.digits, random.randrange(1, 10**6))
+        st.session_state[LIST_B] = typed(drawn)
 
 
 def _followed(found: Exchange, name: str, key: str) -> None:
-    said = found.runs.control if "control" in key else found.runs.blanks
+    run = found.runs.control if "control" in key else found.runs.blanks
     with st.container(key=key, gap="small"):
-        st.markdown(f"**{name}** · {found.tally(said)}")
-        st.html(cells(attributed(said.answer, found.follows(said)), f"Outputs: {name}"))
+        st.markdown(f"**{name}** · {found.tally(run)}")
+        st.html(cells(attributed(run.answer, found.follows(run)), f"Outputs: {name}"))
 
 
 def _self_check(found: Exchange) -> None:
@@ -101,26 +95,16 @@ def _self_check(found: Exchange) -> None:
 
 
 def _exchange_panel(view: View, found: Exchange, treatment: Treatment) -> None:
-    from analyses.one_list.blanks.body import exchange_seen
-
-    seen = exchange_seen(found, treatment, view.opened.model)
+    shown = body.show_exchange(found, treatment, view.opened.task)
+    there, settings = replace(view, treatment=treatment), experiment.BlanksSettings()
     panel(
-        seen.figure,
+        shown.figure,
         "blanks_exchange",
-        about(replace(view, treatment=treatment), COMMAND, seed=SEED),
-        seen.rows,
+        about_list(there, experiment.EXPERIMENT, settings, SEED),
+        shown.rows,
         "for every output in which the sorted lists differ, how probable list A's digit and list "
         "B's digit are: filled with the chosen blanks from B, open with as many other positions "
         "from B. This is one pair of lists; many pairs are below.",
         "that an output that stays with A does without its blanks: what all lists' blanks have in "
         "common is not exchanged, and the output rows' own layer 0 goes on reading list A.",
     )
-
-
-@st.cache_data(max_entries=500, show_spinner=False)
-def _exchanged(
-    hash_: str, digits: tuple[int, ...], treatment: Treatment, seed: int, _opened: OpenModel
-) -> Exchange:
-    from analyses.one_list.blanks.body import exchange as compute
-
-    return compute(_opened.model, digits, treatment, seed)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import streamlit as st
 
+from analyses.one_list import blanks as experiment
+from analyses.one_list.blanks import LISTS, body
+from analyses.one_list.blanks.result import ControlledAnswers
 from explorer.pages.blanks import choice as blanks_choice
 from explorer.pages.blanks.exchange import exchange
 from explorer.pages.blanks.many import many
-from explorer.pages.blanks.parts import COMMAND, SEED, STYLE, answer_row, everywhere
+from explorer.pages.blanks.parts import SEED, STYLE, answer_row, everywhere
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, wait_for_list
-from explorer.parts.panel import about, panel
+from explorer.parts.one_list import about_list, kept
+from explorer.parts.panel import OF_MANY, panel
 from explorer.server import session
-from explorer.server.models import OpenModel
 from explorer.server.places import Places
 from interp.answers.treatment import ABLATIONS, Act, Treatment
-
-if TYPE_CHECKING:
-    from analyses.one_list.blanks.result import Beside, Sample
 
 KIND = "blanks_kind"
 
@@ -80,7 +80,10 @@ def _take_away(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> 
     st.header("Taken away", divider="gray")
     treatment = Treatment(_kind(), blanks)
     with st.spinner("Sorting, three times"):
-        runs = _beside(view.opened.hash, digits, treatment, SEED, view.opened)
+        runs = kept(
+            ("blanks taken away", view.opened.hash, digits, treatment, SEED),
+            lambda _: body.controlled_answers(view.opened.model, digits, treatment, SEED),
+        )
     answer_row("As it is", runs.as_it_is.answer, "blanks as it is")
     what = treatment.words(view.opened.task)
     answer_row(f"These blanks: {what}", runs.blanks.answer, "blanks ablated")
@@ -90,7 +93,7 @@ def _take_away(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> 
         "Every output is given the ones before it, right or wrong."
     )
     everywhere(treatment, "blanks take away everywhere")
-    _sample_panel(view, digits, treatment)
+    _sample_panel(view, treatment)
 
 
 def _kind() -> Act:
@@ -109,7 +112,7 @@ def _kind() -> Act:
     return Act(chosen)
 
 
-def _control_words(runs: Beside, blanks: tuple[int, ...]) -> str:
+def _control_words(runs: ControlledAnswers, blanks: tuple[int, ...]) -> str:
     """What the control is, and whether it is as large as it should be."""
     n = runs.n_control
     words = f"Control: the same for {n} position{'' if n == 1 else 's'} that are no blanks"
@@ -118,19 +121,21 @@ def _control_words(runs: Beside, blanks: tuple[int, ...]) -> str:
     return words
 
 
-def _sample_panel(view: View, digits: tuple[int, ...], treatment: Treatment) -> None:
-    from analyses.one_list.blanks.body import LISTS, sample_seen
-
+def _sample_panel(view: View, treatment: Treatment) -> None:
     st.subheader("On a sample of lists")
     with st.spinner(f"Scoring {LISTS} lists, three times"):
-        found = _sample(view.opened.hash, treatment, LISTS, SEED, view.opened)
-    seen = sample_seen(found, treatment, view.opened.model)
-    shown = ",".join(str(digit) for digit in digits)
+        found = kept(
+            ("blanks sample", view.opened.hash, treatment, LISTS, SEED),
+            lambda _: body.sample(view.opened.model, treatment, LISTS, SEED),
+        )
+    shown = body.show_sample(found, treatment, view.opened.task)
+    there, settings = replace(view, treatment=treatment), experiment.BlanksSettings()
+    of = about_list(there, experiment.EXPERIMENT, settings, SEED)
     panel(
-        seen.figure,
+        shown.figure,
         "blanks_sample",
-        about(view, f"{COMMAND} --list {shown} --do {treatment.text}", of_list=False, seed=SEED),
-        seen.rows,
+        replace(of, digits="", intervention=OF_MANY),  # the list is in the words alone
+        shown.rows,
         f"how many of {LISTS} random lists (seed {SEED}; a few lengths, up to the longest) come "
         "out without a mistake, and how many of their digits are right when each is given the "
         "right ones before it. The control does the same to as many positions that are no blanks, "
@@ -139,19 +144,3 @@ def _sample_panel(view: View, digits: tuple[int, ...], treatment: Treatment) -> 
         "lists for digits.",
         (_MASKS_NOT if treatment.kind.way.masks else "") + _NOT,
     )
-
-
-@st.cache_data(max_entries=500, show_spinner=False)
-def _beside(
-    hash_: str, digits: tuple[int, ...], treatment: Treatment, seed: int, _opened: OpenModel
-) -> Beside:
-    from analyses.one_list.blanks.body import beside
-
-    return beside(_opened.model, digits, treatment, seed)
-
-
-@st.cache_data(max_entries=500, show_spinner=False)
-def _sample(hash_: str, treatment: Treatment, lists: int, seed: int, _opened: OpenModel) -> Sample:
-    from analyses.one_list.blanks.body import sample
-
-    return sample(_opened.model, treatment, lists, seed)

@@ -6,18 +6,15 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from analyses.one_list.answers import Answer
 from explorer.parts.elements import plain, share
 from explorer.server import session
 from interp.answers.treatment import Treatment
+from interp.task import token_name
 
-if TYPE_CHECKING:
-    from analyses.one_list.answer.body import Answer
-
-COMMAND = "-m analyses.one_list.blanks"
 SEED = 0
 
 STYLE = """<style>
@@ -49,8 +46,6 @@ class Cell:
 
 def judged(answer: Answer) -> list[Cell]:
     """Right or wrong: ``✓``, or ``✗`` and the digit that it should be."""
-    from analyses.one_list.answer.body import token_name
-
     return [
         Cell(
             token_name(output.token),
@@ -65,8 +60,6 @@ def judged(answer: Answer) -> list[Cell]:
 
 def attributed(answer: Answer, follows: Sequence[str]) -> list[Cell]:
     """Whose digit it is: ``A``, ``B``, ``A=B``, or ``✗`` for neither."""
-    from analyses.one_list.answer.body import token_name
-
     return [
         Cell(token_name(o.token), _MARKS[who][0], f"follows {who}", o.probability, _MARKS[who][1])
         for o, who in zip(answer.outputs, follows, strict=True)

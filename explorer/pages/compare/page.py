@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
-from analyses.compare_models import figure as compare_figure
-from analyses.compare_models.body import (
-    CompareArgs,
-    Lengths,
-    along_the_answer,
-    difference,
-    lengths,
-    matrices,
-    same_heads,
-    same_positions,
-)
+from analyses.compare_models import EXPERIMENT, CompareSettings
+from analyses.compare_models.body import along_the_answer, same_heads, same_positions
+from analyses.experiment import Outcome
+from analyses.one_list.glance.result import AnswerRows
 from explorer.pages.compare.pair import Pair
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
-from explorer.parts.panel import About, panel
+from explorer.parts.one_list import SEED, kept
+from explorer.parts.panel import panel
 from explorer.server import results, runs, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
 from explorer.server.store import computed, store
-from interp.answers.treatment import Treatment
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from analyses.compare_models.body import Matrix, Said
-    from analyses.one_list.command import Seen
-    from analyses.one_list.glance.body import Glance
 
 OTHER, OTHER_FOLDER = "compare_other", "compare_folder"
 LAYER_B, HEAD_B = "compare_layer", "compare_head"
 _SAME = "as A"
-_LISTS = CompareArgs().lists
+_LISTS = CompareSettings().lists
 _INTRO = (
     "The model of the sidebar is **A**. Choose another model, or the same one at another point of "
     "its training, as **B**: both sort the sidebar's list, under the same intervention."
@@ -144,31 +131,31 @@ def _answers(pair: Pair) -> None:
                 f"**✗ Not sorted.** {wrong} of {n} outputs are wrong." if wrong else "**✓ Sorted.**"
             )
             st.html(strip(said, f"Outputs of {name}"))
-    seen = compare_figure.outputs(pair.names, *_said(*pair.key, pair), sorted(pair.digits))
-    _show(
-        replace(seen, words=seen.words[-1:]),  # the answers stand above
-        "compare_outputs",
-        pair.about("outputs"),
+    found = pair.outcome(CompareSettings("outputs"))
+    for line in found.words[-1:]:  # the answers stand above
+        st.markdown(plain(line))
+    _panel(
+        pair,
+        CompareSettings("outputs"),
+        found,
         "above, the probability that each model gives to each right digit, each given the digits "
         "that it said before; a crossed, open symbol is a wrong output. Below, A's less B's.",
         "why they differ, or that they differ on other lists.",
     )
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
-def _said(
-    a: str, b: str, digits: tuple[int, ...], do: Treatment, b_as_it_is: bool, _pair: Pair
-) -> tuple[Said, Said]:
-    from analyses.compare_models.body import say
-
-    one, other = _pair.sides
-    return say(one, digits), say(other, digits)
-
-
-def _show(seen: Seen, key: str, of: About, shows: str, proves_not: str) -> None:
-    for line in seen.words:
+def _show(pair: Pair, settings: CompareSettings, shows: str, proves_not: str) -> None:
+    found = pair.outcome(settings)
+    for line in found.words:
         st.markdown(plain(line))
-    panel(seen.figure, key, of, seen.rows, shows, proves_not)
+    _panel(pair, settings, found, shows, proves_not)
+
+
+def _panel(
+    pair: Pair, settings: CompareSettings, found: Outcome, shows: str, proves_not: str
+) -> None:
+    key, of = f"compare_{settings.part}", pair.about(settings)
+    panel(found.figure, key, of, lambda: found.rows, shows, proves_not)
 
 
 # -- attention ----------------------------------------------------------------------------------
@@ -180,13 +167,11 @@ _NO_MATCH = (
 
 
 def _regions(pair: Pair) -> None:
-    a, b = _glances(*pair.key, pair)
-    if not same_heads(a, b):
+    if not same_heads(*_answer_rows(pair)):
         st.warning("A and B have other numbers of layers or heads: shown beside each other only.")
     _show(
-        compare_figure.regions(pair.names, a, b, same_heads(a, b)),
-        "compare_regions",
-        pair.about("regions"),
+        pair,
+        CompareSettings("regions"),
         "what share of its attention every head gives each part of the sequence, mean over the "
         "rows that answer, along the right answer, given back to both; and A's share less B's, of "
         "the parts that both have.",
@@ -194,18 +179,20 @@ def _regions(pair: Pair) -> None:
     )
 
 
-@st.cache_data(max_entries=50, show_spinner=False)
-def _glances(
-    a: str, b: str, digits: tuple[int, ...], do: Treatment, b_as_it_is: bool, _pair: Pair
-) -> tuple[Glance, Glance]:
-    one, other = _pair.sides
-    return along_the_answer(one, digits), along_the_answer(other, digits)
+def _answer_rows(pair: Pair) -> tuple[AnswerRows, AnswerRows]:
+    """Attention of both along the right answer."""
+    settings = CompareSettings("attention")
+    both = pair.subject(settings)
+    return kept(
+        ("answer rows", pair.key(settings)),
+        lambda _: (along_the_answer(both.a, SEED), along_the_answer(both.b, SEED)),
+    )
 
 
 @st.fragment
 def _attention(pair: Pair) -> None:
     st.subheader("One head, position by position")
-    a, b = _glances(*pair.key, pair)
+    a, b = _answer_rows(pair)
     if not same_positions(a, b):
         st.warning(
             f"A has {a.task.n_blanks} blanks and B {b.task.n_blanks}: their positions are not the "
@@ -214,11 +201,9 @@ def _attention(pair: Pair) -> None:
         )
         return
     one, other = _heads(a, b)
-    flags = ["--layer", one[0], "--head", one[1], "--other-layer", other[0], "--other-head"]
     _show(
-        compare_figure.attention(pair.names, difference(a, b, one, other), one, other),
-        "compare_attention",
-        pair.about("attention", *map(str, flags), str(other[1])),
+        pair,
+        CompareSettings("attention", *one, *other),
         "A's attention less B's: blue where A looks more, red where B does, white where they agree;"
         " the scale is centred on 0. Rows are the positions that answer, and both are given the "
         "right digits back, so that what they read is the same.",
@@ -226,7 +211,7 @@ def _attention(pair: Pair) -> None:
     )
 
 
-def _heads(a: Glance, b: Glance) -> tuple[tuple[int, int], tuple[int, int]]:
+def _heads(a: AnswerRows, b: AnswerRows) -> tuple[tuple[int, int], tuple[int, int]]:
     """The chosen head of A, and the one of B that it is compared with: by default the same."""
     layers, heads = a.pattern.shape[:2]
     session.clamp(session.LAYER, layers, layers - 1)
@@ -258,7 +243,8 @@ def _other(column: Any, words: str, key: str, name: str, n: int) -> int | None:
 
 @st.fragment
 def _by_length(pair: Pair) -> None:
-    key = ("compare_lengths", pair.a.hash, pair.b.hash, _LISTS)
+    settings = CompareSettings("lengths")
+    key = pair.key(settings)
     if not store().has(key):
         place = st.empty()
         words = f"Sort {_LISTS} held-out lists with both: about 5 s"
@@ -266,14 +252,16 @@ def _by_length(pair: Pair) -> None:
             return
         place.empty()
 
-    def compute(progress: Any) -> Lengths:
-        return lengths(pair.a.model, pair.b.model, _LISTS, 0, progress)
+    def compute(progress: Any) -> Any:
+        return EXPERIMENT.compute(pair.subject(settings), settings, SEED, progress)
 
-    found = computed(key, compute, "Sorting held-out lists")
-    _show(
-        compare_figure.by_length(pair.names, found),
-        "compare_lengths",
-        pair.about("lengths", "--lists", str(_LISTS), of_list=False),
+    found = EXPERIMENT.outcome(computed(key, compute, "Sorting held-out lists"))
+    for line in found.words:
+        st.markdown(plain(line))
+    _panel(
+        pair,
+        settings,
+        found,
         f"the share of held-out lists of each length that come out without a mistake, {_LISTS} "
         "lists in all, the same for both, nothing intervened on. 95 % intervals (Wilson).",
         "a difference at one length: with few lists of each the intervals are wide.",
@@ -282,16 +270,10 @@ def _by_length(pair: Pair) -> None:
 
 def _weights(pair: Pair) -> None:
     _show(
-        compare_figure.weights(pair.names, _matrices(pair.a.hash, pair.b.hash, pair)),
-        "compare_weights",
-        pair.about("weights", of_list=False),
+        pair,
+        CompareSettings("weights"),
         "the size (Frobenius norm) of every weight matrix, and the size of A less B as a share of "
         "theirs (their root mean square). The dotted line is √2, about where two unrelated "
         "matrices of one size lie.",
         "that they compute differently: other weights may compute the same.",
     )
-
-
-@st.cache_data(max_entries=100, show_spinner=False)
-def _matrices(a: str, b: str, _pair: Pair) -> list[Matrix]:
-    return matrices(_pair.a.model, _pair.b.model)

@@ -5,23 +5,19 @@ All but the last section is of the list in the sidebar, under what the sidebar s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import streamlit as st
 
-from analyses.one_list.inside import body as inside
+from analyses.experiment import Outcome
+from analyses.one_list import direct, lens, neurons, position
 from explorer.pages.inside import views as inside_views
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, wait_for_list
-from explorer.parts.panel import about, panel
-from explorer.server import results, session, store
-from explorer.server.models import OpenModel
+from explorer.parts.one_list import show
+from explorer.server import results, session
 from explorer.server.places import Places
-from interp.answers.treatment import Treatment
-from interp.task import Region, SortTask
-
-if TYPE_CHECKING:
-    from analyses.one_list.command import OneListArgs, Seen
+from interp.task import Region, SortTask, token_name
 
 SHOW, POSITION, OUTPUT = "inside_show", "inside_pos", "inside_output"
 _CHOICES = {
@@ -54,7 +50,7 @@ def draw(view: View, places: Places) -> None:
     if view.treatment:
         st.markdown(f"All of one list below is under the intervention: {plain(view.words)}.")
     st.header("Reading it half-way: the logit lens", divider="gray")
-    _lens(view, view.digits)
+    _lens(view)
     _position(view, view.digits)
     st.header("Who writes an output", divider="gray")
     _output(view, view.digits)
@@ -66,28 +62,27 @@ def draw(view: View, places: Places) -> None:
 
 
 @st.fragment
-def _lens(view: View, digits: tuple[int, ...]) -> None:
+def _lens(view: View) -> None:
     """Every layer at the positions in view."""
     task = view.opened.task
-    choices = [show for show in get_args(inside.Show) if _has(task, show)]
+    choices = [show for show in get_args(lens.Show) if _has(task, show)]
     session.choice(SHOW, "lens", choices, "outputs")
-    show = st.radio(
+    chosen = st.radio(
         "Positions", choices, key=SHOW, format_func=_CHOICES.__getitem__, horizontal=True
     )
-    session.write_link(lens=show)
-    seen = _seen(view, digits, inside.LensArgs(show=show))
-    panel(
-        seen.figure,
+    session.write_link(lens=chosen)
+    found = show(
+        view,
+        lens.EXPERIMENT,
+        lens.LensSettings(show=chosen),
         "lens",
-        about(view, f"-m analyses.one_list.inside lens --show {show}"),
-        seen.rows,
         "what the model would say at each position if it ended after that layer: the letter is "
         "the most probable token (_ is BLANK, S is SEP), the colour its probability. Rows go from "
         "the embedding down to the model's own output (✗: a wrong one); columns name the position "
         "and the token that it holds. Before SEP nothing was trained to be said.",
         _LENS_LIMIT,
     )
-    _words(seen)
+    _words(found)
 
 
 def _has(task: SortTask, show: str) -> bool:
@@ -110,12 +105,11 @@ def _position(view: View, digits: tuple[int, ...]) -> None:
         "second, and so on. Blanks and digits follow.",
     )
     session.write_link(pos=pos)
-    seen = _seen(view, digits, inside.PositionArgs(pos=pos))
-    panel(
-        seen.figure,
+    show(
+        view,
+        position.EXPERIMENT,
+        position.PositionSettings(pos=pos),
         "position",
-        about(view, f'-m analyses.one_list.inside position --pos "{pos}"'),
-        seen.rows,
         "the probability of each of the 12 tokens at this position, as read after every layer.",
         _LENS_LIMIT,
     )
@@ -129,7 +123,7 @@ def _output(view: View, digits: tuple[int, ...]) -> None:
     """Who writes one output: parts, then neurons."""
     said = results.answer(view.opened, digits, view.treatment)
     names = {
-        str(i): f"output {i}: {results.token_name(one.token)}"
+        str(i): f"output {i}: {token_name(one.token)}"
         + ("" if one.right else f" ✗ (right: {one.expected})")
         for i, one in enumerate(said.outputs)
     }
@@ -140,18 +134,17 @@ def _output(view: View, digits: tuple[int, ...]) -> None:
         "Its *margin* is the logit of the right digit minus that of the strongest other token: "
         "positive where the output is right. All outputs before it are the model's own."
     )
-    _direct(view, digits, int(chosen))
-    _neurons(view, digits, int(chosen))
+    _direct(view, int(chosen))
+    _neurons(view, int(chosen))
 
 
-def _direct(view: View, digits: tuple[int, ...], output: int) -> None:
+def _direct(view: View, output: int) -> None:
     st.subheader("Parts: direct logit attribution")
-    seen = _seen(view, digits, inside.DirectArgs(output=output))
-    panel(
-        seen.figure,
+    found = show(
+        view,
+        direct.EXPERIMENT,
+        direct.DirectSettings(output=output),
         "direct",
-        about(view, f"-m analyses.one_list.inside direct --output {output}"),
-        seen.rows,
         "the margin as a sum: so much from the embedding of the row's own token and position, from "
         "each head, from each MLP, and from biases. Blue is for the right digit, vermillion for "
         "the other one. On the right, from where each head gathered its share (*blanks* are all "
@@ -160,24 +153,22 @@ def _direct(view: View, digits: tuple[int, ...], output: int) -> None:
         "LayerNorms are held at their scales in this pass; a part that changes the scale is not "
         "charged with it. And it is one output of one list.",
     )
-    _words(seen)
+    _words(found)
 
 
 @st.fragment
-def _neurons(view: View, digits: tuple[int, ...], output: int) -> None:
+def _neurons(view: View, output: int) -> None:
     """Neurons of a layer, by what their loss costs."""
     st.subheader("Neurons by their effect")
     n_layers = view.opened.model.config.n_layers
     session.clamp(session.LAYER, n_layers, n_layers - 1)
     layer = st.radio("Layer", range(n_layers), key=session.LAYER, horizontal=True)
     session.write_link(layer=str(layer))
-    seen = _neurons_seen(view, digits, inside.NeuronArgs(output=output, layer=layer))
-    command = f"-m analyses.one_list.inside neurons --output {output} --layer {layer}"
-    panel(
-        seen.figure,
+    found = show(
+        view,
+        neurons.EXPERIMENT,
+        neurons.NeuronSettings(output=output, layer=layer),
         "neurons",
-        about(view, command),
-        seen.rows,
         "the 20 neurons whose loss changes the margin most. Bars: what the margin loses when the "
         "neuron alone is set to zero at all positions and the rest of the model runs on, exactly. "
         "Diamonds: what it writes for the margin directly, at the output's own row. In the last "
@@ -185,15 +176,16 @@ def _neurons(view: View, digits: tuple[int, ...], output: int) -> None:
         "so gives back much of what is lost. All of it on this one list.",
         "what a neuron does on other lists. Zero may be far from what a neuron ever is, and "
         "neurons that stand in for each other show little when they go one at a time.",
+        waiting="Setting every neuron to zero in turn",  # of earlier layers up to a second
     )
-    _words(seen)
-    _table(seen)
+    _words(found)
+    _table(found)
 
 
-def _table(seen: Seen) -> None:
+def _table(found: Outcome) -> None:
     number = st.column_config.NumberColumn
     st.dataframe(
-        list(seen.rows),
+        found.rows,
         height=260,
         hide_index=True,
         key="neuron_table",
@@ -209,34 +201,5 @@ def _table(seen: Seen) -> None:
     st.caption("All active neurons, of this one list; click on a column's head to sort by it.")
 
 
-# -- numbers ------------------------------------------------------------------------------------
-
-
-def _seen(view: View, digits: tuple[int, ...], args: OneListArgs) -> Seen:
-    """What the command's ``look`` gives, once for each list, treatment and choice."""
-    return _look(view.opened.hash, digits, view.treatment, args, view.opened)
-
-
-@st.cache_data(max_entries=200, show_spinner=False)
-def _look(
-    hash_: str,
-    digits: tuple[int, ...],
-    treatment: Treatment,
-    args: OneListArgs,
-    _opened: OpenModel,
-) -> Seen:
-    return inside.look(_opened.model, digits, treatment, args)
-
-
-def _neurons_seen(view: View, digits: tuple[int, ...], args: inside.NeuronArgs) -> Seen:
-    """As :func:`_seen`, with progress: earlier layers take up to a second."""
-    opened = view.opened
-    return store.computed(
-        ("one_list_inside neurons", opened.hash, digits, view.treatment, args),
-        lambda bar: inside.look_neurons(opened.model, digits, view.treatment, args, bar),
-        "Setting every neuron to zero in turn",
-    )
-
-
-def _words(seen: Seen) -> None:
-    st.code("\n".join(seen.words), language=None, wrap_lines=True)
+def _words(found: Outcome) -> None:
+    st.code("\n".join(found.words), language=None, wrap_lines=True)

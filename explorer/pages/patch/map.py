@@ -12,22 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import altair as alt
+import pandas as pd  # type: ignore[import-untyped]
 import streamlit as st
 
-from analyses.one_list.patch.body import rows_of
+from analyses.one_list.patch.result import PatchMap, rows_of
 from explorer.server import session
 from interp.answers.treatment import Act, Treatment
+from interp.config import ModelConfig
 from interp.figures import GREY, ORANGE, label_axis
 from interp.sites import PER_HEAD, STREAM, Component, Site, all_sites
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    import altair as alt
-
-    from analyses.one_list.patch.body import PatchMap
-    from interp.config import ModelConfig
 
 CELL = "cell"
 """The chosen cell as text; also its name in the address."""
@@ -199,8 +196,6 @@ def chart(
         limit: where the colours end, on both sides of zero.
         cell: the chosen one; None for a map that is only looked at.
     """
-    import altair as alt
-
     data, labels = table(found), found.labels
     shown = label_axis(labels, _MOST_LABELS)["ticktext"]
     gap = 0.06 if len(labels) <= _MOST_LABELS else 0.0
@@ -239,8 +234,6 @@ def chart(
 
 def table(found: PatchMap) -> Any:
     """A data frame with a row for each cell; plain dictionaries would all be validated, slowly."""
-    import pandas as pd  # type: ignore[import-untyped]
-
     shares, effects = found.shares.tolist(), found.effects.tolist()
     return pd.DataFrame(
         [

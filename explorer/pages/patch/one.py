@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
-from analyses.one_list.patch import body as one_list_patch
-from analyses.one_list.patch.body import Direction
+from analyses.one_list.answers import Answer
+from analyses.one_list.patch import Direction
+from analyses.one_list.patch.body import one_patch
+from analyses.one_list.patch.result import PatchMap
 from explorer.pages.patch.map import WAY, Cell
-from explorer.pages.patch.pair import Pair, runs_of, set_corrupt, spaced, table, typed
+from explorer.pages.patch.pair import Pair, runs_of, set_corrupt, table
 from explorer.parts.elements import sentences
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment
-
-if TYPE_CHECKING:
-    from analyses.one_list.patch.body import PatchMap
+from interp.passes.forward import frame
+from interp.passes.packed import window
+from interp.task import spaced, typed
 
 _CHOSEN = "patch_chosen"
 
@@ -49,11 +49,8 @@ def draw_one(
     _everywhere(pair, way, patch, treatment)
 
 
-def _patched(opened: OpenModel, base: tuple[int, ...], patch: Treatment) -> results.Answer | None:
+def _patched(opened: OpenModel, base: tuple[int, ...], patch: Treatment) -> Answer | None:
     """The answer under a patch; None where the last layer computes nothing that is read."""
-    from interp.passes.forward import frame
-    from interp.passes.packed import window
-
     site = patch.site
     assert site is not None
     n_layers = opened.model.config.n_layers
@@ -69,7 +66,7 @@ def _logits(opened: OpenModel, pair: Pair, preview: PatchMap, cell: Cell) -> Non
     clean, corrupted = preview.difference
     before, donor = (corrupted, clean) if preview.direction == "denoising" else (clean, corrupted)
     runs = runs_of(opened, pair, preview.direction)
-    after = one_list_patch.one_patch(runs, cell.site, cell.position)
+    after = one_patch(runs, cell.site, cell.position)
     moved = round(100 * (after - before) / (donor - before), 1) + 0.0 if preview.understood else 0
     share = f"{moved:.1f} %" if preview.understood else "none"
     columns = st.columns(4)

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import streamlit as st
 
-from analyses.one_list.patch import body as one_list_patch
-from analyses.one_list.patch import figure as one_list_patch_figure
-from analyses.one_list.patch.body import DIRECTIONS, ROWS, Direction, Method, Rows
-from analyses.one_list.patch.figure import strongest, wrong_words
+from analyses import patch_blanks
+from analyses.one_list.patch import (
+    DIRECTIONS,
+    EXPERIMENT,
+    ROWS,
+    Direction,
+    PatchSettings,
+    Rows,
+)
+from analyses.one_list.patch.result import PatchMap, rows_of
+from analyses.one_list.patch.words import strongest, wrong_words
+from analyses.patch_blanks import compute
+from analyses.patch_blanks.result import PatchResult
 from explorer.pages.patch import map as patch_map
 from explorer.pages.patch.map import CELL, WAY, Cell
 from explorer.pages.patch.one import draw_one, follow_choice
-from explorer.pages.patch.pair import Pair, draw_lists, runs_of, typed
+from explorer.pages.patch.pair import Pair, draw_lists, runs_of
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, sentences, wait_for_list
-from explorer.parts.panel import About, about, downloads, named, panel
+from explorer.parts.one_list import SEED, about_list, is_there, outcome
+from explorer.parts.panel import About, downloads, named, panel
 from explorer.server import session
-from explorer.server.models import OpenModel
 from explorer.server.places import Places
-from explorer.server.store import computed, store
+from explorer.server.store import computed
 from interp.answers.treatment import Treatment
-
-if TYPE_CHECKING:
-    from analyses.one_list.patch.body import PatchMap
-    from analyses.patch_blanks.body import PatchResult
+from interp.methods.agreement import agreement
+from interp.task import typed
 
 BESIDE, WHOLE = "patch_beside", "patch_whole"
 """The toggle of the preview, and the expander."""
-_PREVIEW: Method = "gradient"  # two passes, whatever the number of cells
 _WAYS = {
     "denoising": "Denoising: clean into corrupted",
     "noising": "Noising: corrupted into clean",
@@ -81,10 +87,11 @@ def _sweep(view: View, pair: Pair, treatment: Treatment) -> None:
     start, row = runs.view.start, int(runs.pairs.rows[0])
     changed = next(i for i, (a, b) in enumerate(zip(*pair, strict=True)) if a != b)
     cell, error = patch_map.chosen_cell(config, range(start, row + 1), start + changed)
-    way, rows = _choices(one_list_patch.rows_of(cell.site.component))
-    preview = _preview(opened, pair, way, rows)
+    way, rows = _choices(rows_of(cell.site.component))
+    exact = PatchSettings(corrupt=typed(pair[1]), direction=way, rows=rows)
+    preview = cast(PatchMap, outcome(view, EXPERIMENT, replace(exact, method="gradient")).result)
     if preview.understood:
-        _map(view, pair, preview, rows, cell)
+        _map(view, pair, preview, exact, cell)
     else:
         st.info(plain(wrong_words(preview)), icon=":material/info:")
     st.subheader("One patch")
@@ -124,30 +131,14 @@ def _choices(rows_of_cell: Rows) -> tuple[Direction, Rows]:
     return way, rows
 
 
-def _preview(opened: OpenModel, pair: Pair, way: Direction, rows: Rows) -> PatchMap:
-    """The map guessed by gradients."""
-    return _guessed(opened.hash, pair, way, rows, opened)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _guessed(hash_: str, pair: Pair, way: Direction, rows: Rows, _opened: OpenModel) -> PatchMap:
-    return one_list_patch.compute(runs_of(_opened, pair, way), rows, _PREVIEW)
-
-
-def _map(view: View, pair: Pair, preview: PatchMap, rows: Rows, cell: Cell) -> None:
+def _map(view: View, pair: Pair, preview: PatchMap, exact: PatchSettings, cell: Cell) -> None:
     """The preview until the exact map is there, then that."""
-    opened, way, place = view.opened, preview.direction, st.empty()
-    key = ("patch map", opened.hash, pair, way, rows)
-    if not store().has(key):
+    place = st.empty()
+    if not is_there(view, EXPERIMENT, exact):
         with place.container(key="patch_preview"):
             _plain_map(preview, preview.limit, "Preview while every cell is patched")
-    found = computed(
-        key,
-        lambda progress: one_list_patch.compute(
-            runs_of(opened, pair, way), rows, progress=progress
-        ),
-        "Patching every cell",
-    )
+    made = outcome(view, EXPERIMENT, exact, "Patching every cell")
+    found = cast(PatchMap, made.result)
     with place.container(key="patch_exact"):
         st.markdown(f"**Exact: every cell patched.** Strongest: {strongest(found)}.")
         patch_map.draw_map(found, cell, found.limit, _alt(found))
@@ -159,9 +150,8 @@ def _map(view: View, pair: Pair, preview: PatchMap, rows: Rows, cell: Cell) -> N
         "that a place without effect does not matter: it may matter together with others. One that "
         "matters may only pass on what was computed before. One pair says nothing about others.",
     )
-    of = _about(view, pair, f"-m analyses.one_list.patch --direction {way} --rows {rows}")
-    figure = named(one_list_patch_figure.figure(found), of)
-    downloads(figure, "patch_map", of, lambda: one_list_patch_figure.table(found))
+    of = replace(about_list(view, EXPERIMENT, exact), intervention=_words(pair))
+    downloads(named(made.figure, of), "patch_map", of, lambda: made.rows)
     if st.toggle("Show the preview beside it", key=BESIDE):
         _plain_map(preview, found.limit, "Preview by gradients, on the same scale")
         _agreement(preview, found)
@@ -179,8 +169,6 @@ def _alt(found: PatchMap) -> str:
 
 def _agreement(preview: PatchMap, exact: PatchMap) -> None:
     """How well the guess agrees with the sweep, over the cells that could have an effect."""
-    from interp.methods.agreement import agreement
-
     maps = (preview.effects[None], exact.effects[None], exact.possible[None])
     said = agreement(*maps)
     named = {
@@ -199,9 +187,8 @@ def _agreement(preview: PatchMap, exact: PatchMap) -> None:
     )
 
 
-def _about(view: View, pair: Pair, command: str) -> About:
-    found = about(view, f"{command} --corrupt {typed(pair[1])}")
-    return replace(found, intervention=f"patched with the list {typed(pair[1])}, a place at a time")
+def _words(pair: Pair) -> str:
+    return f"patched with the list {typed(pair[1])}, a place at a time"
 
 
 # -- many places --------------------------------------------------------------------------------
@@ -210,30 +197,35 @@ def _about(view: View, pair: Pair, command: str) -> About:
 @st.fragment
 def _whole(view: View, pair: Pair) -> None:
     """All of ``analyses.patch_blanks`` for this pair."""
-    from analyses.patch_blanks import body as patch_blanks
-
     box = st.expander(
         "Whole regions, and single heads, in both directions", key=WHOLE, on_change="rerun"
     )
     if not box.open:
         return
     with box:
+        settings = patch_blanks.PatchConfig(list=typed(pair[0]), corrupt=typed(pair[1]))
         found: PatchResult = computed(
-            ("patch_blanks", view.opened.hash, pair),
-            lambda progress: patch_blanks.patch_pairs(
-                view.opened.model, runs_of(view.opened, pair, "denoising").pairs, progress=progress
-            ),
+            ("patch_blanks", view.opened.hash, settings, SEED),
+            lambda progress: compute(view.opened.model, settings, SEED, progress),
             "Patching every place, in both directions",
         )
-        words = patch_blanks.summary(found)[1:]  # its first line counts pairs
+        made = patch_blanks.EXPERIMENT.outcome(found)
+        words = made.words[1:]  # its first line counts pairs
         if not found.understood.any():
             st.info(plain(" ".join(words)))
             return
         panel(
-            patch_blanks.figure(found),
+            made.figure,
             "patch_blanks",
-            _about(view, pair, "-m analyses.patch_blanks"),
-            lambda: _whole_rows(found),
+            About(
+                view.opened.name,
+                view.opened.hash,
+                typed(pair[0]),
+                _words(pair),
+                SEED,
+                patch_blanks.EXPERIMENT.command(settings, model=view.opened.name, seed=SEED),
+            ),
+            lambda: _whole_rows(made.json),
             "what each place carries by itself, in both directions: single positions, the regions "
             "taken together, and the outputs, keys and values of single heads.",
             "that a place without effect does not matter, or that other pairs are like this one; "
@@ -242,8 +234,5 @@ def _whole(view: View, pair: Pair) -> None:
         st.text("\n".join(words))
 
 
-def _whole_rows(found: PatchResult) -> list[dict[str, Any]]:
-    from analyses.patch_blanks import body as patch_blanks
-
-    data = patch_blanks.to_json(found)
+def _whole_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [*data["by_place"], *data["by_head"]]

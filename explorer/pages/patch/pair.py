@@ -9,21 +9,18 @@ from __future__ import annotations
 import html
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses.one_list.patch import body as one_list_patch
-from analyses.one_list.patch import figure as one_list_patch_figure
-from analyses.one_list.patch.body import Direction, one_digit_changed
+from analyses.one_list.patch import Direction
+from analyses.one_list.patch.body import both_runs, one_digit_changed
+from analyses.one_list.patch.words import pair_words
 from explorer.parts.elements import plain, refuse
 from explorer.server import session
 from explorer.server.models import OpenModel
+from interp.methods.pair_runs import PairRuns
 from interp.support.errors import UserError
-from interp.task import N_DIGITS, SortTask
-
-if TYPE_CHECKING:
-    from interp.methods.pair_runs import PairRuns
+from interp.task import SortTask, typed
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """The clean list and the corrupted one."""
@@ -42,7 +39,7 @@ div.lists td.other {border: 2px dashed #D55E00; font-weight: 700;}
 def draw_lists(opened: OpenModel, clean: tuple[int, ...]) -> Pair | None:
     """The field of the corrupted list; None, and a message, while the two cannot be compared."""
     columns = st.columns([5, 3, 3, 3], vertical_alignment="bottom")
-    automatic = typed(one_digit_changed(clean))
+    automatic = typed(one_digit_changed(opened.task, clean))
     text = columns[0].text_input(
         "Corrupted list",
         key=session.CORRUPT,
@@ -62,7 +59,7 @@ def draw_lists(opened: OpenModel, clean: tuple[int, ...]) -> Pair | None:
         refuse(message, error)
         return None
     st.html(table({"clean": cells_of(clean), "corrupted": cells_of(corrupt)}, "clean"))
-    st.caption(plain(one_list_patch_figure.pair_words(runs.pairs)))
+    st.caption(plain(pair_words(runs.pairs)))
     return clean, corrupt
 
 
@@ -72,15 +69,14 @@ def set_corrupt(corrupt: Sequence[int]) -> None:
 
 
 def _change_one(clean: tuple[int, ...], task: SortTask) -> None:
-    del task
-    at, by = random.randrange(len(clean)), random.randrange(1, N_DIGITS)
-    set_corrupt([(digit + by) % N_DIGITS if i == at else digit for i, digit in enumerate(clean)])
+    at = random.randrange(len(clean))
+    other = random.choice([digit for digit in task.alphabet if digit != clean[at]])
+    set_corrupt([other if i == at else digit for i, digit in enumerate(clean)])
 
 
 def _change_all(clean: tuple[int, ...], task: SortTask) -> None:
     """A random list that has another answer."""
-    del task
-    while sorted(drawn := random.choices(range(N_DIGITS), k=len(clean))) == sorted(clean):
+    while task.answer(drawn := random.choices(task.alphabet, k=len(clean))) == task.answer(clean):
         pass
     set_corrupt(drawn)
 
@@ -90,7 +86,7 @@ def _swap(clean: tuple[int, ...], task: SortTask) -> None:
     try:
         corrupt = task.parse(st.session_state[session.CORRUPT])
     except UserError:
-        corrupt = one_digit_changed(clean)
+        corrupt = one_digit_changed(task, clean)
     st.session_state[session.LIST] = typed(corrupt)
     set_corrupt(clean)
 
@@ -114,7 +110,7 @@ def runs_of(opened: OpenModel, pair: Pair, way: Direction) -> PairRuns:
 
 @st.cache_resource(max_entries=16, show_spinner=False)  # a few megabytes each
 def _runs(hash_: str, pair: Pair, way: Direction, _opened: OpenModel) -> PairRuns:
-    return one_list_patch.both_runs(_opened.model, *pair, way)
+    return both_runs(_opened.model, *pair, way)
 
 
 # -- lists as text ------------------------------------------------------------------------------
@@ -142,13 +138,3 @@ def _cell(text: str, like: str) -> str:
 def cells_of(digits: Sequence[int]) -> list[str]:
     """A text for each digit."""
     return [str(digit) for digit in digits]
-
-
-def typed(digits: Sequence[int]) -> str:
-    """``3,1,4``"""
-    return ",".join(cells_of(digits))
-
-
-def spaced(digits: Sequence[int]) -> str:
-    """``3 1 4``"""
-    return " ".join(cells_of(digits))

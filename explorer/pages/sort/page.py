@@ -6,18 +6,20 @@ from dataclasses import replace
 
 import streamlit as st
 
-from analyses.one_list.answer.body import whole_answer
+from analyses.one_list import answer
+from analyses.one_list.answers import Answer
 from explorer.pages.sort import steps as sort_steps
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, sequence, strip, wait_for_list
-from explorer.parts.panel import about, downloads, panel
+from explorer.parts.one_list import about_list, outcome, show
+from explorer.parts.panel import downloads
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
-from explorer.server.results import Answer, token_name
 from interp.answers.treatment import PUBLISHED_ACTS, Treatment
+from interp.task import token_name
 
-COMMAND = "-m analyses.one_list.answer"
+_WHOLE = answer.AnswerSettings()
 SHOWN_AS = "answer_as"  # the choice between these, in the session and in the address
 TOKENS, FIGURE = "tokens", "figure"
 _MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
@@ -108,13 +110,12 @@ def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None
         st.markdown(f"**{name}**")
         st.code(said.text, language=None, wrap_lines=True)
         _verdict(said)
-        seen = whole_answer(results.probabilities(view.opened, said.digits, view.treatment))
-        of, file = about(view, COMMAND), key.replace("answer", "probabilities")
+        file = key.replace("answer", "probabilities")
         proves_not = "that it sorts other lists too, or how it does it."
         given = "each given the outputs that it said before"
         if st.session_state[SHOWN_AS] == FIGURE:
             shows = f"the probability of each of the twelve tokens at every output, {given}."
-            panel(seen.figure, file, of, seen.rows, shows, proves_not)
+            show(view, answer.EXPERIMENT, _WHOLE, file, shows, proves_not)
             return
         st.html(strip(said, f"Outputs: {name}", before))
         sentences(
@@ -122,7 +123,9 @@ def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None
             f"said instead.{' ⇄ marks what the intervention changed.' if before else ''}",
             proves_not,
         )
-        downloads(seen.figure, file, of, seen.rows)
+        found = outcome(view, answer.EXPERIMENT, _WHOLE)
+        of = about_list(view, answer.EXPERIMENT, _WHOLE)
+        downloads(found.figure, file, of, lambda: found.rows)
 
 
 def _verdict(said: Answer) -> None:

@@ -6,14 +6,15 @@ import html
 
 import streamlit as st
 
-from analyses.one_list.answer.body import heads_at_step, one_step
-from analyses.one_list.answer.result import HeadLook, head_looks, region_name
+from analyses.one_list import answer
+from analyses.one_list.answer.result import HeadAttention, attention_by_head
+from analyses.one_list.answers import Answer
 from explorer.parts.controls import View
 from explorer.parts.elements import REGION_SYMBOLS, plain, sequence, share
-from explorer.parts.panel import about, panel
+from explorer.parts.one_list import show
 from explorer.server import results, session
-from explorer.server.results import Answer, token_name
 from interp.answers.treatment import PUBLISHED_ACTS, blank_positions
+from interp.task import token_name
 
 STEP = "step"  # in the session and in the address
 _TABLE_STYLE = """<style>
@@ -36,35 +37,32 @@ def steps(view: View, whole: Answer, said: Answer) -> None:
     _say(view, whole, said, step)
     task, outputs = view.opened.task, said.outputs[: step + 1]
     st.html(sequence(task, said.digits, outputs, emits=True, touched=touched(view)))
-    flags = f"-m analyses.one_list.answer --step {step}"
-    seen = one_step(results.probabilities(view.opened, said.digits, view.treatment), step)
-    attention = results.attention(view.opened, said, view.treatment)
+    attention = results.attention(view.opened, said.digits, view.treatment)
     left, right = st.columns([2, 3], gap="medium")
     with left:
-        panel(
-            seen.figure,
+        show(
+            view,
+            answer.EXPERIMENT,
+            answer.AnswerSettings(step=step),
             "step-probabilities",
-            about(view, flags),
-            seen.rows,
             "how probable each of the twelve tokens is at this step. The most probable one is said "
             "and given back as the next input.",
             "that the model knows how sure to be: see whether probabilities match how often it is "
             "right (python -m analyses.behaviour).",
         )
     with right:
-        heads = heads_at_step(attention, step)
-        panel(
-            heads.figure,
+        show(
+            view,
+            answer.EXPERIMENT,
+            answer.AnswerSettings(step=step, attention=True),
             "step-heads",
-            about(view, f"{flags} --attention"),
-            heads.rows,
             "what the position that speaks looks at, a row for each head (layer.head). A row adds "
             "up to 1 unless an intervention took some of it; colours reach to the largest weight.",
             "that what is looked at is used: a head may copy nothing, and attention may rest where "
             "it does no harm.",
         )
     st.markdown("**The same in words:** the three positions that each head looks at most")
-    st.html(_table(head_looks(attention, step)))
+    st.html(_table(attention_by_head(attention, step)))
 
 
 def _choose(n: int) -> int:
@@ -121,17 +119,17 @@ def touched(view: View) -> tuple[int, ...]:
     return blank_positions(task, treatment.blanks)
 
 
-def _table(looks: list[HeadLook]) -> str:
+def _table(heads: list[HeadAttention]) -> str:
     """HTML: a row for each head."""
-    rows = "".join(_row(one) for one in looks)
+    rows = "".join(_row(one) for one in heads)
     head = "".join(f"<th scope='col'>{name}</th>" for name in ("Head", "Looks at", "By region"))
     return f'{_TABLE_STYLE}<table class="heads"><thead><tr>{head}</tr></thead>{rows}</table>'
 
 
-def _row(one: HeadLook) -> str:
+def _row(one: HeadAttention) -> str:
     top = "; ".join(f"{label} ({share(weight)})" for label, weight in one.top) or "nothing"
     regions = ", ".join(
-        f"{REGION_SYMBOLS[region]} {region_name(region)} {share(weight) if weight else '0 %'}"
+        f"{REGION_SYMBOLS[region]} {region.words} {share(weight) if weight else '0 %'}"
         for region, weight in one.shares
     )
     return (

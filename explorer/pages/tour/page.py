@@ -5,32 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import cast
 from urllib.parse import urlencode
 
+import plotly.graph_objects as go
 import streamlit as st
 
+from analyses import patch_blanks
+from analyses.minimal_pairs import PLACES
+from analyses.one_list import glance, without
+from analyses.one_list.answers import Output
+from analyses.one_list.glance.result import answer_rows
+from analyses.one_list.without import Of
+from analyses.one_list.without.body import KEPT, MASKED, OF_B
+from analyses.one_list.without.result import AblatedAnswers
+from analyses.patch_blanks.result import PatchResult
 from explorer.pages.tour import words as words
-from explorer.pages.truth import open as truth_open
 from explorer.parts.controls import View
 from explorer.parts.elements import sequence, strip, wait_for_list
-from explorer.parts.panel import about, panel
+from explorer.parts.one_list import SEED, kept, outcome, show
+from explorer.parts.panel import About, panel
 from explorer.server import results, session
-from explorer.server.models import OpenModel
 from explorer.server.places import Places
-from explorer.server.results import Output
+from interp import figures
 from interp.answers.treatment import Treatment
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.patch_blanks.body import PatchResult
-else:
-    go = lazy_import("plotly.graph_objects")
+from interp.task import typed
 
 TOUR = "tour"  # the step, in the session and in the address
-SEED = 0
 TITLES = (
     "The task",
     "The answer",
@@ -101,7 +102,7 @@ def _question(step: int, question: str, answer: Callable[[], str]) -> None:
 
 def _try_it(page: str, sentence: str, view: View) -> None:
     """A link to another page with this model and list; the browser follows it in the same tab."""
-    model, digits = view.opened.name, ",".join(map(str, view.digits or ()))
+    model, digits = view.opened.name, typed(view.digits or ())
     address = f"{page.lower()}?{urlencode({'model': model, 'list': digits})}"
     st.html(
         f'<p>Try it on the page <a href="{escape(address)}" target="_self">{page}</a>: '
@@ -115,7 +116,7 @@ def _try_it(page: str, sentence: str, view: View) -> None:
 def _the_task(view: View, digits: tuple[int, ...]) -> None:
     task = view.opened.task
     _say(words.task_words(task, digits))
-    right = [Output(digit, digit, 1.0, digit, 0.0) for digit in sorted(digits)]
+    right = [Output(digit, digit, 1.0, digit, 0.0) for digit in task.answer(digits)]
     st.html(sequence(task, digits, right))
     _question(
         1,
@@ -138,38 +139,33 @@ def _the_answer(view: View, digits: tuple[int, ...]) -> None:
 
 
 def _the_looks(view: View, digits: tuple[int, ...]) -> None:
-    from analyses.one_list.glance import body as one_list_glance
-
-    seen = truth_open.glance(view.opened, digits)
-    look = words.look_of(seen)
-    _say(words.look_words(look))
-    panel(
-        one_list_glance.figure(seen, look.layer, look.head),
+    attention = results.attention(view.opened, digits, Treatment())
+    head = words.most_concentrated(answer_rows(attention, view.opened.task))
+    _say(words.head_words(head))
+    show(
+        view,
+        glance.EXPERIMENT,
+        glance.GlanceSettings(head.layer, head.head),
         "tour-attention",
-        about(view, f"-m analyses.one_list.glance --layer {look.layer} --head {look.head}"),
-        lambda: one_list_glance.table(seen, look.layer, look.head),
         "where the positions that say outputs look; each row adds up to 1.",
         "that what is looked at is used.",
     )
     _question(
-        3, f"Do the outputs need what is at {look.region}?", lambda: words.LOOKING_IS_NOT_USING
+        3, f"Do the outputs need what is at {head.region}?", lambda: words.LOOKING_IS_NOT_USING
     )
     _try_it("Attention", "choose any head.", view)
 
 
 def _take_away(view: View, digits: tuple[int, ...]) -> None:
-    from analyses.one_list.without.body import KEPT, MASKED, OF_B
-    from analyses.one_list.without.figure import figure, rows
-
-    of: Any = "blanks" if view.opened.task.n_blanks else "heads"
-    result = truth_open.without(view.opened, digits, of)
+    of: Of = "blanks" if view.opened.task.n_blanks else "heads"
+    result = _without(view, of)
     of_blanks = of == "blanks"
     _say(words.without_words(result, MASKED, OF_B) if of_blanks else words.heads_words(result))
-    panel(
-        figure(result),
+    show(
+        view,
+        without.EXPERIMENT,
+        without.WithoutSettings(of),
         "tour-without",
-        about(view, f"-m analyses.one_list.without --of {of}", seed=SEED),
-        lambda: rows(result),
         "what every output becomes: ✓ right, B that of list B, ✗ neither.",
         "what happens on other lists.",
     )
@@ -183,10 +179,8 @@ def _take_away(view: View, digits: tuple[int, ...]) -> None:
 
 
 def _patch(view: View, digits: tuple[int, ...]) -> None:
-    from analyses.minimal_pairs import PLACES
-
     other = words.corrupted(digits)
-    result = _patched(view.opened.hash, digits, other, view.opened)
+    result = _patched(view, digits, other)
     _say(words.pair_words(result, other))
     if not bool(result.understood[0]):
         st.info(
@@ -196,11 +190,13 @@ def _patch(view: View, digits: tuple[int, ...]) -> None:
         return
     shares = words.carried(result, PLACES)
     st.markdown(words.carried_words(shares))
-    command = f"-m analyses.patch_blanks --corrupt {','.join(map(str, other))}"
+    command = patch_blanks.EXPERIMENT.command(
+        _pair(digits, other), model=view.opened.name, seed=SEED
+    )
     panel(
         places_figure(shares, view.opened.model.config.n_layers - 1),
         "tour-patch",
-        about(view, command, seed=SEED),
+        About(view.opened.name, view.opened.hash, typed(digits), view.words, SEED, command),
         [{"place": p, "denoising": back, "noising": lost} for p, (back, lost) in shares.items()],
         "what each place carries by itself, in both directions; places are groups of positions, "
         "the answer row is the one whose output is read. The command sweeps all layers and heads.",
@@ -212,8 +208,6 @@ def _patch(view: View, digits: tuple[int, ...]) -> None:
 
 def places_figure(shares: dict[str, tuple[float, float]], layer: int) -> go.Figure:
     """Bars by place, one for each direction."""
-    from interp import figures
-
     fig, names = go.Figure(), list(shares)
     both = (
         ("brought back (denoising)", figures.BLUE, ""),
@@ -237,38 +231,38 @@ def places_figure(shares: dict[str, tuple[float, float]], layer: int) -> go.Figu
     return fig.update_layout(legend={"y": 1.0, "yanchor": "bottom"}, margin={"t": 90, "b": 40})
 
 
-@st.cache_data(max_entries=60, show_spinner="Patching every place")
-def _patched(
-    hash_: str, digits: tuple[int, ...], other: tuple[int, ...], _opened: OpenModel
-) -> PatchResult:
-    import torch
+def _pair(digits: tuple[int, ...], other: tuple[int, ...]) -> patch_blanks.PatchConfig:
+    return patch_blanks.PatchConfig(list=typed(digits), corrupt=typed(other))
 
-    from analyses.patch_blanks.body import patch_pairs
-    from interp.answers.pairs import make_pairs
 
-    with torch.no_grad():
-        return patch_pairs(_opened.model, make_pairs(_opened.task, [digits], [other]), SEED)
+def _patched(view: View, digits: tuple[int, ...], other: tuple[int, ...]) -> PatchResult:
+    opened, pair = view.opened, _pair(digits, other)
+    return kept(
+        ("patch_blanks", opened.hash, pair, SEED),
+        lambda progress: cast(
+            PatchResult, patch_blanks.compute(opened.model, pair, SEED, progress)
+        ),
+        "Patching every place",
+    )
 
 
 def _what_follows(view: View, digits: tuple[int, ...]) -> None:
-    from analyses.one_list.without.body import KEPT, MASKED, OF_B
-    from analyses.one_list.without.figure import figure, rows
-
     if view.opened.task.n_blanks:
-        own = truth_open.without(view.opened, digits, "blanks")
+        own = _without(view, "blanks")
         st.markdown(words.verdict(own, MASKED, KEPT, OF_B))
     with st.spinner("Opening the five sorters"):
-        result = truth_open.without(view.opened, digits, "sorters")
+        result = _without(view, "sorters")
     st.markdown("May the method be believed? It is tried where the truth is known.")
     _say(words.checked_words(result, MASKED, OF_B))
-    panel(
-        figure(result, "The same two ways, on sorters whose algorithm is known"),
+    show(
+        view,
+        without.EXPERIMENT,
+        without.WithoutSettings("sorters"),
         "tour-sorters",
-        about(view, "-m analyses.one_list.without --of sorters", seed=SEED),
-        lambda: rows(result),
         "what every output becomes: ✓ right, B that of list B, ✗ neither; the first lines are of "
         "the model that is open.",
         "that the methods are right about a trained model, whose algorithm may be another one.",
+        title="The same two ways, on sorters whose algorithm is known",
     )
     if view.opened.task.n_blanks:
         _question(
@@ -277,6 +271,11 @@ def _what_follows(view: View, digits: tuple[int, ...]) -> None:
             lambda: words.likeness(result, MASKED, OF_B),
         )
     _try_it("Truth", "open one of these sorters in every page.", view)
+
+
+def _without(view: View, of: Of) -> AblatedAnswers:
+    found = outcome(view, without.EXPERIMENT, without.WithoutSettings(of))
+    return cast(AblatedAnswers, found.result)
 
 
 _STEPS = (_the_task, _the_answer, _the_looks, _take_away, _patch, _what_follows)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from analyses.one_list.answers import Answer
+from analyses.one_list.glance.result import AnswerRows
+from analyses.one_list.without.result import AblatedAnswers
+from analyses.patch_blanks.result import PatchResult
 from explorer.parts.elements import share
 from interp.sorters.truth import SORTERS, truth_of
-from interp.task import Region, SortTask
-
-if TYPE_CHECKING:
-    from analyses.one_list.answer.result import Answer
-    from analyses.one_list.glance.body import Glance
-    from analyses.one_list.without.body import Without
-    from analyses.patch_blanks.body import PatchResult
-    from interp.stats import Estimate
+from interp.stats import Estimate
+from interp.task import Region, SortTask, spaced
 
 _SOME = 0.05  # the share from which a place is said to carry something
-
-
-def spell(digits: Sequence[int]) -> str:
-    """``3 1 4``"""
-    return " ".join(map(str, digits))
 
 
 def outputs(n: int) -> str:
@@ -48,7 +40,7 @@ def task_words(task: SortTask, digits: Sequence[int]) -> list[str]:
     speaks = "The last blank" if many else "SEP"
     return [
         f"The model reads a list of digits and gives it back in ascending order. Yours has {n} "
-        f"{digit}, {spell(digits)}, so the right answer is **{spell(sorted(digits))}**.",
+        f"{digit}, {spaced(digits)}, so the right answer is **{spaced(task.answer(digits))}**.",
         "It reads from left to right, and no position sees what comes after it: first the list, "
         f"then {reads if many else 'SEP, which ends the list, then its own outputs'}.",
         f"{speaks} says the first output, and each output says the next one.",
@@ -98,7 +90,7 @@ def not_one_list(rate: Estimate) -> str:
 
 
 @dataclass(frozen=True)
-class Look:
+class OneHead:
     """A head of the last layer, and what it and its layer look at."""
 
     layer: int
@@ -111,25 +103,31 @@ class Look:
     """The same, mean over the layer's heads."""
 
 
-def look_of(seen: Glance) -> Look:
+def most_concentrated(found: AnswerRows) -> OneHead:
     """The head of the last layer that looks most at the blanks (without blanks, at the digits)."""
-    chosen = (Region.BLANKS, Region.LAST_BLANK) if seen.task.n_blanks else (Region.DIGITS,)
-    columns = [seen.regions.index(region) for region in chosen]
-    shares = seen.shares[-1][:, columns].sum(-1)
+    chosen = (Region.BLANKS, Region.LAST_BLANK) if found.task.n_blanks else (Region.DIGITS,)
+    columns = [found.regions.index(region) for region in chosen]
+    shares = found.shares[-1][:, columns].sum(-1)
     head = int(shares.argmax())
-    region = "the blanks" if seen.task.n_blanks else "the digits"
-    return Look(len(seen.shares) - 1, head, region, float(shares[head]), float(shares.mean()))
+    region = "the blanks" if found.task.n_blanks else "the digits"
+    return OneHead(
+        layer=len(found.shares) - 1,
+        head=head,
+        region=region,
+        share=float(shares[head]),
+        of_layer=float(shares.mean()),
+    )
 
 
-def look_words(look: Look) -> list[str]:
+def head_words(head: OneHead) -> list[str]:
     """What attention is, and where most of it goes."""
     return [
         "A model has layers, and a layer has heads. A head looks at earlier positions, and gathers "
         "what is there: this is the only way in which one position learns about another.",
         "On the left: how every head spreads its attention, over the positions that say outputs. "
         "On the right: one head in full, a row for each of these positions.",
-        f"Head {look.head} of layer {look.layer} gives **{_percent(look.share)}** of its attention "
-        f"to {look.region}; all heads of that layer together {_percent(look.of_layer)}.",
+        f"Head {head.head} of layer {head.layer} gives **{_percent(head.share)}** of its attention "
+        f"to {head.region}; all heads of that layer together {_percent(head.of_layer)}.",
     ]
 
 
@@ -142,7 +140,7 @@ LOOKING_IS_NOT_USING = (
 # -- 4: taken away ------------------------------------------------------------------------------
 
 
-def without_words(result: Without, masked: str, of_b: str) -> list[str]:
+def without_words(result: AblatedAnswers, masked: str, of_b: str) -> list[str]:
     """Two ways of taking the blanks away, and what became of the outputs.
 
     Args:
@@ -153,7 +151,7 @@ def without_words(result: Without, masked: str, of_b: str) -> list[str]:
     return [
         "Two ways of taking the blanks away from the outputs. *Masked*: no output may look at "
         "them. *Of list B*: they may, but the blanks hold what they hold for another list, "
-        f"{spell(result.other)}.",
+        f"{spaced(result.other)}.",
         f"Masked, **{result.right(masked)} of {outputs(n)}** stay right. With the blanks of list "
         f"B, **{result.right(of_b)}** do, and {result.follows(of_b)} become what B's answer has "
         "there.",
@@ -161,7 +159,7 @@ def without_words(result: Without, masked: str, of_b: str) -> list[str]:
     ]
 
 
-def verdict(result: Without, masked: str, kept: str, of_b: str) -> str:
+def verdict(result: AblatedAnswers, masked: str, kept: str, of_b: str) -> str:
     """What the two ways say together, on this list."""
     n = len(result.digits)
     breaks, keeps = result.right(masked) < n, result.right(kept) == n
@@ -194,13 +192,13 @@ def verdict(result: Without, masked: str, kept: str, of_b: str) -> str:
     )
 
 
-def heads_words(result: Without) -> list[str]:
+def heads_words(result: AblatedAnswers) -> list[str]:
     """For a model without blanks: a head at a time."""
     lines = result.lines[1:]
     breaking = [line.name for line in lines if result.right(line.name) < len(result.digits)]
     return [
         "This model has no blanks to take away, so here it is a head at a time: it writes what it "
-        f"writes for another list, {spell(result.other)} (list B).",
+        f"writes for another list, {spaced(result.other)} (list B).",
         f"**{len(breaking)} of {len(lines)} heads** change an output by themselves"
         + (f": {', '.join(name.split()[1] for name in breaking)}." if breaking else "."),
     ]
@@ -222,7 +220,7 @@ def pair_words(result: PatchResult, other: Sequence[int]) -> list[str]:
     out = int(result.pairs.rows[0]) - result.pairs.task.first_output_row
     clean, corrupt = (int(token) for token in result.pairs.answers[0])
     return [
-        f"List C is yours with one digit changed: {spell(other)}. The answers differ first at "
+        f"List C is yours with one digit changed: {spaced(other)}. The answers differ first at "
         f"output {out}: yours has **{clean}** there, and C **{corrupt}**.",
         "*Patching*: while the model answers C, put into one place what it holds for your list, "
         f"just before the last layer. If the {clean} comes back, the place holds what makes the "
@@ -263,7 +261,7 @@ def lost_words(shares: dict[str, tuple[float, float]]) -> str:
 # -- 6: what follows ----------------------------------------------------------------------------
 
 
-def checked_words(result: Without, masked: str, of_b: str) -> list[str]:
+def checked_words(result: AblatedAnswers, masked: str, of_b: str) -> list[str]:
     """What the two ways say of sorters whose algorithm is known, against what is true of them."""
     n = len(result.digits)
     broken = [s for s in SORTERS if result.right(f"{s}: {masked}") < n]
@@ -282,7 +280,7 @@ def checked_words(result: Without, masked: str, of_b: str) -> list[str]:
     ]
 
 
-def likeness(result: Without, masked: str, of_b: str) -> str:
+def likeness(result: AblatedAnswers, masked: str, of_b: str) -> str:
     """Which of the sorters fare like the model."""
     n = len(result.digits)
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from analyses.checkpoint_sweep import body as checkpoint_sweep
-from analyses.one_list.glance import body as one_list_glance
+from analyses import checkpoint_sweep
+from analyses.checkpoint_sweep.body import Sweep, figure, measure, rows
+from analyses.one_list import glance
 from analyses.training_curves.figure import short_name
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
-from explorer.parts.panel import About, about, panel
+from explorer.parts.one_list import show
+from explorer.parts.panel import OF_MANY, About, panel
 from explorer.server import results, session
-from explorer.server.models import open_model
+from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
 from explorer.server.store import computed, store
 from interp.answers.treatment import Act, Treatment
+from interp.checkpoints import LoadedModel
+from interp.stats import Estimate
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from analyses.one_list.glance.body import Glance
-    from explorer.server.models import OpenModel
-    from interp.checkpoints import LoadedModel
-    from interp.stats import Estimate
 
 _SECONDS_EACH = 4  # about, of a full-size checkpoint's three rates
 
@@ -68,32 +64,23 @@ def _fitting(view: View, opened: OpenModel) -> Treatment:
 
 @st.fragment
 def _attention(view: View) -> None:
-    digits = view.digits or ()
-    with st.spinner("Looking at the attention"):
-        seen = _glance(view.opened.hash, digits, view.treatment, view.opened)
-    n_layers, n_heads = seen.pattern.shape[:2]
+    config = view.opened.model.config
+    n_layers, n_heads = config.n_layers, config.n_heads
     session.clamp(session.LAYER, n_layers, n_layers - 1)
     session.clamp(session.HEAD, n_heads, 0)
     columns = st.columns(2)
     layer = columns[0].radio("Layer", range(n_layers), key=session.LAYER, horizontal=True)
     head = columns[1].radio("Head", range(n_heads), key=session.HEAD, horizontal=True)
     session.write_link(layer=str(layer), head=str(head))
-    panel(
-        one_list_glance.figure(seen, layer, head),
+    show(
+        view,
+        glance.EXPERIMENT,
+        glance.GlanceSettings(layer, head),
         "checkpoint_attention",
-        about(view, f"-m analyses.one_list.glance --layer {layer} --head {head}"),
-        lambda: one_list_glance.table(seen, layer, head),
         "on the left, what share of its attention every head gives each part of the sequence, mean "
         "over the rows that answer; on the right one head, row by row.",
         "that what is looked at is used, or that a head keeps its role from step to step.",
     )
-
-
-@st.cache_data(max_entries=200, show_spinner=False)
-def _glance(
-    hash_: str, digits: tuple[int, ...], treatment: Treatment, _opened: OpenModel
-) -> Glance:
-    return one_list_glance.glance(_opened.model, digits, treatment)
 
 
 def draw_rates(places: Places, name: str) -> None:
@@ -149,21 +136,22 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
     models = {at: partial(_loaded, model) for at, model in opened.items()}
     found = computed(
         key,
-        lambda progress: checkpoint_sweep.compute(models, config, 0, progress),
+        lambda progress: measure(models, config, 0, progress),
         "Measuring the checkpoints",
     )
+    sweep = Sweep(short_name(run), found)
     panel(
-        checkpoint_sweep.figure(found, short_name(run), step, log),
+        figure(sweep, step, log),
         "checkpoint_sweep",
         About(
             short_name(run),
             ", ".join(model.hash for model in opened.values()),
             "",
-            "nothing is changed but what the figure names",
+            OF_MANY,
             0,
-            f"python -m analyses.checkpoint_sweep {shlex.join(['--run', run])}",
+            checkpoint_sweep.EXPERIMENT.command(run=run),
         ),
-        lambda: checkpoint_sweep.rows(found),
+        lambda: rows(sweep),
         f"for each checkpoint, of {config.lists} held-out lists, how many come out without a "
         "mistake, as it is and with the blanks masked; and, in "
         f"{config.pairs} pairs of lists, how many outputs follow the list whose blanks were given "

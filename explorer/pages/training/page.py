@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
+from pathlib import Path
 
 import streamlit as st
 
-from analyses.training_curves import body as training_curves
-from analyses.training_curves.figure import MOST_RUNS, arms_figure, figure, short_name
+from analyses.training_curves import EXPERIMENT, CurvesSettings
+from analyses.training_curves.body import arm_rows, arm_words, run_rows
+from analyses.training_curves.figure import MOST_RUNS, arms_figure, runs_figure, short_name
 from explorer.pages.training.checkpoint import draw_checkpoint, draw_rates, draw_sweep
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse
@@ -133,9 +134,9 @@ def _slider(steps: list[int]) -> int:
 # -- curves -------------------------------------------------------------------------------------
 
 
-def _logged(what: str, command: str) -> About:
+def _logged(what: str, settings: CurvesSettings) -> About:
     """Of what was logged: no model is involved."""
-    return About(what, "as logged", "", "no model is run", 0, f"python {command}")
+    return About(what, "as logged", "", "no model is run", 0, EXPERIMENT.command(settings))
 
 
 def _curves(places: Places, names: list[str], log: bool, run_at: str | None) -> None:
@@ -150,14 +151,13 @@ def _curves(places: Places, names: list[str], log: bool, run_at: str | None) -> 
         st.info("Choose a run above to see what it logged.")
         return
     at = st.session_state.get(STEP) if run_at in kept else None
-    flags = shlex.join([*kept, *(["--log"] if log else [])])
     without = [short_name(run.name) for run in found if not run.loss.steps]
     no_loss = f" No loss was kept of {plain(', '.join(without))}." if without else ""
     panel(
-        figure(found, log, at),
+        runs_figure(found, log, at),
         "curves",
-        _logged(f"{len(found)} runs", f"-m analyses.training_curves {flags}"),
-        lambda: training_curves.rows(found),
+        _logged(f"{len(found)} runs", CurvesSettings(tuple(kept), log=log)),
+        lambda: run_rows(found),
         "every point that was logged, none smoothed: the share of lists without a mistake, of the "
         "training batch before each update that was measured, and of the same held-out lists each "
         f"time; below the loss.{' Step 0 has no place on a logarithmic axis.' if log else ''}"
@@ -189,13 +189,12 @@ def _arms(places: Places, log: bool) -> None:
         refuse(st.container(), error)
         return
     st.markdown(plain(study.plan.description))
-    flags = shlex.join(["--study", chosen, *(["--log"] if log else [])])
     measures = study.plan.measures
     panel(
         arms_figure(study, log),
         "arms",
-        _logged(f"study {study.plan.name}", f"-m analyses.training_curves {flags}"),
-        lambda: training_curves.arm_rows(study),
+        _logged(f"study {study.plan.name}", CurvesSettings(study=Path(chosen), log=log)),
+        lambda: arm_rows(study),
         "the accuracy on training batches of every run that has begun, raw, arm by arm. Convergent "
         f"runs (median of the last {measures.convergent_steps} steps at least "
         f"{100 * measures.convergent_at:.0f} %) are thick lines with dots, the others thin and "
@@ -203,4 +202,4 @@ def _arms(places: Places, log: bool) -> None:
         "that arms differ: with few runs the intervals are wide. The comparisons that the plan "
         "fixed are in `python -m analyses.replication`.",
     )
-    st.caption("  \n".join(map(plain, training_curves.arm_summary(study))))
+    st.caption("  \n".join(map(plain, arm_words(study))))

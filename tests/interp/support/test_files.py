@@ -2,7 +2,12 @@
 
 import errno
 import os
+import re
+import signal
+import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +134,108 @@ def test_a_folder_that_cannot_take_its_place_gives_it_back(tmp_path, monkeypatch
         (staging / "new").write_bytes(b"new")
         monkeypatch.setattr(os, "replace", moves_nothing_new)
     assert contents(tmp_path) == {"run/a": b"old"}
+
+
+# -- what killed writes left --------------------------------------------------------------------
+
+
+def dead_owner() -> str:
+    """How the temporary names of a process begin that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    host = re.sub(r"[^A-Za-z0-9_-]", "_", socket.gethostname())[:60]
+    return f"{process.pid}-1-{host}"
+
+
+def killed_in(folder: Path, code: str) -> None:
+    """A process of its own that writes into ``folder``, and is killed in the middle."""
+    program = (
+        "import os, signal\nfrom pathlib import Path\nfrom interp.support import files\n"
+        f"def die(*_): os.kill(os.getpid(), signal.SIGKILL)\nfolder = Path({str(folder)!r})\n{code}"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+
+
+ROOT = Path(files.__file__).resolve().parents[2]
+KILLS = {
+    "in a file": "os.fsync = die\nfiles.write_bytes(folder / 'a', b'new')",
+    "in a folder": "with files.new_folder(folder / 'a') as new:\n  (new / 'b').touch()\n  die()",
+    "in a file of a folder": (
+        "with files.new_folder(folder / 'a') as new:\n"
+        "  os.fsync = die\n  files.write_bytes(new / 'b', b'new')"
+    ),
+}
+
+
+@pytest.mark.parametrize("moment", KILLS)
+def test_what_a_killed_write_left_is_gone_after_the_next(moment, tmp_path):
+    killed_in(tmp_path, KILLS[moment])
+    assert list(tmp_path.glob(".*"))  # positive control
+    files.write_bytes(tmp_path / "other", b"1")
+    assert contents(tmp_path) == {"other": b"1"}
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_folder_that_a_kill_took_away_comes_back(tmp_path):
+    """Killed between the two moves: the old one is aside, the new one was never moved in."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a").write_bytes(b"old")
+    killed_in(
+        tmp_path,
+        "move = os.replace\n"
+        "def once(a, b):\n  move(a, b)\n  die()\n"
+        "with files.new_folder(folder / 'run') as new:\n"
+        "  (new / 'a').write_bytes(b'new')\n  os.replace = once",
+    )
+    assert not (tmp_path / "run").exists()
+    files.sweep(tmp_path)
+    assert contents(tmp_path) == {"run/a": b"old"}
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_what_somebody_is_writing_stays(tmp_path):
+    """Of a process that lives, of another machine, or of no write of ours."""
+    mine = files._temporary("a") + "abc"
+    others = [f".a.new-1-1-elsewhere.{'x' * 8}", ".a.partial", ".a.new-x-1-here.abc", ".gitignore"]
+    for name in (mine, *others):
+        (tmp_path / name).write_bytes(b"")
+    files.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {mine, *others}
+    os.utime(tmp_path / others[0], (0, 0))  # another machine's, of long ago
+    (tmp_path / f".a.new-{dead_owner()}.abc").write_bytes(b"")
+    files.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {mine, *others[1:]}
+
+
+# -- places -------------------------------------------------------------------------------------
+
+
+def test_a_place_is_tried_without_a_trace(tmp_path):
+    for folder in (tmp_path, tmp_path / "new", tmp_path / "a" / "b" / "c", tmp_path / "x/../y"):
+        files.check_place(folder)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    bad = ["file", "file/under", "gone", "gone/under", "x" * 300, "a/" + "x" * 300]
+    for place in [*(tmp_path / name for name in bad), Path("/proc/nope"), Path("/dev/null/x")]:
+        with pytest.raises(UserError, match="cannot write to"):
+            files.check_place(place)
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "gone"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_only_be_read_is_found_at_once(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="Permission denied"):
+        files.check_place(tmp_path / "new")
+
+
+def test_a_full_disk_is_found_before_the_work(tmp_path, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left"):
+        files.check_place(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []

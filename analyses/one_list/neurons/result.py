@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from analyses.one_list.inside.result import Margin, UpTo, Written, margin
+from analyses.one_list.margin import AnsweredList, Margin, UpTo, margin
 from interp.interventions import Set
 from interp.methods.attribution import paths_of, places_read
 from interp.passes.forward import Edits, Run, forward
@@ -49,7 +49,7 @@ class ListNeurons:
 
 @torch.no_grad()
 def ablate_neurons(
-    written: Written, output: int, layer: int, progress: Progress = SILENT
+    answered: AnsweredList, output: int, layer: int, progress: Progress = SILENT
 ) -> ListNeurons:
     """Zero ablation of every neuron of a layer by itself, at all positions at once.
 
@@ -58,50 +58,50 @@ def ablate_neurons(
     Raises:
         UserError: if there is no such layer or output, or something acts on the model.
     """
-    model, row = written.model, written.row(output)
+    model, row = answered.model, answered.row(output)
     refuse_touched(model, "the ablation of every single neuron")
-    n_layers = model.cfg.n_layers
+    n_layers = model.config.n_layers
     if not 0 <= layer < n_layers:
         raise UserError(f"there is no layer {layer}: this model has 0 to {n_layers - 1}")
-    view = UpTo(written.task, len(written.digits), row)
+    view = UpTo(answered.task, len(answered.digits), row)
     keep = places_read(n_layers, True)
-    run = forward(model, written.tokens, view, written.edits, keep=keep)
-    compared = margin(written, output, run.logits)
+    run = forward(model, answered.tokens, view, answered.edits, keep=keep)
+    compared = margin(answered, output, run.logits)
     hidden = run.at(Component.NEURONS, layer)[0]  # [pos, neuron]; the row alone in the last layer
     active = (hidden != 0).any(0).nonzero()[:, 0]
     progress.begin(len(active), "neurons")
     lost = [torch.zeros(0, device=hidden.device)]
     total = compared.of(run.logits)[0, 0]
     for some in active.split(_NEURONS_AT_ONCE) if len(active) else ():
-        lost.append(total - compared.of(_without(written, run, layer, some))[:, 0])
+        lost.append(total - compared.of(_without(answered, run, layer, some))[:, 0])
         progress.step(len(some))
-    direct = paths_of(model, run, written.tokens, compared.target).by_neuron(layer)[0, 0]
+    direct = paths_of(model, run, answered.tokens, compared.target).by_neuron(layer)[0, 0]
     most = hidden[:, active].max(0) if len(active) else hidden[:1, active].max(0)
     first = run.frame(Component.NEURONS, layer).position
-    labels = written.task.labels(len(written.digits))[first:]
+    labels = answered.task.labels(len(answered.digits))[first:]
     return ListNeurons(
-        layer,
-        layer == n_layers - 1,
-        compared,
-        float(total),
-        active.cpu(),
-        hidden.shape[1],
-        torch.cat(lost).cpu(),
-        direct[active].cpu(),
-        hidden[-1, active].cpu(),
-        most.values.cpu(),
-        tuple(labels[i] for i in most.indices.tolist()),
+        layer=layer,
+        last=layer == n_layers - 1,
+        margin=compared,
+        total=float(total),
+        neurons=active.cpu(),
+        n_neurons=hidden.shape[1],
+        lost=torch.cat(lost).cpu(),
+        direct=direct[active].cpu(),
+        here=hidden[-1, active].cpu(),
+        most=most.values.cpu(),
+        where=tuple(labels[i] for i in most.indices.tolist()),
     )
 
 
 def _without(
-    written: Written, run: Run, layer: int, neurons: Int[Tensor, " some"]
+    answered: AnsweredList, run: Run, layer: int, neurons: Int[Tensor, " some"]
 ) -> Float[Tensor, "some 1 d_vocab_out"]:
     """Logits of the row, with each of some neurons zero in turn."""
-    model, block = written.model, written.model.blocks[layer]
+    model, block = answered.model, answered.model.blocks[layer]
 
     def edited(component: Component, value: Tensor) -> Tensor:
-        for edit in written.edits.get((component, layer), ()):
+        for edit in answered.edits.get((component, layer), ()):
             value = edit(value, run.frame(component, layer))
         return value
 
@@ -111,17 +111,17 @@ def _without(
     added = edited(Component.MLP_OUT, whole - removed)
     middle = run.at(Component.RESID_MID, layer)
     x = edited(Component.RESID_POST, norm_after(middle + added, block.ln2, model.config.norm))
-    if layer == model.cfg.n_layers - 1:
+    if layer == model.config.n_layers - 1:
         return unembed(model, x)
-    place, opens = (Component.RESID_PRE, layer + 1), written.edits.opens
+    place, opens = (Component.RESID_PRE, layer + 1), answered.edits.opens
     stream = Set(Site(*place), x, Frame(run.view.start)).changes(model)[0][1]
 
     def put_in(value: Tensor, here: Frame) -> Tensor:
         return stream(value.expand(len(x), -1, -1), here)
 
     # Where attention may be opened, the pass begins at the beginning, with all edits.
-    later = Edits({p: e for p, e in written.edits.items() if opens or p[1] > layer})
+    later = Edits({p: e for p, e in answered.edits.items() if opens or p[1] > layer})
     later[place] = (put_in, *later.get(place, ()))
     later.since, later.opens = run.view.start, opens
-    tokens = written.tokens.expand(len(neurons), -1)
+    tokens = answered.tokens.expand(len(neurons), -1)
     return forward(model, tokens, run.view, later, base=run).logits

@@ -1,0 +1,172 @@
+"""What a model answers to one list, and what its heads attend to while it does.
+
+Shape glossary: ``step`` output i of the answer, ``token`` the 12 that can be said, ``query key``
+the real positions of one sequence, left padding left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from interp.answers.decode import greedy_decode
+from interp.interventions import Intervention, edits_of
+from interp.passes.forward import forward
+from interp.passes.packed import Window
+from interp.sites import Component
+from interp.task import Region, SortTask, token_name
+from interp.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Output:
+    """One step of greedy decoding."""
+
+    token: int
+    expected: int
+    probability: float
+    runner_up: int
+    runner_up_probability: float
+
+    @property
+    def right(self) -> bool:
+        return self.token == self.expected
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says to a list, each output given the ones that it said before."""
+
+    digits: tuple[int, ...]
+    outputs: tuple[Output, ...]
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return tuple(output.token for output in self.outputs)
+
+    @property
+    def wrong(self) -> list[int]:
+        """Outputs that are not the sorted digit of their place, counted from 0."""
+        return [i for i, output in enumerate(self.outputs) if not output.right]
+
+    @property
+    def text(self) -> str:
+        """``1 1 3``; a token that is no digit by its name."""
+        return " ".join(map(token_name, self.tokens))
+
+    def changed_from(self, other: Answer) -> list[int]:
+        """Outputs that are another token than in ``other``, an answer to the same list."""
+        pairs = zip(self.tokens, other.tokens, strict=True)
+        return [i for i, (one, two) in enumerate(pairs) if one != two]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An answer with all of its probabilities."""
+
+    answer: Answer
+    probabilities: Float[np.ndarray, "step token"]
+    """Each step's distribution over the 12 tokens, given the outputs before it."""
+
+    @property
+    def of_right(self) -> list[float]:
+        """Each step's probability of the right digit."""
+        steps = zip(self.probabilities, self.answer.outputs, strict=True)
+        return [float(row[output.expected]) for row, output in steps]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Every head's attention over the real positions of one sequence, with their labels."""
+
+    pattern: Float[np.ndarray, "layer head query key"]
+    labels: tuple[str, ...]
+    """``in 3: 7``, ``SEP``, ``blank 4``, ``out 0: 1``"""
+    emitted: tuple[str, ...]
+    """What the last ``len(emitted)`` positions emit: the answer."""
+    regions: tuple[Region, ...]
+    """Of each position, as ``labels`` are."""
+    start: int
+    """The first position's number in the full sequence, left padding counted."""
+
+    @cached_property
+    def edges(self) -> tuple[int, ...]:
+        """Where a new region begins (SEP, blanks, last blank, outputs), counted as ``labels``."""
+        return tuple(i for i, (a, b) in enumerate(pairwise(self.regions), 1) if a is not b)
+
+    @property
+    def row_labels(self) -> list[str]:
+        """Labels of the rows that emit the answer, and what each emits."""
+        rows = self.labels[-len(self.emitted) :]
+        return [f"{row} → {token}" for row, token in zip(rows, self.emitted, strict=True)]
+
+
+def decode_list(
+    model: Transformer, digits: tuple[int, ...], done: Sequence[Intervention] = ()
+) -> Decoded:
+    """Greedy decoding of one list under interventions (``treatment.on_list``)."""
+    probabilities = greedy_decode(model, [digits], interventions=done).probabilities[0].cpu()
+    best = probabilities.topk(2)  # values and indices are [step, 2]
+    right = model.task.answer(digits)
+    outputs = tuple(
+        Output(
+            token=tokens[0],
+            expected=expected,
+            probability=chances[0],
+            runner_up=tokens[1],
+            runner_up_probability=chances[1],
+        )
+        for expected, chances, tokens in zip(
+            right, best.values.tolist(), best.indices.tolist(), strict=True
+        )
+    )
+    return Decoded(Answer(digits, outputs), probabilities.numpy())
+
+
+def attention_of(
+    model: Transformer, answer: Answer, done: Sequence[Intervention] = ()
+) -> Attention:
+    """The attention of all heads and rows while the model gave that answer, under interventions."""
+    return attention_along(model, answer.digits, answer.tokens, done)
+
+
+def attention_along(
+    model: Transformer,
+    digits: tuple[int, ...],
+    outputs: Sequence[int],
+    done: Sequence[Intervention] = (),
+) -> Attention:
+    """The attention while ``outputs`` are given back, whoever said them."""
+    task, length = model.task, len(digits)
+    tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
+    # The last output is never an input.
+    tokens[:, task.prompt_len :] = torch.tensor(list(outputs[:-1]))
+    tokens = tokens.to(model.W_U.device)
+    places = [(Component.PATTERN, layer) for layer in range(model.config.n_layers)]
+    with torch.no_grad():
+        run = forward(model, tokens, Window(task, length, 0), edits_of(model, done), keep=places)
+    start = task.max_len - length  # left padding is not part of the sequence
+    return Attention(
+        pattern=torch.cat([run.at(*place) for place in places]).cpu().numpy(),
+        labels=_labels(task, tokens[0].tolist(), start),
+        emitted=tuple(map(token_name, outputs)),
+        regions=tuple(task.region_of(p, length) for p in range(start, tokens.shape[1])),
+        start=start,
+    )
+
+
+def _labels(task: SortTask, tokens: list[int], start: int) -> tuple[str, ...]:
+    """Labels from position ``start`` on, with the token where the label does not say it."""
+    length = task.max_len - start
+    labels = task.labels(length)
+    valued = {*task.region(Region.DIGITS, length), *task.region(Region.OUTPUTS, length)}
+    return tuple(
+        f"{labels[p]}: {token_name(tokens[p])}" if p in valued else labels[p]
+        for p in range(start, len(tokens))
+    )

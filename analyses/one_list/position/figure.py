@@ -1,0 +1,44 @@
+"""The figure of ``analyses.one_list.position``: every token's probability after every layer."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from analyses.one_list.lens.figure import probability_scale
+from analyses.one_list.lens.result import ListLens
+from interp import figures
+from interp.task import D_VOCAB_OUT, TOKEN_LABELS, token_name
+
+
+def lens_position(found: ListLens, position: int) -> go.Figure:
+    """Depths by tokens: the whole distribution at one position."""
+    chances = found.probabilities[:, position].tolist()
+    cells = go.Heatmap(
+        z=chances,
+        x=list(range(D_VOCAB_OUT)),
+        y=list(range(len(found.depths))),
+        text=[[percent(p) for p in row] for row in chances],
+        texttemplate="%{text}",
+        textfont={"size": 12},
+        customdata=[
+            [[depth, TOKEN_LABELS[t]] for t in range(D_VOCAB_OUT)] for depth in found.depths
+        ],
+        hovertemplate="%{customdata[0]}: %{customdata[1]}<br>%{z:.5f}<extra></extra>",
+        coloraxis="coloraxis",
+        xgap=0.5,
+        ygap=0.5,
+    )
+    fig = go.Figure(cells).update_layout(coloraxis=probability_scale("probability"))
+    tokens = [token_name(token) for token in range(D_VOCAB_OUT)]
+    fig.update_xaxes(title="token", showgrid=False, zeroline=False, **figures.label_axis(tokens))
+    depths = figures.label_axis(list(found.depths))
+    fig.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **depths)
+    title = f"Logit lens at {found.labels[position]} (holds {found.given[position]})"
+    return figures.style(fig, title, height=160 + 34 * len(found.depths))
+
+
+def percent(probability: float) -> str:
+    """``97 %``; never certainty, and nothing where it is hardly there."""
+    if probability < 0.005:
+        return "·"
+    return ">99 %" if probability > 0.995 else f"{100 * probability:.0f} %"
