@@ -37,6 +37,7 @@ class Page:
 
 
 PAGES = (
+    Page("Algorithm", "algorithm", ":material/account_tree:"),
     Page("Sort", "sort", ":material/sort:"),
     Page("Attention", "attention", ":material/visibility:"),
     Page("Patch", "patch", ":material/grid_on:"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -226,6 +226,21 @@ def to_json(result: AblateResult) -> dict[str, Any]:
         "dose": rates(result.dose),
         "destroys": verdicts(result),
     }
+
+
+def rows(result: AblateResult) -> list[dict[str, Any]]:
+    """A row for each rate."""
+    return table(to_json(result))
+
+
+def table(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of :func:`to_json`."""
+    return [
+        {"part": part, "condition": condition, "measure": measure, **rate}
+        for part in ("together", "each", "dose")
+        for condition, rates in data[part].items()
+        for measure, rate in rates.items()
+    ]
 
 
 # -- figure -------------------------------------------------------------------------------------

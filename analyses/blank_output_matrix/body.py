@@ -205,6 +205,15 @@ def to_json(result: MatrixResult) -> dict[str, Any]:
     }
 
 
+def rows(result: MatrixResult) -> list[dict[str, Any]]:
+    """A row for each cell of the mean matrix."""
+    return [
+        {"blank": blank, "output": output, "mean_effect": effect}
+        for blank, effects in enumerate(to_json(result)["mean_effect"])
+        for output, effect in enumerate(effects)
+    ]
+
+
 def figure(result: MatrixResult) -> go.Figure:
     """Blanks by outputs."""
     n_pairs, n_blanks, n_rows = result.effects.shape

@@ -141,7 +141,7 @@ def figure(result: CircuitResult) -> go.Figure:
     )
 
 
-def table(result: CircuitResult) -> list[dict[str, Any]]:
+def rows(result: CircuitResult) -> list[dict[str, Any]]:
     """A row for each row of the matrix; None where the matrix has no number."""
     return [
         {
@@ -177,4 +177,4 @@ def summary(result: CircuitResult) -> list[str]:
 def to_json(result: CircuitResult) -> dict[str, Any]:
     """The matrix, row by row."""
     copying = result.copying if result.copying == result.copying else None
-    return {"rows": table(result), "copying": copying, "approximation": result.approximation}
+    return {"rows": rows(result), "copying": copying, "approximation": result.approximation}

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment, OnPage, Question
 from analyses.subjects import OfModel
 from interp.answers.kinds import HEAD_KINDS, HeadKind
 from interp.support.errors import UserError, at_least
@@ -67,6 +67,12 @@ EXPERIMENT = Experiment(
     questions=(
         Question("heads", "heads that matter", lambda t: t.head_pairs),
         Question("by_pattern", "heads by pattern alone", lambda t: t.head_pairs),
+    ),
+    on_page=OnPage(
+        "attention",
+        "what ablating each head costs, in lists and in log-probability, with 95 % intervals, "
+        f"n = {HeadConfig().lists} lists; below, where each head looks.",
+        takes="20 s",
     ),
 )
 compute = EXPERIMENT.compute

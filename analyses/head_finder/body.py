@@ -26,7 +26,7 @@ from interp.support.progress import Progress
 from interp.support.seeds import stream
 from interp.transformer import Transformer
 
-__all__ = ["compute", "figure", "summary", "to_json", "verdicts"]  # see analyses.experiment
+__all__ = ["compute", "figure", "rows", "summary", "to_json", "verdicts"]  # see analyses.experiment
 
 
 NAMED, OTHERS = "the named heads", "all other heads"
@@ -166,3 +166,23 @@ def to_json(result: HeadResult) -> dict[str, Any]:
         },
         "verdicts": verdicts(result),
     }
+
+
+def rows(result: HeadResult) -> list[dict[str, Any]]:
+    """A row for each head: what it costs, with intervals, and the scores of its pattern."""
+    ranks = {name: dict(ranked) for name, ranked in pattern_ranks(result.stats).items()}
+    table = []
+    for head in result.heads:
+        row: dict[str, Any] = {
+            "head": head_name(head),
+            "named": "★" if head in result.named else "",
+        }
+        for kind in HEAD_KINDS:
+            cost = result.effect(kind, head)
+            row |= {
+                f"{kind}, nats": cost.value,
+                f"{kind}, low": cost.low,
+                f"{kind}, high": cost.high,
+            }
+        table.append(row | {name: scores.get(head) for name, scores in ranks.items()})
+    return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,40 +11,12 @@ import torch
 from analyses import catalogue
 from analyses.experiment import Experiment, Question
 from analyses.known_answers import KnownAnswersConfig, asked
+from analyses.known_answers.result import KnownAnswers, Row
 from interp import figures
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, Truth
 from interp.support.progress import Progress
 from interp.task import SortTask
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method's answer to one question about one sorter."""
-
-    method: str
-    sorter: str
-    said: Any
-    true: Any
-
-    @property
-    def right(self) -> bool:
-        """Numbers are right to a percent."""
-        if isinstance(self.true, float) and isinstance(self.said, (int, float)):
-            return abs(self.said - self.true) <= 0.01
-        return bool(self.said == self.true)
-
-
-@dataclass(frozen=True)
-class KnownAnswers:
-    """The scoreboard."""
-
-    rows: tuple[Row, ...]
-    max_len: int
-
-    @property
-    def wrong(self) -> list[Row]:
-        return [row for row in self.rows if not row.right]
 
 
 def compute(
@@ -126,6 +98,10 @@ def to_json(result: KnownAnswers) -> dict[str, Any]:
         ],
         "max_len": result.max_len,
     }
+
+
+def rows(result: KnownAnswers) -> list[dict[str, Any]]:
+    return list(to_json(result)["rows"])
 
 
 def figure(result: KnownAnswers) -> go.Figure:

@@ -20,7 +20,7 @@ from interp.interventions import Intervention, edits_of
 from interp.passes.forward import forward
 from interp.passes.packed import Window
 from interp.sites import Component
-from interp.task import Region, SortTask, token_name
+from interp.task import PAD, Region, SortTask, token_name
 from interp.transformer import Transformer
 
 
@@ -142,21 +142,23 @@ def attention_along(
     outputs: Sequence[int],
     done: Sequence[Intervention] = (),
 ) -> Attention:
-    """The attention while ``outputs`` are given back, whoever said them."""
+    """The attention while ``outputs`` are given back, whoever said them; fewer than all will do."""
     task, length = model.task, len(digits)
     tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
-    # The last output is never an input.
-    tokens[:, task.prompt_len :] = torch.tensor(list(outputs[:-1]))
+    stop = task.prompt_len + len(outputs) - 1  # the last output is never an input
+    tokens[:, task.prompt_len : stop] = torch.tensor(list(outputs[:-1]))
+    tokens[:, stop:] = PAD
     tokens = tokens.to(model.W_U.device)
     places = [(Component.PATTERN, layer) for layer in range(model.config.n_layers)]
     with torch.no_grad():
         run = forward(model, tokens, Window(task, length, 0), edits_of(model, done), keep=places)
     start = task.max_len - length  # left padding is not part of the sequence
+    pattern = torch.cat([run.at(*place) for place in places])[..., : stop - start, : stop - start]
     return Attention(
-        pattern=torch.cat([run.at(*place) for place in places]).cpu().numpy(),
-        labels=_labels(task, tokens[0].tolist(), start),
+        pattern=pattern.cpu().numpy(),
+        labels=_labels(task, tokens[0, :stop].tolist(), start),
         emitted=tuple(map(token_name, outputs)),
-        regions=tuple(task.region_of(p, length) for p in range(start, tokens.shape[1])),
+        regions=tuple(task.region_of(p, length) for p in range(start, stop)),
         start=start,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -222,6 +222,27 @@ def to_json(result: TransplantResult) -> dict[str, Any]:
         ],
         "self_transplant_change": result.self_change,
     }
+
+
+def rows(result: TransplantResult) -> list[dict[str, Any]]:
+    """A row for each follow-rate."""
+    return table(to_json(result))
+
+
+def table(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of :func:`to_json`."""
+    together = [
+        {"from_b": name, "output": "all", "follows": whose, **rate}
+        for name, rates in data["follows"].items()
+        for whose, rate in rates.items()
+        if rate is not None
+    ]
+    by_output = [
+        {"from_b": "blanks", "output": output, "follows": "B", **rate}
+        for output, rate in enumerate(data["blanks_by_output"])
+        if rate is not None
+    ]
+    return [*together, *by_output]
 
 
 # -- figure -------------------------------------------------------------------------------------

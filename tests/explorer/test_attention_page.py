@@ -13,17 +13,16 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from analyses import head_circuits, head_finder
 from analyses.experiment import main as run_command
-from analyses.head_circuits import body as head_circuits
-from analyses.head_circuits.body import CircuitConfig
-from analyses.head_finder.body import HeadConfig
+from analyses.head_circuits import CircuitConfig
+from analyses.head_circuits.body import approximation
+from analyses.head_finder import HeadConfig
 from analyses.one_list import attention as experiment
 from analyses.one_list.answers import Answer, Attention, Output, attention_of, decode_list
 from analyses.one_list.attention.body import scores, targets
 from analyses.one_list.attention.figure import overview
 from analyses.one_list.attention.result import head_map, key_span, queries_of
-from explorer.pages.attention import views as attention_views
-from explorer.pages.attention.views import finder_rows
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_model
@@ -34,6 +33,7 @@ from interp.methods.circuits import ov_circuit, qk_circuit
 from interp.model import SortTransformer
 from interp.sorters.compiled import compile_sorter
 from interp.support.errors import UserError
+from interp.support.progress import SILENT
 from interp.task import BLANK, SortTask
 from tests.models import small_model
 from tests.pages import address, captions, errors, open_page
@@ -221,7 +221,7 @@ def test_circuits_are_the_librarys_less_what_a_softmax_does_not_see() -> None:
     ],
 )
 def test_it_says_what_is_approximated(norm: Any, layer: int, asked: Any, exact: bool) -> None:
-    said = head_circuits.approximation(ModelConfig(norm=norm), CircuitConfig(layer, 0, asked))
+    said = approximation(ModelConfig(norm=norm), CircuitConfig(layer, 0, asked))
     assert ("Exact on that path" in said) == exact
     assert ("division by the standard deviation is left out" in said) != exact
     assert ("layers below" in said) == (layer > 0)
@@ -316,24 +316,25 @@ def test_the_head_finder_runs_by_a_button_and_is_kept(
     start: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = HeadConfig(lists=12, reference=4, pattern_lists=8)
-    found = attention_views.head_finder.compute
+    body = head_finder.EXPERIMENT.body
+    found = body.compute
     runs: list[int] = []
 
-    def counted(model: Any, seed: int, progress: Any) -> Any:
+    def counted(model: Any, settings: Any, seed: int, progress: Any) -> Any:
         runs.append(seed)
         return found(model, quick, seed, progress)
 
-    monkeypatch.setattr(attention_views.head_finder, "compute", counted)
+    monkeypatch.setattr(body, "compute", counted)
     page = start(model=str(folder / "with"), list="3,1,4")
     assert not runs and len(tables(page)) == 1
     next(b for b in page.button if b.label == "Run the head finder: about 8 s").click().run()
     page = start(model=str(folder / "with"), list="5,1,4", att_finder="yes")
     assert runs == [0]  # the next visitor finds it there
-    result = found(load_model(folder / "with").model, quick, 0)
-    for row, line in zip(finder_rows(result), tables(page)[1].to_dict("records"), strict=True):
+    result = found(load_model(folder / "with").model, quick, 0, SILENT)
+    for row, line in zip(body.rows(result), tables(page)[1].to_dict("records"), strict=True):
         assert {k: v for k, v in line.items() if v == v} == pytest.approx(row, abs=1e-5)
     effect = result.effect("resample", (0, 1))
-    row = finder_rows(result)[1]
+    row = body.rows(result)[1]
     ends = ("resample, nats", "resample, low", "resample, high")
     assert [row[name] for name in ends] == [effect.value, effect.low, effect.high]
     assert any(title.startswith("What each head carries") for title in drawn(page))
@@ -361,7 +362,7 @@ def test_the_printed_commands_give_the_same_numbers(
     page = start(model=str(folder / "with"), list="3,1,4,1,5", layer="0", do="zero:1-2", **choices)
     figures = drawn(page)
 
-    def rows_of(words: str, main: Callable[..., None]) -> np.ndarray:
+    def rows_of(words: str, main: Any) -> np.ndarray:
         argv = [*command_of(page, words)[3:], "--json", "--out", str(tmp_path)]
         assert status(main, argv) == 0
         rows = json.loads(capsys.readouterr().out)["rows"]
@@ -370,7 +371,7 @@ def test_the_printed_commands_give_the_same_numbers(
     change = rows_of("--difference", main)
     shown = cells(figures["Head 0.0: what the intervention changes"])
     np.testing.assert_allclose(change, shown, atol=1e-6)
-    ov = rows_of("--circuit ov", head_circuits.main)
+    ov = rows_of("analyses.head_circuits --model", head_circuits.EXPERIMENT)  # of head 0.0, OV
     np.testing.assert_allclose(ov, cells(figures["Head 0.0: OV circuit"]), atol=1e-6)
     everything = rows_of("one_list.attention --model", main)
     grid = cells(figures["Every head"])
@@ -411,5 +412,5 @@ def test_a_head_that_is_not_there(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     where = ["--model", str(folder / "with"), "--out", str(tmp_path)]
-    assert status(head_circuits.main, [*where, *flags]) == 2
+    assert status(head_circuits.EXPERIMENT, [*where, *flags]) == 2
     assert "there is no" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from analyses import ablate_blanks, blank_output_matrix, transplant_blanks
 from analyses.experiment import main as run_command
 from analyses.one_list import blanks as experiment
 from analyses.one_list.answers import decode_list
@@ -20,7 +21,6 @@ from analyses.one_list.blanks import body as one_list_blanks
 from analyses.one_list.blanks.body import controlled_answers, exchange, other_list, sample
 from analyses.one_list.blanks.result import CONDITIONS, _whose
 from explorer.pages.blanks.choice import PRESETS, parse, text_of
-from explorer.pages.blanks.many import STUDIES, rows
 from explorer.pages.blanks.parts import attributed, cells, judged
 from explorer.server.store import store
 from interp.answers.ablation import Kind, ablate, control_positions
@@ -423,29 +423,25 @@ def test_a_change_of_list_scores_no_sample_again(start: Any, monkeypatch: Any) -
 
 def test_the_analyses_run_at_a_button_and_stay(start: Any, model: Any, folder: Path) -> None:
     page = start(blanks="1")
-    study = next(s for s in STUDIES if s.name == "transplant_blanks")
     assert len(page.get("plotly_chart")) == 2
     page.button("run transplant_blanks").click().run()
     assert not page.exception
     assert len(page.get("plotly_chart")) == 3
-    from analyses.transplant_blanks import body as analysis
-
-    result = analysis.compute(model, analysis.TransplantConfig(pairs=study.quick["pairs"]))
+    one = transplant_blanks.EXPERIMENT
+    assert one.on_page and one.on_page.quick
+    config = replace(one.settings, **one.on_page.quick)
     finding = re.sub(r"\\(.)", r"\1", texts(page))
-    assert analysis.summary(result)[-1] in finding
+    assert one.outcome(one.compute(model, config)).words[-1] in finding
     assert "python -m analyses.transplant_blanks --pairs 96 --model " in page.code[2].value
     again = start(blanks="2")  # a visitor who comes later sees it at once
     assert len(again.get("plotly_chart")) == 3
-    config = analysis.TransplantConfig(pairs=study.quick["pairs"])
     assert store().has(("transplant_blanks", load_bare(folder / "with").hash, config, 0))
 
 
 def test_the_tables_of_the_analyses(model: Any) -> None:
-    from analyses import catalogue
-
-    matrix = catalogue.analysis("blank_output_matrix")
-    result = matrix.compute(model, type(matrix.config)(pairs=2, length=3), 0)
-    table = rows("blank_output_matrix", matrix.to_json(result))
+    matrix = blank_output_matrix.EXPERIMENT
+    result = matrix.compute(model, replace(matrix.settings, pairs=2, length=3))
+    table = matrix.outcome(result).rows
     assert len(table) == 4 * 3
     value = result.mean[2, 1].item()
     assert table[2 * 3 + 1] == {
@@ -454,11 +450,11 @@ def test_the_tables_of_the_analyses(model: Any) -> None:
         "mean_effect": value if value == value else None,
     }
     ablated = {"together": {"mask: all": {"exact_match": {"value": 0.5}}}, "each": {}, "dose": {}}
-    assert rows("ablate_blanks", ablated) == [
+    assert ablate_blanks.EXPERIMENT.body.table(ablated) == [
         {"part": "together", "condition": "mask: all", "measure": "exact_match", "value": 0.5}
     ]
     moved = {"follows": {"blanks": {"A": {"value": 1.0}, "B": None}}, "blanks_by_output": [None]}
-    assert rows("transplant_blanks", moved) == [
+    assert transplant_blanks.EXPERIMENT.body.table(moved) == [
         {"from_b": "blanks", "output": "all", "follows": "A", "value": 1.0}
     ]
 

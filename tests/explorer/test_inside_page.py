@@ -15,8 +15,8 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.experiment import Experiment, main
-from analyses.logit_lens import body as logit_lens
+from analyses import logit_lens
+from analyses.experiment import Experiment, flat, main
 from analyses.one_list import direct, lens, neurons, position
 from analyses.one_list.direct.figure import direct_bars
 from analyses.one_list.direct.result import attribute
@@ -27,7 +27,6 @@ from analyses.one_list.neurons.figure import neuron_bars
 from analyses.one_list.neurons.result import ablate_neurons
 from analyses.one_list.position.figure import lens_position
 from analyses.one_list.subject import ListSubject
-from explorer.pages.inside.views import flat
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare, load_model
@@ -474,7 +473,7 @@ def test_the_lens_over_many_lists_starts_by_its_button(start: Any, folder: Path)
     assert not page.exception
     assert len(page.get("plotly_chart")) == before + 1
     model = load_bare(folder / "with").model
-    said = logit_lens.summary(logit_lens.compute(model))
+    said = logit_lens.EXPERIMENT.outcome(logit_lens.compute(model)).words
     assert "\n".join(said) in [code.value for code in page.code]
     assert any(c.startswith("python -m analyses.logit_lens --model") for c in commands(page))
     assert "Seed 0; lists 192" in captions(page)

@@ -14,9 +14,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses import catalogue
-from analyses.known_answers import body as known_answers
-from analyses.known_answers.body import CASES, KnownAnswersConfig
+from analyses import known_answers, shift_blanks
+from analyses.catalogue import experiment
+from analyses.known_answers import KnownAnswersConfig
 from analyses.minimal_pairs import PLACES
 from analyses.patch_blanks.body import PatchResult, patch_pairs
 from explorer.pages.truth import page as truth_page
@@ -130,7 +130,7 @@ def single(sorter: str) -> dict[int, float]:
 
 @cache
 def asked(*names: str) -> dict[tuple[str, str], Any]:
-    rows = known_answers.compute(KnownAnswersConfig(6), only=names).rows
+    rows = known_answers.compute(torch.device("cpu"), KnownAnswersConfig(6, names)).rows
     return {(row.method, row.sorter): row.said for row in rows}
 
 
@@ -314,7 +314,9 @@ def test_answers_in_words(value: Any, words: str) -> None:
 
 
 def test_every_question_has_words_and_every_expected_mistake_a_reason() -> None:
-    assert set(QUESTIONS) == {case.method for case in CASES}
+    assert set(QUESTIONS) == {
+        f"{one.name}: {q.words}" for one in known_answers.asked() for q in one.questions
+    }
     assert set(WHY_WRONG) == set(MISLEADING)
 
 
@@ -405,16 +407,16 @@ def test_a_list_that_cannot_be_read() -> None:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A scoreboard of two methods, in a store of its own; how often it was computed."""
-    own, calls, score = Store(), list[int](), truth_page.score
-    monkeypatch.setattr(catalogue, "NAMES", ("shift_blanks", "attention_patterns"))
+    own, calls, body = Store(), list[int](), known_answers.EXPERIMENT.body
+    two, compute = [experiment("shift_blanks"), experiment("attention_patterns")], body.compute
+    monkeypatch.setattr(body, "asked", lambda: two)
     monkeypatch.setattr(stores, "store", lambda: own)
-    monkeypatch.setattr(truth_page, "store", lambda: own)
 
-    def counted(max_len: int, progress: Any) -> Any:
-        calls.append(max_len)
-        return score(max_len, progress)
+    def counted(device: Any, settings: KnownAnswersConfig, *more: Any) -> Any:
+        calls.append(settings.max_len)
+        return compute(device, settings, *more)
 
-    monkeypatch.setattr(truth_page, "score", counted)
+    monkeypatch.setattr(body, "compute", counted)
     return calls
 
 
@@ -440,9 +442,9 @@ def test_the_scoreboard_comes_when_it_is_asked_for_and_stays(few: list[int]) -> 
 def test_a_mistake_that_is_not_expected_is_said(
     few: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from analyses.shift_blanks import body as shift_blanks
-
-    monkeypatch.setattr(shift_blanks, "verdicts", lambda result: {"answer": "moves"})
+    monkeypatch.setattr(
+        shift_blanks.EXPERIMENT.body, "verdicts", lambda result: {"answer": "moves"}
+    )
     page = open_page("truth", model="compiled:slots", list=fitting())
     button(page, "Run: about 20 s").click().run()
     assert errors(page) == ["4 answers are wrong that should be right."]
@@ -456,4 +458,4 @@ def test_the_scoreboards_command(
     words = shlex.split(truth_page.board_about(6).command)
     assert words[:3] == ["python", "-m", "analyses.known_answers"]
     flags = [*words[3:], "--only", "shift_blanks", "--out", str(tmp_path)]
-    assert status(known_answers.main, flags) == 0
+    assert status(known_answers.EXPERIMENT, flags) == 0

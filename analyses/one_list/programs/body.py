@@ -17,7 +17,7 @@ from interp.passes.packed import Window
 from interp.programs.catalogue import PROGRAMS, program_of
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import SortTask
+from interp.task import PAD, SortTask
 from interp.transformer import Transformer
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
@@ -33,7 +33,7 @@ def compute(
     """
     model, digits = subject.model, subject.digits
     prefix = parse_prefix(model.task, digits, settings.prefix)
-    found = compare(model, digits, prefix, subject.treatment.on_list(model, digits, seed))
+    found = compare(model, digits, prefix, subject.run(seed).interventions)
     return Shown(steps_figure(found), table(found), words(found))
 
 
@@ -69,8 +69,9 @@ def compare(
 ) -> Compared:
     """The model and every program after each beginning of the prefix, in one pass."""
     task = model.task
-    tokens = task.encode([digits]).tokens[:, : task.prompt_len + len(prefix)]
-    tokens[:, task.prompt_len :] = torch.tensor(prefix)
+    tokens = task.encode([digits]).tokens
+    tokens[:, task.prompt_len :] = PAD
+    tokens[:, task.prompt_len : task.prompt_len + len(prefix)] = torch.tensor(prefix)
     view = Window(task, len(digits), task.first_output_row)
     run = forward(model, tokens.to(model.W_U.device), view, edits_of(model, done))
     probabilities = run.logits[0, : len(prefix) + 1].softmax(-1).cpu()

@@ -49,7 +49,7 @@ def draw(view: View, places: Places) -> None:
         st.header("One head enlarged", divider="gray")
         _enlarged(view, attention, chosen)
     st.header("Which heads carry the answer", divider="gray")
-    attention_views.finder(view)
+    attention_views.studies(view)
     st.header("What the weights of the head say", divider="gray")
     attention_views.circuits(view, chosen)
 

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
+from analyses import catalogue
+from analyses.experiment import Experiment, Outcome
+from analyses.head_circuits import EXPERIMENT, NAMES, Circuit, CircuitConfig
+from analyses.head_circuits.body import CircuitResult
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences
-from explorer.parts.panel import about, panel
+from explorer.parts.panel import panel
+from explorer.parts.study import SEED, about_model, asked_for, draw, study, study_of
 from explorer.server import session
 from explorer.server.models import OpenModel
-from explorer.server.store import computed, store
-from interp.support.lazy import lazy_import
-from interp.support.progress import Progress
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.head_circuits import body as head_circuits
-    from analyses.head_circuits.body import Circuit, CircuitResult
-    from analyses.head_finder import body as head_finder
-    from analyses.head_finder.body import HeadResult
-else:
-    head_finder = lazy_import("analyses.head_finder.body")
-    head_circuits = lazy_import("analyses.head_circuits.body")
 
 _QK, _FIGURE = "attention_qk", "attention_finder"
 _SECONDS_PER_HEAD = 2.0  # of the head finder: 20 s for 10 heads, on one core of an ordinary machine
-_SEED = 0
 
 
 def score_table(rows: Sequence[Mapping[str, Any]], key: str) -> None:
@@ -55,39 +44,34 @@ def score_table(rows: Sequence[Mapping[str, Any]], key: str) -> None:
 # -- the head finder ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Found:
-    """What is kept of the head finder's result."""
-
-    figure: go.Figure
-    rows: list[dict[str, Any]]
-    finding: str
-    lists: int
+def studies(view: View) -> None:
+    """What takes its time on this page."""
+    for one in catalogue.on_page("attention"):
+        if one.name == "head_finder":
+            finder(view, one)
+        else:
+            study(view, one)
 
 
 @st.fragment
-def finder(view: View) -> None:
-    """The head finder: run by a button, kept for all visitors, then shown at once."""
-    key = ("head_finder", view.opened.hash, _SEED)
-    n_lists = head_finder.HeadConfig().lists
-    offer = st.empty()
-    if not store().has(key):
-        seconds = round(_SECONDS_PER_HEAD * len(_heads(view.opened)))
-        with offer.container():
-            st.markdown(
-                "The head finder takes each head away and sees what that costs: on "
-                f"{n_lists} held-out lists, in three ways, seed {_SEED}."
-            )
-            if not st.button(f"Run the head finder: about {seconds} s"):
-                return
-    offer.empty()
-    found: Found = computed(key, lambda bar: _find(view.opened, bar), "The head finder")
-    st.markdown(plain(found.finding))
+def finder(view: View, experiment: Experiment) -> None:
+    """The head finder: its finding and a table to sort; the figure where it is wanted."""
+    one = study_of(view, experiment)
+    n_lists = one.settings.lists
+    outcome = asked_for(
+        one,
+        f"Run the head finder: about {round(_SECONDS_PER_HEAD * _n_heads(view.opened))} s",
+        "The head finder takes each head away and sees what that costs: on "
+        f"{n_lists} held-out lists, in three ways, seed {SEED}.",
+    )
+    if outcome is None:
+        return
+    st.markdown(plain(outcome.words[-1]))
     st.markdown("**Scores over many lists** (★ named; click a column's name to sort)")
-    score_table(found.rows, "finder_scores")
+    score_table(outcome.rows, "finder_scores")
     sentences(
         "for each head (layer.head) what its ablation costs in log-probability of the right digits "
-        f"(nats per digit, mean over {found.lists} lists; low and high: 95 % bootstrap interval), "
+        f"(nats per digit, mean over {n_lists} lists; low and high: 95 % bootstrap interval), "
         "and how conspicuous its pattern is over lists of one length, targets above chance. "
         "Nothing of the sidebar's intervention is in it.",
         "what a head does, or through which positions; and heads can stand in for each other.",
@@ -96,48 +80,11 @@ def finder(view: View) -> None:
     wanted = st.radio("The same as a figure", ["no", "yes"], key=_FIGURE, horizontal=True)
     session.write_link(att_finder="" if wanted == "no" else wanted)
     if wanted == "yes":
-        panel(
-            found.figure,
-            "head_finder",
-            about(view, "-m analyses.head_finder", of_list=False, seed=_SEED),
-            found.rows,
-            "what ablating each head costs, in lists and in log-probability, with 95 % intervals, "
-            f"n = {found.lists} lists; below, where each head looks.",
-            "what a head does, or through which positions.",
-        )
+        draw(one, outcome)
 
 
-def _heads(opened: OpenModel) -> list[tuple[int, int]]:
-    config = opened.model.config
-    return [(i, j) for i in range(config.n_layers) for j in range(config.n_heads)]
-
-
-def _find(opened: OpenModel, progress: Progress) -> Found:
-    result = head_finder.compute(opened.model, seed=_SEED, progress=progress)
-    rows = finder_rows(result)
-    finding = head_finder.summary(result)[-1]
-    return Found(head_finder.figure(result), rows, finding, len(result.trials.lengths))
-
-
-def finder_rows(result: HeadResult) -> list[dict[str, Any]]:
-    """A row for each head: what it costs, with intervals, and the scores of its pattern."""
-    from analyses.attention_patterns.body import label
-    from interp.methods.heads import pattern_ranks
-
-    ranks = {name: dict(ranked) for name, ranked in pattern_ranks(result.stats).items()}
-    rows = []
-    for head in result.heads:
-        row: dict[str, Any] = {"head": label(head), "named": "★" if head in result.named else ""}
-        for kind in head_finder.KINDS:
-            cost = result.effect(kind, head)
-            row |= {
-                f"{kind}, nats": cost.value,
-                f"{kind}, low": cost.low,
-                f"{kind}, high": cost.high,
-            }
-        row |= {name: scores.get(head) for name, scores in ranks.items()}
-        rows.append(row)
-    return rows
+def _n_heads(opened: OpenModel) -> int:
+    return opened.model.config.n_layers * opened.model.config.n_heads
 
 
 # -- circuits -----------------------------------------------------------------------------------
@@ -146,7 +93,7 @@ def finder_rows(result: HeadResult) -> list[dict[str, Any]]:
 @st.fragment
 def circuits(view: View, chosen: tuple[int, int]) -> None:
     """The OV circuit of the head beside one of its QK circuits."""
-    names = [name for name in head_circuits.NAMES if name != "ov"]
+    names = [name for name in NAMES if name != "ov"]
     session.choice(_QK, "att_circuit", names, "qk-tokens")
     asked = st.selectbox("QK circuit, at the right", names, key=_QK, format_func=_without_kind)
     left, right = st.columns(2, gap="medium")
@@ -164,7 +111,7 @@ def circuits(view: View, chosen: tuple[int, int]) -> None:
 
 def _without_kind(asked: Circuit) -> str:
     """``QK: which token looks for which token``, without ``QK:``, which the field says."""
-    return head_circuits.NAMES[asked].partition(": ")[2]
+    return NAMES[asked].partition(": ")[2]
 
 
 _OV_SHOWS = (
@@ -178,20 +125,20 @@ _QK_SHOWS = (
 
 
 def _circuit(view: View, head: tuple[int, int], asked: Circuit, shows: str) -> CircuitResult:
-    result = _read(view.opened.hash, head, asked, view.opened)
-    command = f"-m analyses.head_circuits --layer {head[0]} --head {head[1]} --circuit {asked}"
+    settings = CircuitConfig(*head, asked)
+    outcome = _read(view.opened.hash, settings, view.opened)
+    result: CircuitResult = outcome.result
     panel(
-        head_circuits.figure(result),
+        outcome.figure,
         f"circuit_{'ov' if asked == 'ov' else 'qk'}",
-        about(view, command, of_list=False),
-        lambda: head_circuits.table(result),
+        about_model(view, EXPERIMENT, settings),
+        lambda: outcome.rows,
         f"{shows} {result.approximation}",
         "what happens on real lists: the weights are read by themselves.",
     )
     return result
 
 
-@st.cache_data(max_entries=100, show_spinner=False)
-def _read(hash_: str, head: tuple[int, int], asked: Circuit, _opened: OpenModel) -> CircuitResult:
-    config = head_circuits.CircuitConfig(*head, asked)
-    return head_circuits.compute(_opened.model, config)
+@st.cache_resource(max_entries=100, show_spinner=False)
+def _read(hash_: str, settings: CircuitConfig, _opened: OpenModel) -> Outcome:
+    return EXPERIMENT.outcome(EXPERIMENT.compute(_opened.model, settings))

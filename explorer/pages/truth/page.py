@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
 import streamlit as st
 
+from analyses import catalogue
+from analyses.experiment import Outcome
+from analyses.known_answers import EXPERIMENT, KnownAnswersConfig
+from analyses.known_answers.result import KnownAnswers, Row
 from explorer.pages.truth.open import open_sorter
 from explorer.pages.truth.words import (
     BLANKS_ARE_FOR,
@@ -20,23 +24,20 @@ from explorer.pages.truth.words import (
 )
 from explorer.parts.controls import View
 from explorer.parts.elements import refuse
-from explorer.parts.panel import About, panel
+from explorer.parts.panel import About
+from explorer.parts.study import SEED, Study, asked_for, settings_of, study
+from explorer.parts.study import draw as draw_study
 from explorer.server import session
 from explorer.server.places import Places
-from explorer.server.store import computed, store
 from interp.answers.treatment import Treatment
 from interp.sorters.truth import SORTERS, Truth, truth_of
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.known_answers.body import KnownAnswers, Row
-    from interp.support.progress import Progress
+from interp.support.device import pick_device
 
 BOARD, ROWS = "truth_board", "truth_rows"  # names in the address, too
-SIZES = {"small": 6, "full": 48}  # the longest list of the sorters on the scoreboard
-_SECONDS = {"small": "about 20 s", "full": "about 3 minutes"}  # measured on one core
-SEED = 0
+SIZES = {  # of the scoreboard, by the longest list of its sorters
+    "small": settings_of(EXPERIMENT, quick=True).max_len,
+    "full": EXPERIMENT.settings.max_len,
+}
 _LABEL = 34  # characters of a line beside the scoreboard
 
 _WELCOME = (
@@ -54,7 +55,11 @@ def draw(view: View, places: Places) -> None:
     if view.opened.truth is not None:
         open_sorter(view, view.opened.truth)
     _cards(places)
-    _board()
+    for one in catalogue.on_page("truth"):
+        if one is EXPERIMENT:
+            _board()
+        else:
+            study(view, one)
 
 
 # -- the five sorters ---------------------------------------------------------------------------
@@ -122,30 +127,14 @@ def _board() -> None:
         help="The same algorithms; the small ones are quicker.",
     )
     session.write_link(**{BOARD: size.replace("small", "")})
-    key = ("known_answers", SIZES[size], SEED)
-    # Only the click starts it; but once it is there, it shows at once.
-    if not st.button(f"Run: {_SECONDS[size]}", disabled=store().has(key)) and not store().has(key):
-        return
-    result = computed(key, lambda progress: score(SIZES[size], progress), "Asking every method")
-    _scores(result, size)
+    settings = settings_of(EXPERIMENT, quick=size == "small")
+    one = Study(EXPERIMENT, settings, board_about(settings.max_len), lambda: pick_device("cpu"))
+    if (outcome := asked_for(one)) is not None:
+        _scores(one, outcome)
 
 
-def score(max_len: int, progress: Progress) -> KnownAnswers:
-    """The whole scoreboard, an analysis a step."""
-    from analyses.catalogue import NAMES
-    from analyses.known_answers.body import KnownAnswers, KnownAnswersConfig, compute
-
-    rows: list[Row] = []
-    progress.begin(len(NAMES), "twelve analyses on five sorters")
-    for name in NAMES:
-        rows += compute(KnownAnswersConfig(max_len), SEED, only=[name]).rows
-        progress.step()
-    return KnownAnswers(tuple(rows), max_len)
-
-
-def _scores(result: KnownAnswers, size: str) -> None:
-    from analyses.known_answers.body import figure, to_json
-
+def _scores(one: Study, outcome: Outcome) -> None:
+    result: KnownAnswers = outcome.result
     right = len(result.rows) - len(result.wrong)
     unexplained = [row for row in result.wrong if row.method not in WHY_WRONG]
     st.markdown(
@@ -154,15 +143,7 @@ def _scores(result: KnownAnswers, size: str) -> None:
     )
     if unexplained:
         refuse(st.container(), f"{len(unexplained)} answers are wrong that should be right.")
-    panel(
-        narrower(figure(result)),
-        "scoreboard",
-        board_about(result.max_len),
-        lambda: to_json(result)["rows"],
-        "what each method said of each sorter; ✓ where that is the known truth. Yes, no, shares "
-        "from 0 to 1, heads as layer.head.",
-        "that a method is right about a trained model, whose algorithm may be of another kind.",
-    )
+    draw_study(one, outcome, narrower)
     session.from_link(ROWS, ROWS, "")
     session.allow(ROWS, ["all", *SORTERS, "✗ only"], "all")
     chosen = st.radio("Rows", ["all", *SORTERS, "✗ only"], key=ROWS, horizontal=True)
@@ -219,5 +200,5 @@ def board_about(max_len: int) -> About:
         "",
         "nothing is changed but what each method changes",
         SEED,
-        f"python -m analyses.known_answers --max-len {max_len} --seed {SEED}",
+        EXPERIMENT.command(KnownAnswersConfig(max_len), seed=SEED),
     )

@@ -1,0 +1,1 @@
+"""The page Algorithm: ``page.draw(view, places)``."""
