@@ -189,7 +189,8 @@ def _fitting(about: L) -> tuple[L, LoadedModel]:
 
 
 def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
-    digits, treatment = loaded.model.task.parse(typed), Treatment.parse(do)
+    task = loaded.model.task
+    digits, treatment = task.parse(typed), Treatment.parse(do, task)
     treatment.check(loaded.model.config, len(digits))
     return ListSubject(loaded.model, digits, treatment, loaded.name)
 

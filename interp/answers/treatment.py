@@ -88,8 +88,11 @@ class Treatment:
         return self.act is not Act.NOTHING
 
     @classmethod
-    def parse(cls, text: str) -> Treatment:
+    def parse(cls, text: str, task: SortTask | None = None) -> Treatment:
         """The treatment of that text.
+
+        Args:
+            task: of the model; with it, ``all`` stands for all its blanks, as in ``mask:all``.
 
         Raises:
             UserError: if it is none, showing the forms that there are.
@@ -101,7 +104,7 @@ class Treatment:
         other = _digits(rest[-1]) if act in (Act.TRANSPLANT, Act.PATCH) else ()
         if act is Act.PATCH:
             return cls(act, other=other, site=_site(rest[0], _numbers(rest[1])))
-        return cls(act, _numbers(rest[0]) if rest else (), other)
+        return cls(act, _blanks(rest[0], task) if rest else (), other)
 
     @property
     def text(self) -> str:
@@ -256,6 +259,15 @@ def _digits(text: str) -> tuple[int, ...]:
     if not found:
         raise UserError(f"{text[:80]!r} is no list of digits like 3,1,4,1,5")
     return found
+
+
+def _blanks(text: str, task: SortTask | None) -> tuple[int, ...]:
+    """``0,3-5``, or ``all`` of a model's."""
+    if task is None or text.strip() != "all":
+        return _numbers(text)
+    if not task.n_blanks:
+        raise UserError("this model has no blanks: there is nothing to do to them")
+    return tuple(range(task.n_blanks))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
