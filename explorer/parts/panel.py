@@ -1,6 +1,6 @@
 """A figure and all that belongs beside it: what it shows, what it does not prove, and downloads.
 
-    panel(figure, "attention", about(view, command), rows, shows, proves_not)
+    panel(figure, "attention", about_list(view, EXPERIMENT, settings), rows, shows, proves_not)
 
 Every file says what it is of: the model and its hash, the seed, the list, and what was done.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shlex
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from explorer.parts.controls import View
 from explorer.parts.elements import sentences
 from interp.figures import GREY, html_page, unlinked
 from interp.support.lazy import lazy_import
-from interp.task import typed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -72,29 +69,6 @@ class About:
             f"{self.model} ({self.model_hash}) · seed {self.seed}{of}",
             *textwrap.wrap(self.intervention, 110),
         ]
-
-
-def about(view: View, command: str, *, of_list: bool = True, seed: int = 0) -> About:
-    """What a figure of this view was made from.
-
-    Args:
-        command: the program and its own flags, as ``-m analyses.ablate_blanks --kind zero``;
-            ``--model`` and ``--seed`` are added here.
-        of_list: whether it is of the list in the sidebar and under the sidebar's intervention,
-            which are then added as ``--list`` and ``--do``. Else it is of many lists.
-    """
-    digits = typed(view.digits or ()) if of_list else ""
-    own = {"--list": digits, "--do": view.treatment.text if of_list else ""}
-    flags = {"--model": view.opened.name, **own, "--seed": str(seed)}
-    words = [word for flag, value in flags.items() if value for word in (flag, value)]
-    return About(
-        view.opened.name,
-        view.opened.hash,
-        digits,
-        view.words if of_list else OF_MANY,
-        seed,
-        f"python {command} {shlex.join(words)}",
-    )
 
 
 def panel(

@@ -20,7 +20,7 @@ import streamlit as st
 from analyses.experiment import Experiment, OnPage, Outcome
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse
-from explorer.parts.panel import About, panel
+from explorer.parts.panel import OF_MANY, About, panel
 from explorer.server import store
 from interp.support.errors import UserError
 from interp.support.progress import Progress
@@ -76,7 +76,7 @@ def about_model(view: View, experiment: Experiment, settings: Any) -> About:
         name,
         view.opened.hash,
         "",
-        "nothing is changed but what the figure names",
+        OF_MANY,
         SEED,
         experiment.command(settings, model=name, seed=SEED),
     )

@@ -15,7 +15,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.compare_models import EXPERIMENT
+from analyses.compare_models import EXPERIMENT, CompareSettings
 from analyses.compare_models import body as compare_models
 from analyses.compare_models import figure as compare_figure
 from analyses.experiment import main as run_command
@@ -308,7 +308,7 @@ def test_about_says_both_models(folder: Path) -> None:
     places = Places((folder,))
     a, b = (open_model(places, str(folder / name)) for name in ("with", "without"))
     pair = Pair(a, b, DIGITS, Treatment.parse("zero:1"), True)
-    of = pair.about("outputs")
+    of = pair.about(CompareSettings("outputs"))
     assert of.model_hash == f"{a.hash} and {b.hash}"
     assert of.intervention == "blank 1: keys and values zero, in A alone"
     assert shlex.split(of.command)[-8:] == [
@@ -316,9 +316,9 @@ def test_about_says_both_models(folder: Path) -> None:
         LIST,
         "--do",
         "zero:1",
-        "--other-do",
-        "",
         "--seed",
         "0",
+        "--other-do",
+        "",
     ]
     assert replace(pair, b_as_it_is=False).b_treatment == Treatment.parse("zero:1")

@@ -431,7 +431,7 @@ def test_a_link_opens_the_same_view(start: Any) -> None:
         "python -m analyses.one_list.lens --show blanks",
         "python -m analyses.one_list.position --pos 'in 4'",
         "python -m analyses.one_list.direct --output 1",
-        "python -m analyses.one_list.neurons --output 1",  # of layer 1, as without being asked
+        "python -m analyses.one_list.neurons --output 1 --layer 1",
     ]
 
 

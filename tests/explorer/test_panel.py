@@ -15,8 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from analyses import logit_lens
+from analyses.one_list import glance
 from explorer.parts.controls import View
-from explorer.parts.panel import About, about, as_csv, as_json, named
+from explorer.parts.one_list import about_list
+from explorer.parts.panel import About, as_csv, as_json, named
+from explorer.parts.study import about_model
 from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare
@@ -24,6 +28,7 @@ from interp.figures import html_page
 from tests.pages import small_models
 
 OF = About("blanks", "162a689", "3,1,4", "blank 3: keys and values zero", 7, "python -m x --y 1")
+LENS = logit_lens.EXPERIMENT
 ROWS: list[dict[str, Any]] = [
     {"place": "SEP", "effect": 0.25},
     {"place": 'a "b", c\nd', "n": 3},
@@ -112,9 +117,9 @@ def test_a_page_cannot_be_broken_out_of() -> None:
 
 
 def test_a_command_holds_model_list_intervention_and_seed(view: View) -> None:
-    of = about(view, "-m analyses.one_list_x --layer 1", seed=3)
+    of = about_list(view, glance.EXPERIMENT, replace(glance.EXPERIMENT.settings, layer=0), seed=3)
     assert shlex.split(of.command) == [
-        *("python", "-m", "analyses.one_list_x", "--layer", "1"),
+        *("python", "-m", "analyses.one_list.glance", "--layer", "0"),
         *("--model", "a model's folder; rm -rf $HOME"),
         *("--list", "3,1,4", "--do", "zero:1-2", "--seed", "3"),
     ]
@@ -123,7 +128,7 @@ def test_a_command_holds_model_list_intervention_and_seed(view: View) -> None:
 
 
 def test_a_command_of_many_lists_leaves_the_one_out(view: View) -> None:
-    of = about(view, "-m analyses.x", of_list=False)
+    of = about_model(view, LENS, LENS.settings)
     words = shlex.split(of.command)
     assert "--list" not in words and "--do" not in words
     assert words[-2:] == ["--seed", "0"]
@@ -133,8 +138,8 @@ def test_a_command_of_many_lists_leaves_the_one_out(view: View) -> None:
 
 def test_a_command_under_no_intervention(view: View) -> None:
     plain = View(view.opened, (3,), Treatment())
-    assert "--do" not in about(plain, "-m analyses.x").command
-    assert about(plain, "-m analyses.x").intervention == "nothing is changed"
+    of = about_list(plain, glance.EXPERIMENT, glance.EXPERIMENT.settings)
+    assert "--do" not in of.command and of.intervention == "nothing is changed"
 
 
 names = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1)
@@ -143,8 +148,8 @@ names = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
 @given(name=names)
 def test_whatever_a_model_is_called_it_is_one_word_of_the_command(view: View, name: str) -> None:
     named = replace(view, opened=replace(view.opened, name=name))
-    words = shlex.split(about(named, "-m x", of_list=False).command)
-    assert words == ["python", "-m", "x", "--model", name, "--seed", "0"]
+    words = shlex.split(about_model(named, LENS, LENS.settings).command)
+    assert words == ["python", "-m", "analyses.logit_lens", "--model", name, "--seed", "0"]
 
 
 # -- drawn --------------------------------------------------------------------------------------
