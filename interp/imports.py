@@ -24,6 +24,7 @@ from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.support.errors import UserError
 from interp.support.seeds import stream
+from interp.support.tensors import read_torch
 from interp.task import PAD, SortTask
 from interp.weights import check_finite
 
@@ -97,7 +98,7 @@ def import_weights(path: Path, told: Told) -> SortTransformer:
     Raises:
         UserError: naming the file and why it is not such weights, or what has to be told.
     """
-    content = _read(path)
+    content = read_torch(path)
     try:
         state = {name: _numbers(name, tensor) for name, tensor in _state_of(content).items()}
         published = recognise(state)
@@ -112,19 +113,6 @@ def import_weights(path: Path, told: Told) -> SortTransformer:
 
 
 # -- what is in a file --------------------------------------------------------------------------
-
-
-def _read(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except Exception as error:  # torch raises many kinds for a file that is not what it expects
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else repr(error)
-        raise UserError(
-            f"{path} cannot be opened as PyTorch weights (truncated, corrupted, or a pickle that "
-            f"would run code): {reason}"
-        ) from None
 
 
 def _state_of(content: Any) -> Mapping[str, Tensor]:

@@ -16,14 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from interp.checkpoints import checkpoint_step, read_weights, run_checkpoints
+from interp.checkpoints import checkpoint_step, run_checkpoints
 from interp.support.errors import UserError
 from training.loop import Trainer
 from training.recipes import TrainConfig
-from training.runs import STATE, read_run
+from training.runs import STATE, read_run, restore
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,5 @@ def _start(run: Path, step: int, trainer: Trainer) -> None:
     """From the newest checkpoint up to ``step`` that keeps the optimiser; else from the seed."""
     for folder in reversed(run_checkpoints(run)):
         if checkpoint_step(folder) <= step and (folder / STATE).is_file():
-            state = torch.load(folder / STATE, map_location=trainer.device, weights_only=True)
-            trainer.restore(read_weights(folder), state)
+            restore(folder, trainer, read_run(run).training)
             return

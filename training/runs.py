@@ -226,7 +226,7 @@ def resume_run(run: Path) -> Trainer:
     trainer = Trainer(recorded.as_computed())
     trainer.config = recorded.training
     if newest is not None:
-        restore(newest, trainer)
+        restore(newest, trainer, recorded.training)
     for folder in (run, run / "checkpoints"):
         files.sweep(folder)
     about["resumed"].append({"step": trainer.step, **manifest()})
@@ -256,16 +256,19 @@ def newest_checkpoint(run: Path, config: TrainConfig, rows: list[Row]) -> Path |
     return found[-1] if found else None
 
 
-def restore(folder: Path, trainer: Trainer) -> None:
+def restore(folder: Path, trainer: Trainer, recorded: TrainConfig) -> None:
     """Bring ``trainer`` to a checkpoint of its own run.
 
+    Args:
+        recorded: what the run's config says.
+
     Raises:
-        UserError: naming the file and the reason, before the trainer is changed.
+        UserError: naming the file and the reason.
     """
     stored, path = read_stored(folder), folder / STATE
     if "training" in stored.info:
         trained = TrainConfig.from_dict(stored.info["training"]).to_dict()
-        if changed := first_difference("training", trainer.config.to_dict(), trained):
+        if changed := first_difference("training", recorded.to_dict(), trained):
             raise UserError(f"{folder} is not of this run: by the run's {RUN_CONFIG}, {changed}")
     if stored.config != trainer.model.config:
         raise UserError(f"{folder} is not of this run: its architecture is another")

@@ -142,9 +142,11 @@ def verdicts(result: AblateResult) -> dict[str, bool]:
 def quick_verdicts(
     model: Transformer, config: AblateConfig, seed: int = 0, progress: Progress = SILENT
 ) -> dict[str, bool]:
-    """:func:`verdicts`, without the ablations that they do not rest on."""
-    task = model.task
-    batch = task.held_out(config.lists, seed).to(model.W_U.device)
+    """:func:`verdicts`, of lists of a few lengths, without the ablations that they do not rest on.
+
+    Most of the work is the lists behind means, which each length has its own of.
+    """
+    task, batch = model.task, stratified(model, config.lists, seed)
     kinds = tuple(kind.value for kind in Kind)
     wanted = {AS_IT_IS, *(f"{kind}: {ALL}" for kind in kinds)}
     every = _together((*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)), seed)

@@ -39,7 +39,7 @@ class CompareSettings:
     """What is compared."""
 
     part: Part = "outputs"  # what is compared
-    layer: int = 1  # of A's head, for --part attention
+    layer: int | None = None  # of A's head, for --part attention (default: A's last)
     head: int = 0  # of that layer
     other_layer: int | None = None  # of B's head (default: A's)
     other_head: int | None = None  # of that layer (default: A's)
@@ -48,12 +48,12 @@ class CompareSettings:
     def __post_init__(self) -> None:
         at_least(self, lists=1)
 
-    @property
-    def heads(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """A's and B's, for ``--part attention``."""
-        layer = self.layer if self.other_layer is None else self.other_layer
+    def heads(self, last: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """A's and B's, for ``--part attention``; ``last`` is A's last layer."""
+        own = last if self.layer is None else self.layer
+        layer = own if self.other_layer is None else self.other_layer
         head = self.head if self.other_head is None else self.other_head
-        return (self.layer, self.head), (layer, head)
+        return (own, self.head), (layer, head)
 
     @property
     def of_no_list(self) -> bool:

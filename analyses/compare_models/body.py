@@ -54,7 +54,8 @@ def compute(subject: TwoModels, settings: CompareSettings, seed: int, progress: 
     both = along_the_answer(a, seed), along_the_answer(b, seed)
     if settings.part == "regions":
         return drawn.regions(names, *both, same_heads(*both))
-    return drawn.attention(names, difference(*both, *settings.heads), *settings.heads)
+    heads = settings.heads(a.model.config.n_layers - 1)
+    return drawn.attention(names, difference(*both, *heads), *heads)
 
 
 # -- attention ----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """What is done to a model, as a line of text: to type, to link to, to click together.
 
     Treatment.parse("zero:3-10")                    # keys and values of blanks 3-10 become zero
-    Treatment.parse("transplant:0-47:31415")        # those of the list 3 1 4 1 5
-    Treatment.parse("patch:v.1.2:53:31419")         # values of layer 1, head 2, position 53
+    Treatment.parse("transplant:0-47:3,1,4,1,5")    # those of the list 3 1 4 1 5
+    Treatment.parse("patch:v.1.2:53:3,1,4,1,9")     # values of layer 1, head 2, position 53
     answer = greedy_decode(model, [digits], interventions=treatment.on_list(model, digits))
 
 A treatment is a value: it can be compared, cached and written into a page's address. What it does
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from interp.answers.kinds import Kind
 from interp.sites import Component, Site, spans
 from interp.support.errors import UserError
-from interp.task import SortTask
+from interp.task import SortTask, read_list, spaced, typed
 
 if TYPE_CHECKING:
     from interp.answers.trials import Chunk
@@ -68,7 +68,7 @@ _PARTS = {
 }
 _FORMS = (
     f"published, published+last, {', '.join(f'{k.way.text}:{k.way.example}' for k in Kind)}, "
-    "transplant:0-47:31415 or patch:v.1.2:53:31419"
+    "transplant:0-47:3,1,4,1,5 or patch:v.1.2:53:3,1,4,1,9"
 )
 
 
@@ -88,8 +88,11 @@ class Treatment:
         return self.act is not Act.NOTHING
 
     @classmethod
-    def parse(cls, text: str) -> Treatment:
+    def parse(cls, text: str, task: SortTask | None = None) -> Treatment:
         """The treatment of that text.
+
+        Args:
+            task: of the model; with it, ``all`` stands for all its blanks, as in ``mask:all``.
 
         Raises:
             UserError: if it is none, showing the forms that there are.
@@ -101,12 +104,12 @@ class Treatment:
         other = _digits(rest[-1]) if act in (Act.TRANSPLANT, Act.PATCH) else ()
         if act is Act.PATCH:
             return cls(act, other=other, site=_site(rest[0], _numbers(rest[1])))
-        return cls(act, _numbers(rest[0]) if rest else (), other)
+        return cls(act, _blanks(rest[0], task) if rest else (), other)
 
     @property
     def text(self) -> str:
         """What :meth:`parse` takes."""
-        other = "".join(str(digit) for digit in self.other)
+        other = typed(self.other)
         if self.site is not None:
             head = "" if self.site.heads is None else f".{self.site.heads[0]}"
             positions = "" if self.site.positions is None else spans(self.site.positions)
@@ -121,7 +124,7 @@ class Treatment:
         if len(self.blanks) == task.n_blanks:
             blanks = f"all {task.n_blanks} blanks"
         what = blanks if self.site is None else _where(self.site, task, len(self.other))
-        return _WORDS[self.act].format(what, " ".join(str(digit) for digit in self.other))
+        return _WORDS[self.act].format(what, spaced(self.other))
 
     def check(self, config: ModelConfig, length: int | None = None) -> None:
         """Whether it can be done to this model, and to a list of that length.
@@ -251,9 +254,20 @@ def _where(site: Site, task: SortTask, length: int) -> str:
 
 
 def _digits(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[0-9]{1,1000}", text):
-        raise UserError(f"{text[:80]!r} is no list of digits like 31415")
-    return tuple(int(digit) for digit in text)
+    """As lists are written, ``3,1,4``; the ``314`` of old links, too."""
+    found = read_list(text)
+    if not found:
+        raise UserError(f"{text[:80]!r} is no list of digits like 3,1,4,1,5")
+    return found
+
+
+def _blanks(text: str, task: SortTask | None) -> tuple[int, ...]:
+    """``0,3-5``, or ``all`` of a model's."""
+    if task is None or text.strip() != "all":
+        return _numbers(text)
+    if not task.n_blanks:
+        raise UserError("this model has no blanks: there is nothing to do to them")
+    return tuple(range(task.n_blanks))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -47,6 +47,14 @@ def a_run(
     batch = measure(whole.batch, plan.measures, config.steps)
     final = {"exact_match": wilson(round(level * 4800), 4800).to_dict()}
     about = {
+        "format": 1,
+        "plan": plan.name,
+        "arm": arm,
+        "seed": seed,
+        "thresholds": vars(plan.measures),
+        "training": config.to_dict(),
+        "model_hash": None,
+        "blanks": None,
         "steps": config.steps,
         "diverged_at": diverged_at,
         "convergent": is_convergent(batch, plan.measures, diverged_at),

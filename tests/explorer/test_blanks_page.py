@@ -308,7 +308,7 @@ def test_the_page_shows_the_librarys_numbers(start: Any, model: Any) -> None:
     assert f"how many of {found.exact[0].n} random lists (seed 0;" in captions(page)
     commands = [code.value for code in page.code]
     assert "--list 3,1,4,1 --do zero:1-2 --seed 0" in commands[0]
-    assert "--list 3,1,4,1 --do transplant:1-2:9901 --seed 0" in commands[1]
+    assert "--list 3,1,4,1 --do transplant:1-2:9,9,0,1 --seed 0" in commands[1]
 
 
 def test_grid_and_field_show_the_same(start: Any) -> None:
@@ -377,7 +377,7 @@ def test_intervening_everywhere_sets_the_sidebar(start: Any) -> None:
     assert "sidebar's intervention" in captions(page)
     before = tokens(page, "As it is")
     page.button("blanks exchange everywhere").click().run()
-    assert address(page)["do"] == "transplant:1-2:9901"
+    assert address(page)["do"] == "transplant:1-2:9,9,0,1"
     assert tokens(page, "As it is") == before  # nothing is added to what this page compares
 
 

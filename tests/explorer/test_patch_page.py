@@ -512,8 +512,8 @@ def test_noising_is_put_into_the_whole_explorer() -> None:
     page = slots(cell="v.1.2:53", patch_way="noising")
     button(page, "Intervene so everywhere").click().run()
     assert not page.exception
-    assert address(page)["do"] == "patch:v.1.2:53:3141592658"
-    assert page.text_input("do").value == "patch:v.1.2:53:3141592658"
+    assert address(page)["do"] == "patch:v.1.2:53:3,1,4,1,5,9,2,6,5,8"
+    assert page.text_input("do").value == "patch:v.1.2:53:3,1,4,1,5,9,2,6,5,8"
     assert page.text_input("list").value == "3141592653"
     assert [b.disabled for b in page.button if b.label == "Intervened so everywhere"] == [True]
     assert "Patched here is the model as it is" in captions(page)
@@ -526,7 +526,7 @@ def test_denoising_is_put_there_with_the_lists_swapped() -> None:
     before, said = metrics(page), outputs(page)["patched"]
     button(page, "Intervene so everywhere (swaps the lists)").click().run()
     assert not page.exception
-    assert address(page)["do"] == "patch:v.1.2:53:3141592653"
+    assert address(page)["do"] == "patch:v.1.2:53:3,1,4,1,5,9,2,6,5,3"
     assert page.text_input("list").value == "3,1,4,1,5,9,2,6,5,8"
     assert page.text_input("corrupt").value == "3,1,4,1,5,9,2,6,5,3"
     assert page.radio("patch_way").value == "noising"

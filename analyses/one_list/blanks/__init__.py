@@ -1,7 +1,7 @@
 """What chosen blanks do for one list, and for many: taken away, or exchanged with another list's.
 
-    python -m analyses.one_list.blanks --list 3,1,4 --do mask:3-10
-    python -m analyses.one_list.blanks --list 3,1,4 --do transplant:0-47:272
+    python -m analyses.one_list.blanks --list 3,1,4 --do mask:3-10          # default: mask:all
+    python -m analyses.one_list.blanks --list 3,1,4 --do transplant:0-47:2,7,2
 
 An ablation (``mask``, ``mask-kept``, ``zero``, ``mean`` or ``resample``) is shown beside nothing
 done and beside its matched control, the same ablation of as many positions that are no blanks:
@@ -38,6 +38,6 @@ class BlanksSettings:
 EXPERIMENT = Experiment(
     name="one_list.blanks",
     title="Blanks taken away, or exchanged with another list's",
-    about=OfList(do="mask:0-48"),
+    about=OfList(do="mask:all"),
     settings=BlanksSettings(),
 )

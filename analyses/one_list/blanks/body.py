@@ -76,7 +76,9 @@ def check_act(treatment: Treatment) -> None:
         UserError: if it is none.
     """
     if treatment.act not in (*ABLATIONS, Act.TRANSPLANT):
-        raise UserError("--do must take blanks away or exchange them: zero:3-10, transplant:0-5:27")
+        raise UserError(
+            "--do must take blanks away or exchange them: zero:3-10, transplant:0-5:2,7"
+        )
 
 
 def _elsewhere(chunk: Chunk, wanted: int) -> tuple[int, ...]:

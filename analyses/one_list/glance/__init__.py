@@ -22,7 +22,7 @@ from analyses.subjects import OfList
 class GlanceSettings:
     """Which head is shown in full."""
 
-    layer: int = 1  # of the head that is shown in full
+    layer: int | None = None  # of the head that is shown in full (default: the last)
     head: int = 0  # of that layer
 
 

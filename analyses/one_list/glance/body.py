@@ -20,14 +20,16 @@ def compute(subject: ListSubject, settings: GlanceSettings, seed: int, progress:
         UserError: if there is no such head.
     """
     found = answer_rows(subject.run(seed).attention, subject.model.task)
-    found.check_head(settings.layer, settings.head)
+    last = subject.model.config.n_layers - 1
+    layer = last if settings.layer is None else settings.layer
+    found.check_head(layer, settings.head)
     shares = found.shares.reshape(-1, len(found.regions))
     words = [
         f"{name}: " + ", ".join(f"{r} {v:.2f}" for r, v in zip(found.regions, row, strict=True))
         for name, row in zip(found.heads, shares, strict=True)
     ]
-    drawn = glance_figure(found, settings.layer, settings.head)
-    return Shown(drawn, table(found, settings.layer, settings.head), words)
+    drawn = glance_figure(found, layer, settings.head)
+    return Shown(drawn, table(found, layer, settings.head), words)
 
 
 def table(found: AnswerRows, layer: int, head: int) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class NeuronSettings:
     """Which output and layer, and how many neurons."""
 
     output: int = 0  # counted from 0
-    layer: int = 1  # the published model has layers 0 and 1
+    layer: int | None = None  # default: the last
     top: int = 20  # neurons in the figure; the numbers are of all active ones
 
     def __post_init__(self) -> None:

@@ -19,7 +19,9 @@ def compute(subject: ListSubject, settings: NeuronSettings, seed: int, progress:
         UserError: if there is no such layer or output.
     """
     answered = answer_list(subject, seed)
-    found = ablate_neurons(answered, settings.output, settings.layer, progress)
+    last = subject.model.config.n_layers - 1
+    layer = last if settings.layer is None else settings.layer
+    found = ablate_neurons(answered, settings.output, layer, progress)
     order = found.lost.abs().argsort(descending=True).tolist()
     table = [
         {

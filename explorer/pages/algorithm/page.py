@@ -1,8 +1,9 @@
-"""The page "Algorithm": a list, a prefix that may be wrong, and which program says what comes next."""
+"""The page "Algorithm": a list, a prefix that may be wrong, and what each program says next."""
 
 from __future__ import annotations
 
 import html
+from itertools import product
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from explorer.parts.one_list import kept, show
 from explorer.parts.study import study
 from explorer.server import results, session
 from explorer.server.places import Places
+from interp.sites import head_name
 from interp.support.errors import UserError
 from interp.task import Region, typed
 
@@ -90,7 +92,8 @@ def _one_prefix(view: View) -> None:
 def _looks(view: View, prefix: tuple[int, ...]) -> None:
     """The tokens, coloured by what one head attends to in the row that speaks."""
     config = view.opened.model.config
-    heads = [f"{layer}.{head}" for layer in range(config.n_layers) for head in range(config.n_heads)]
+    pairs = product(range(config.n_layers), range(config.n_heads))
+    heads = [head_name(pair) for pair in pairs]
     session.choice(HEAD, HEAD, heads, "0.4" if "0.4" in heads else heads[0])
     chosen = st.radio("Head (layer.head)", heads, key=HEAD, horizontal=True)
     session.write_link(**{HEAD: chosen})
@@ -111,9 +114,7 @@ def _looks(view: View, prefix: tuple[int, ...]) -> None:
 def _attention(view: View, prefix: tuple[int, ...]) -> Attention:
     subject = results.subject(view.opened, view.digits or (), view.treatment)
     # What is said last is never an input: any digit stands for it.
-    return attention_along(
-        subject.model, subject.digits, (*prefix, 0), subject.run().interventions
-    )
+    return attention_along(subject.model, subject.digits, (*prefix, 0), subject.run().interventions)
 
 
 def _tokens(attention: Attention, weights: list[float]) -> str:

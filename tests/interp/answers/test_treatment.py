@@ -69,8 +69,8 @@ def test_text_round_trip(drawn: tuple[Any, ...]) -> None:
         ("published+last", Treatment(Act.PUBLISHED_LAST)),
         ("zero:3-5,9", Treatment(Act.ZERO, (3, 4, 5, 9))),
         ("mask-kept:0", Treatment(Act.MASK_KEPT, (0,))),
-        ("transplant:0-1:31415", Treatment(Act.TRANSPLANT, (0, 1), (3, 1, 4, 1, 5))),
-        ("patch:v.1.2:53:31", Treatment(Act.PATCH, (), (3, 1), Site(Component.V, 1, (2,), (53,)))),
+        ("transplant:0-1:3,1,4,1,5", Treatment(Act.TRANSPLANT, (0, 1), (3, 1, 4, 1, 5))),
+        ("patch:v.1.2:53:3,1", Treatment(Act.PATCH, (), (3, 1), Site(Component.V, 1, (2,), (53,)))),
         (
             "patch:resid_pre.0:4:7",
             Treatment(Act.PATCH, (), (7,), Site(Component.RESID_PRE, 0, None, (4,))),
@@ -81,6 +81,12 @@ def test_text_as_it_is_documented(text: str, treatment: Treatment) -> None:
     assert Treatment.parse(text) == treatment
     assert treatment.text == text
     assert bool(treatment) == bool(text)
+
+
+def test_lists_in_old_links_have_no_commas() -> None:
+    moved = Treatment(Act.TRANSPLANT, (0, 1), (3, 1, 4, 1, 5))
+    assert Treatment.parse("transplant:0-1:31415") == moved
+    assert Treatment.parse("patch:v.1.2:53:31").text == "patch:v.1.2:53:3,1"
 
 
 def test_text_is_tidied() -> None:
@@ -103,10 +109,10 @@ def test_text_is_tidied() -> None:
         ("zero:1.5", "'1.5' is neither a number"),
         ("zero:99999", "'99999' is neither a number"),
         ("zero:0-99999", "is neither a number"),
-        ("transplant:0:", "'' is no list of digits like 31415"),
-        ("transplant:0:3,1", "'3,1' is no list of digits"),
-        ("transplant:0:٣", "is no list of digits"),
-        ("patch:v.1.2:53:x", "'x' is no list of digits"),
+        ("transplant:0:", "'' is no list of digits like 3,1,4,1,5"),
+        ("transplant:0:3,11", "'11' is not a digit from 0 to 9"),
+        ("transplant:0:٣", "is not a digit from 0 to 9"),
+        ("patch:v.1.2:53:x", "'x' is not a digit from 0 to 9"),
         ("patch:v:53:31", "'v' is no place in a model, like resid_pre.0 or, of head 2, v.1.2"),
         ("patch:v.1.2.3:53:31", "is no place in a model"),
         ("patch:v.one:53:31", "is no place in a model"),

@@ -836,3 +836,49 @@ def test_engines_are_asked_only_when_something_is_left(plan_file, tmp_path, inli
     monkeypatch.setattr(study, "open_engine", never)
     monkeypatch.setattr(engines_module, "spawn", never)
     main(argv(plan_file, tmp_path))
+
+
+def test_a_study_that_is_all_made_by_others_says_so(plan_file, tmp_path, inline, capsys, status):
+    """It exited 0, and a script went on as if there were results."""
+    for arm in ("blanks", "no-blanks"):
+        lock = tmp_path / "tiny" / arm / "seed-0000.lock"
+        lock.parent.mkdir(parents=True)
+        lock.write_text(json.dumps({"host": "another-machine", "pid": 7}))
+    assert status(main, argv(plan_file, tmp_path, "--seeds", "1")) == Status.HELD
+    assert "others make all 2 runs that are left" in capsys.readouterr().err
+    assert inline.started == []
+
+
+def test_a_run_that_is_resumed_by_hand_is_left_alone(plan_file, tmp_path, inline, status):
+    job = Job(open_study(tmp_path, load_plan(plan_file)), "blanks", 0)
+    with claims.claimed(job.folder / claims.LOCK):
+        assert job.holder() == f"process {os.getpid()} on {socket.gethostname()}"
+        assert make_run(WorkerArgs(job.study, job.arm, job.seed)) is Status.HELD
+    assert make_run(WorkerArgs(job.study, job.arm, job.seed)) is Status.ENDED
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda s: s.update(format="1"),
+        lambda s: s.update(format=0),
+        lambda s: s.update(convergent="yes"),
+        lambda s: s.update(batch=[]),
+        lambda s: s["batch"].update(crashes=1.5),
+        lambda s: s["final"].update(exact_match=0.5),
+        lambda s: s["final"]["exact_match"].update(value=None),
+        lambda s: s["training"].update(steps="20"),
+        lambda s: s.pop("cost"),
+        lambda s: s.update(blanks={"follow_rate": {}, "exact_match_under": 3}),
+    ],
+)
+def test_a_summary_that_is_none_is_one_line(edit, plan_file, tmp_path):
+    from training.studies.summary_schema import check_summary
+
+    exported = ROOT / "docs" / "studies" / "quick" / "blanks.jsonl"
+    summary = json.loads(exported.read_text().splitlines()[0])["summary"]
+    assert check_summary(summary, "it") is summary
+    edit(summary)
+    with pytest.raises(UserError, match=r"^it is not the summary of a run: ") as caught:
+        check_summary(summary, "it")
+    assert "\n" not in str(caught.value)
