@@ -28,6 +28,15 @@ def parse(text: str, max_len: int) -> tuple[int, ...]:
     Raises:
         UserError: naming the piece that is not a digit, or the length that does not fit.
     """
+    return checked(digits_in(text), max_len)
+
+
+def digits_in(text: str) -> tuple[int, ...]:
+    """The digits that are typed, however many.
+
+    Raises:
+        UserError: naming the piece that is not a digit.
+    """
     pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
     if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
         pieces = list(pieces[0])
@@ -36,7 +45,7 @@ def parse(text: str, max_len: int) -> tuple[int, ...]:
             raise UserError(
                 f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
             )
-    return checked([int(p) for p in pieces], max_len)
+    return tuple(int(p) for p in pieces)
 
 
 def checked(values: Any, max_len: int) -> tuple[int, ...]:

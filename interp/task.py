@@ -20,7 +20,7 @@ a tensor is asked for, so command lines can read it at no cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -80,23 +80,6 @@ def token_name(token: int) -> str:
 def typed(values: Sequence[int]) -> str:
     """``3,1,4``: a list as :meth:`SortTask.parse` takes it."""
     return ",".join(map(token_name, values))
-
-
-def read_list(text: str) -> tuple[int, ...]:
-    """A list of any length, even none, typed as :meth:`SortTask.parse` takes it.
-
-    Raises:
-        UserError: naming the piece that is not a digit.
-    """
-    pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
-    if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
-        pieces = list(pieces[0])
-    for piece in pieces:
-        if not (len(piece) == 1 and piece in "0123456789"):
-            raise UserError(
-                f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
-            )
-    return tuple(int(piece) for piece in pieces)
 
 
 def spaced(values: Sequence[int]) -> str:

@@ -75,6 +75,14 @@ class Truth:
     as it is compiled. With everything else from another list every answer stays exactly as it is;
     without one of them some do not. What is the same for all lists (where to look, which output
     comes next) is compiled too, and is no part of it."""
+    program: str
+    """The program of :mod:`interp.programs.catalogue` that it runs."""
+    list_in: frozenset[str]
+    """Heads and MLPs that hold what the program knows of the list, as
+    :class:`interp.methods.interchange.Part` names them: exchanged with any other list's, they
+    exchange that and nothing else."""
+    answer_in: frozenset[str]
+    """Those at the output rows that hold the answer, all rows but the first."""
     words: str
     """The algorithm in two sentences."""
     sinks: tuple[Edge, ...] = ()
@@ -141,6 +149,9 @@ def _slots(task: SortTask) -> Truth:
             *_wires(f"mlp0@last blank > 1.2.v@{reads_last}", () if spare else (reads_last,)),
             *_wires("1.2@{0} > logits@{0}", _present(task, _rows(task))),
         ),
+        program="rank",
+        list_in=frozenset({"head 0.1 at the blanks", "MLP 0 at the blanks"}),
+        answer_in=frozenset({"head 1.2"}),
         words="In layer 0 blank i counts the digits and works out sorted[i]. "
         "In layer 1 output i copies it from blank i.",
         sinks=_edges(task, 0, 1, filled, _SEP),
@@ -175,6 +186,9 @@ def _histogram(task: SortTask) -> Truth:
             *_wires("1.0@{0} > mlp1@{0}", _present(task, _rows(task))),
             *_wires("mlp1@{0} > logits@{0}", _present(task, _rows(task))),
         ),
+        program="histogram",
+        list_in=frozenset({"head 1.0", "head 0.2 at the blanks"}),
+        answer_in=frozenset({"MLP 1"}),
         words="In layer 0 every blank counts the digits, all of them alike. "
         "In layer 1 each output averages the counts over all blanks and turns them into its digit.",
         sinks=_edges(task, 0, 2, _BLANKS, _SEP),
@@ -196,6 +210,9 @@ def _direct(task: SortTask) -> Truth:
         decodable=frozenset({"sorted"}),
         edges=_edges(task, 0, 0, _rows(task), _DIGITS),
         circuit=_counted(task, "0.0", "mlp0"),
+        program="histogram",
+        list_in=frozenset({"head 0.0"}),
+        answer_in=frozenset({"MLP 0"}),
         words="Each output counts the digits and works out its own in layer 0. "
         "Blank i works out sorted[i] as well, and output i looks at it, but reads nothing.",
         sinks=_edges(task, 0, 0, _rows(task), _SEP),
@@ -217,6 +234,9 @@ def _sink(task: SortTask) -> Truth:
         decodable=frozenset(),
         edges=_edges(task, 1, 1, _rows(task), _DIGITS),
         circuit=_counted(task, "1.1", "mlp1"),
+        program="histogram",
+        list_in=frozenset({"head 1.1"}),
+        answer_in=frozenset({"MLP 1"}),
         words="Each output counts the digits and works out its own in layer 1. "
         "The blanks hold nothing about the list, but their share of attention makes counts of it.",
         sinks=_edges(task, 1, 1, _rows(task), _BLANKS),
@@ -246,6 +266,9 @@ def _successor(task: SortTask) -> Truth:
             *_wires("mlp0@{0} > mlp1@{0}", _present(task, _rows(task))),
             *_wires("mlp1@{0} > logits@{0}", _present(task, _rows(task))),
         ),
+        program="rank-with-last",
+        list_in=frozenset({"head 0.2"}),
+        answer_in=frozenset({"MLP 0"}),
         words="Each output counts the digits in layer 0, and sees whether the digit emitted last "
         "is used up. If not it emits that digit again, else layer 1 finds the next one present.",
         sinks=_edges(task, 0, 2, _rows(task), _SEP),

@@ -239,7 +239,7 @@ MODEL: list[Row] = [
     Row(
         "get_pos_offset",
         "0 without a KV cache",
-        lambda m: m.get_pos_offset(None, 4) == 0 or pytest.fail(),
+        lambda m: m.get_pos_offset(None, 4) == 0 or pytest.fail("no"),
     ),
     Row(
         "generate",
@@ -375,7 +375,7 @@ MODEL: list[Row] = [
     Row(
         "fill_missing_keys",
         "nothing is missing",
-        lambda m: set(m.fill_missing_keys(state(m))) >= set(state(m)) or pytest.fail(),
+        lambda m: set(m.fill_missing_keys(state(m))) >= set(state(m)) or pytest.fail("no"),
     ),
     *(
         Row(name, "hook points for it; the same values", toggles)
@@ -397,7 +397,9 @@ MODEL: list[Row] = [
     ),
     Row("all_composition_scores", "Elhage et al. 2021, from the weights", composition),
     Row(
-        "all_head_labels", "L0H0, ...", lambda m: m.all_head_labels()[0] == "L0H0" or pytest.fail()
+        "all_head_labels",
+        "L0H0, ...",
+        lambda m: m.all_head_labels()[0] == "L0H0" or pytest.fail("no"),
     ),
 ]
 CACHE: list[Row] = [
@@ -509,7 +511,7 @@ CACHE: list[Row] = [
         Row(
             name,
             "as of a dict",
-            lambda m: set(cache_of(m)) == set(cache_of(m).keys()) or pytest.fail(),
+            lambda m: set(cache_of(m)) == set(cache_of(m).keys()) or pytest.fail("no"),
         )
         for name in ("keys", "values", "items")
     ),
@@ -522,7 +524,7 @@ CACHE: list[Row] = [
         )
         for name, _SSM in (("compute_ssm_effective_attention", "SSM"), ("compute_ssm_state", "SSM"))
     ),
-    Row("ssm_layers", "none", lambda m: cache_of(m).ssm_layers() == [] or pytest.fail()),
+    Row("ssm_layers", "none", lambda m: cache_of(m).ssm_layers() == [] or pytest.fail("no")),
 ]
 ROWS = [("HookedTransformer", row) for row in MODEL] + [("ActivationCache", row) for row in CACHE]
 

@@ -1,0 +1,87 @@
+"""The figure of ``analyses.mechanism``: what the head looks for, and when the model stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.mechanism.words import curve
+from interp import figures
+from interp.support.lazy import lazy_import
+from interp.task import N_DIGITS
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from analyses.mechanism import MechanismResult
+
+
+def figure(result: MechanismResult) -> go.Figure:
+    """Scores of the head by digit; the share that stays; the hard and the soft program."""
+    subplots = lazy_import("plotly.subplots")
+    layer, head = result.head
+    fig = subplots.make_subplots(
+        rows=2,
+        cols=2,
+        vertical_spacing=0.18,
+        horizontal_spacing=0.14,
+        subplot_titles=[
+            f"Score of head {layer}.{head}: row's digit by digit of the list",
+            "… by digit among the outputs",
+            "Share that says the digit again, by copies to come",
+            "Lists that a program gets in every output, %",
+        ],
+    )
+    if result.weights is not None:
+        digits = list(range(N_DIGITS))
+        limit = float(result.weights.scores.abs().max())
+        for column, table in enumerate(result.weights.scores, 1):
+            trace = go.Heatmap(
+                z=table.tolist(), x=digits, y=digits, colorscale=figures.DIVERGING,
+                zmin=-limit, zmax=limit, showscale=column == 2, xgap=1, ygap=1,
+                colorbar={"title": {"text": "score"}, "thickness": 12, "len": 0.42, "y": 0.8},
+                hovertemplate="row's digit %{y}, key %{x}: %{z:.1f}<extra></extra>",
+            )  # fmt: skip
+            fig.add_trace(trace, row=1, col=column)
+            fig.update_xaxes(title="key's digit", dtick=1, row=1, col=column)
+            fig.update_yaxes(title="row's digit", dtick=1, row=1, col=column)
+    _draw_curve(fig, result)
+    _draw_judged(fig, result)
+    return figures.style(fig, "Copies to come against copies out", 820)
+
+
+def _draw_curve(fig: go.Figure, result: MechanismResult) -> None:
+    cells = curve(result)
+    colours = (figures.GREY, figures.VERMILLION, figures.ORANGE, figures.BLUE)
+    symbols = ("x", "circle", "diamond", "square")
+    for left, (colour, symbol) in enumerate(zip(colours, symbols, strict=True)):
+        own = [cell for cell in cells if cell["left"] == left]
+        name = "none to come" if not left else f"{left} to come"
+        fig.add_trace(
+            go.Scatter(
+                x=[cell["copies"] for cell in own], y=[100 * cell["stays"] for cell in own],
+                customdata=[cell["n"] for cell in own], name=name, mode="lines+markers",
+                line={"color": colour}, marker={"symbol": symbol, "size": 6},
+                hovertemplate="%{x} copies in the list: %{y:.0f} %, n = %{customdata}"
+                f"<extra>{name}</extra>",
+            ),
+            row=2, col=1,
+        )  # fmt: skip
+    fig.update_xaxes(title="copies in the list", row=2, col=1)
+    fig.update_yaxes(title="stays, %", range=[-4, 104], row=2, col=1)
+
+
+def _draw_judged(fig: go.Figure, result: MechanismResult) -> None:
+    kinds = [each for each in result.judged if each.kind != "edited prefixes"]
+    for soft, name, colour, symbol in (
+        (False, "hard program", figures.PURPLE, "circle"),
+        (True, "soft program", figures.GREEN, "diamond"),
+    ):
+        trace = figures.rate_points(
+            [each.kind for each in kinds],
+            [each.lists(soft) for each in kinds],
+            name,
+            colour,
+            symbol,
+        )
+        fig.add_trace(trace.update(showlegend=True), row=2, col=2)
+    fig.update_yaxes(range=[-4, 104], row=2, col=2)

@@ -1,0 +1,59 @@
+"""Which program does a model run? Prefixes on which programs part ways, and what the model says.
+
+    python -m analyses.which_program
+    python -m analyses.which_program --model compiled:successor
+
+Programs that sort agree on every right prefix; they part on wrong ones. Here the model is given a
+list and outputs so far that it would not have made itself, and asked for the next one:
+
+    list 5 3 1 1 3, outputs 1 3     the 1 that is missing moves the position and no count of 3s:
+                                    *rank* says sorted[2] = 3, and so does *copy and count*
+    list 5 3 1 1 3, outputs 1 3 3   *rank* says 3 again, *copy and count* goes on to 5
+
+Prefixes are made by every kind of edit of ``interp.programs.edits``, and for pairs of programs that
+random edits hardly part, by search. A program is scored on saying what the model says, mistakes
+included. Right prefixes are scored output by output, on random lists and on lists of few different
+digits. The winner is the program whose worst kind is best, if it says what the model says in enough
+cases of *every* kind; else it is none of these.
+
+What it does not show: how the model computes what it says. Programs that never part on any prefix
+(``rank`` and ``histogram``) are named together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analyses.experiment import Experiment, Question
+from analyses.subjects import OfModel
+from interp.programs.catalogue import same_function
+from interp.support.errors import UserError, at_least
+
+
+@dataclass(frozen=True)
+class WhichProgramConfig:
+    """How many prompts, and when a program counts as the model's."""
+
+    prompts: int = 240  # of every kind of edit: intervals of a few percent
+    lists: int = 240  # with right prefixes, five of every length up to 48; a third of it for few
+    parted: int = 60  # prompts on which two programs differ: fewer are made up for by search
+    tries: int = 8000  # random edits to search before two programs count as never parting
+    bar: float = 0.95  # the share of every kind of edit that the winner must say
+    clean_bar: float = 0.99  # of right prefixes, where nearly all programs agree
+
+    def __post_init__(self) -> None:
+        at_least(self, prompts=1, lists=1, parted=1, tries=0)
+        for flag, bar in (("--bar", self.bar), ("--clean-bar", self.clean_bar)):
+            if not 0 < bar <= 1:
+                raise UserError(f"{flag} must be above 0 and at most 1, not {bar}")
+
+
+EXPERIMENT = Experiment(
+    name="which_program",
+    title="Which program the model runs",
+    about=OfModel,
+    settings=WhichProgramConfig(),
+    chapter=14,
+    questions=(Question("program", "the program", lambda t: list(same_function(t.program))),),
+)
+compute = EXPERIMENT.compute
