@@ -168,7 +168,8 @@ def test_the_scoreboard_asks_it(
     assert truth_page.board_row(row)["Question"] == "digit_count: digits of the longest list"
 
 
-def test_a_page_offers_it(dropped: Path, model: str) -> None:
+def test_a_page_offers_it(dropped: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SORTSCOPE_MODELS", str(Path(model).parent))
     page = open_page("inside", model=model, list="3,1,4")
     assert "Counting digits" in [header.value for header in page.subheader]
     button(page, "Run: about no time").click().run()
