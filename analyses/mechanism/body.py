@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from analyses.mechanism import MechanismConfig, words
 from analyses.mechanism import figure as drawing
+from analyses.mechanism.words import MASSES
 from interp.methods.interchange import exchanged, record, writers
 from interp.passes.forward import forward
 from interp.passes.packed import length_sorted, norm_before, window
@@ -27,8 +28,6 @@ from interp.transformer import Transformer
 
 LISTS = {"random lists": N_DIGITS, "one digit": 1, "two digits": 2, "three digits": 3}
 """Kinds of lists, by how many different digits they are drawn from."""
-MASSES = ("copies in the list", "copies out", "other digits of the list", "other outputs",
-          "blanks", "SEP")  # fmt: skip
 
 
 @dataclass(frozen=True)

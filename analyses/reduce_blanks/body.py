@@ -139,7 +139,7 @@ _MEANING = {
     FIXED: "They give one vector for each head, and weight in the softmax that varies",
     SHARE: "They give each head a constant vector and a constant share of attention",
     BIAS: "They give a bias and nothing else",
-    NOTHING: "They are not needed at the rows that answer",
+    NOTHING: "Beside the last one, itself a row that answers, none is needed at those rows",
 }
 
 
