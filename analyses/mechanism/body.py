@@ -159,8 +159,10 @@ def _traced(
 ) -> Decisions:
 
     trace = COPY_AND_COUNT.trace_batch(inputs)
-    names = ("last", "copies_in_list", "copies_out", "larger")
-    return Decisions(*(trace[name] for name in names), said, number)
+    last, listed, out, larger = (
+        trace[name] for name in ("last", "copies_in_list", "copies_out", "larger")
+    )
+    return Decisions(last, listed, out, larger, said, number)
 
 
 def _join(parts: Sequence[Decisions]) -> Decisions:
