@@ -15,9 +15,9 @@ import torch
 
 from interp.methods.interchange import Rows, record
 from interp.methods.subspaces import exchanged_in, random_subspace, search_subspace
+from interp.model import SortTransformer
 from interp.programs.pairing import Pairs, pair_up
 from interp.programs.prompts import Prompts, digits_said
-from interp.model import SortTransformer
 from interp.sites import Component
 from interp.stats import Estimate, wilson
 
