@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from analyses.settings import PairConfig
 from interp.answers.pairs import Pairs, make_pairs, sample_pairs
+from interp.lists import given
 from interp.support.seeds import stream
 from interp.task import N_DIGITS, Region, SortTask
 
@@ -42,7 +43,8 @@ def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
         UserError: if the two lists that are asked for cannot be compared.
     """
     if config.list is not None and config.corrupt is not None:
-        return make_pairs(task, [task.parse(config.list)], [task.parse(config.corrupt)])
+        own, others = (given(text, task.max_len) for text in (config.list, config.corrupt))
+        return make_pairs(task, own, others)
     if task.max_len > 1:
         return sample_pairs(task, config.pairs, min(config.length, task.max_len), seed)
     # A list of one digit has only a first output, which sample_pairs leaves out.

@@ -41,6 +41,7 @@ from interp.checkpoints import (
     shipped_models,
     shipped_runs,
 )
+from interp.lists import given_one
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
@@ -190,7 +191,7 @@ def _fitting(about: L) -> tuple[L, LoadedModel]:
 
 def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
     task = loaded.model.task
-    digits, treatment = task.parse(typed), Treatment.parse(do, task)
+    digits, treatment = given_one(typed, task.max_len), Treatment.parse(do, task)
     treatment.check(loaded.model.config, len(digits))
     return ListSubject(loaded.model, digits, treatment, loaded.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from interp.support.errors import UserError, at_least
 
@@ -13,8 +14,8 @@ class PairConfig:
 
     pairs: int = 48  # enough for intervals of a few percent
     length: int = 12  # digits per list, or the model's longest: one for all, so positions compare
-    list: str | None = None  # a clean list of your own, like 3,1,4,1,5 (with --corrupt)
-    corrupt: str | None = None  # the corrupted list, of the same length
+    list: str | None = None  # your own clean list, like 3,1,4,1,5, or a file (with --corrupt)
+    corrupt: str | None = None  # the corrupted list, of the same length, or a file of as many
 
     def __post_init__(self) -> None:
         at_least(self, pairs=1, length=2)
@@ -24,4 +25,6 @@ class PairConfig:
     @property
     def own(self) -> tuple[str, ...]:
         """What the folder of results is called after, for a pair that was asked for."""
-        return (self.list, "to", self.corrupt) if self.list and self.corrupt else ()
+        if not (self.list and self.corrupt):
+            return ()
+        return (Path(self.list).name, "to", Path(self.corrupt).name)  # either may be a file

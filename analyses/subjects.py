@@ -31,7 +31,7 @@ class OfModel:
 class OfList(OfModel):
     """One list, sorted by a model to which something may be done."""
 
-    list: str = "3,1,4,1,5,9,2,6,5,3"  # the list to sort, as 3,1,4 or 314
+    list: str = "3,1,4,1,5,9,2,6,5,3"  # the list to sort: 3,1,4 or 314, or a file
     do: str = ""  # what is done to the model: zero:3-10, mask:all, transplant:0-47:3,1 (none)
 
 

@@ -24,9 +24,10 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformer_lens import HookedTransformer, HookedTransformerConfig
+from transformer_lens import HookedTransformerConfig
 from transformer_lens.components import Attention, Embed, PosEmbed, TransformerBlock
 
+from interp.borrowed import BorrowedModel, check_precision
 from interp.config import ModelConfig
 from interp.passes.bare import own_blocked, sinusoids
 from interp.passes.untouched import Blueprint, Scoped, touch
@@ -36,7 +37,7 @@ from interp.support.seeds import stream
 from interp.task import D_VOCAB, D_VOCAB_OUT, PAD, TOKEN_LABELS, SortTask
 
 
-class SortTransformer(HookedTransformer):
+class SortTransformer(BorrowedModel):
     """A decoder-only transformer for :class:`SortTask`, with a hook on every activation.
 
     ``run_with_cache``, ``run_with_hooks``, ``add_hook``, ``past_kv_cache`` and ``ActivationCache``
@@ -56,6 +57,7 @@ class SortTransformer(HookedTransformer):
     def __init__(
         self, config: ModelConfig, seed: int = 0, device: torch.device | str = "cpu"
     ) -> None:
+        check_precision(torch.get_default_dtype())
         with warnings.catch_warnings():
             # True, and settled: we stay below transformer-lens 4 (see pyproject.toml).
             warnings.filterwarnings("ignore", "HookedTransformer is deprecated", DeprecationWarning)
@@ -106,15 +108,18 @@ class SortTransformer(HookedTransformer):
         """
         if torch.compiler.is_compiling():
             _refuse_hooks_where_compiled(self)
+        if attention_mask is not None:
+            raise UserError(
+                "padding is masked by itself; to close more, interp.interventions.Mask says which "
+                "queries may not attend to which keys"
+            )
         if start_at_layer is None:
             tokens = self._checked_tokens(input, past_kv_cache)
-        elif tokens is None and attention_mask is None:
+        elif tokens is None:
             raise UserError(
                 "starting from a residual stream needs tokens=... as well: "
                 "without them left padding would be attended to"
             )
-        if attention_mask is None and tokens is not None:
-            attention_mask = (tokens != PAD).int()
         forward: Any = super().forward  # its overloads would have us repeat every argument
         before = FIRST_POSITION.set(_past(past_kv_cache))
         try:
@@ -123,7 +128,7 @@ class SortTransformer(HookedTransformer):
                 *args,
                 tokens=tokens if start_at_layer is not None else None,
                 start_at_layer=start_at_layer,
-                attention_mask=attention_mask,
+                attention_mask=(tokens != PAD).int(),
                 past_kv_cache=past_kv_cache,
                 **kwargs,
             )
@@ -154,6 +159,9 @@ class SortTransformer(HookedTransformer):
             )
         if tokens.ndim == 1:
             tokens = tokens[None]
+        if tokens.ndim != 2 or not tokens.numel():
+            shape = tuple(tokens.shape)
+            raise UserError(f"tokens are [batch, pos], at least one of each, not of shape {shape}")
         past = _past(past_kv_cache)
         if past + tokens.shape[1] > self.task.n_ctx:
             raise UserError(

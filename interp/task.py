@@ -20,15 +20,16 @@ a tensor is asked for, so command lines can read it at no cost.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Int
 
+from interp import lists
+from interp.lists import N_DIGITS
 from interp.support.errors import UserError
 from interp.support.fields import check_types
 from interp.support.lazy import lazy_import
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 else:
     torch = lazy_import("torch")
 
-N_DIGITS = 10  # tokens 0..9 are the digits themselves
+NO_LISTS = "there are no lists: give at least one"
 SEP = 10  # end of the list
 BLANK = 11  # means nothing; the model may compute there
 PAD = 12  # left padding (never attended to) and whatever follows the answer
@@ -81,23 +82,6 @@ def typed(values: Sequence[int]) -> str:
     return ",".join(map(token_name, values))
 
 
-def read_list(text: str) -> tuple[int, ...]:
-    """A list of any length, even none, typed as :meth:`SortTask.parse` takes it.
-
-    Raises:
-        UserError: naming the piece that is not a digit.
-    """
-    pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
-    if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit():
-        pieces = list(pieces[0])
-    for piece in pieces:
-        if not (len(piece) == 1 and piece in "0123456789"):
-            raise UserError(
-                f"{piece[:20]!r} is not a digit from 0 to 9; a list looks like 3,1,4,1,5"
-            )
-    return tuple(int(piece) for piece in pieces)
-
-
 def spaced(values: Sequence[int]) -> str:
     """``3 1 4``: a list for people to read."""
     return " ".join(map(token_name, values))
@@ -112,6 +96,13 @@ class SortBatch:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def longest(self) -> int:
+        """Digits of the longest list. An empty batch has none: ``UserError``."""
+        if not len(self):
+            raise UserError(NO_LISTS)
+        return int(self.lengths.max())
 
     def __getitem__(self, index: slice | Int[torch.Tensor, " some"]) -> SortBatch:
         return SortBatch(self.tokens[index], self.lengths[index])
@@ -232,37 +223,30 @@ class SortTask:
     # -- lists to tokens ------------------------------------------------------------------------
 
     def parse(self, text: str) -> tuple[int, ...]:
-        """A list typed by a person: ``3,1,4``, ``3 1 4`` or ``314``.
+        """A list typed by a person: ``3,1,4``, ``3 1 4`` or ``314``; else ``UserError``."""
+        return lists.parse(text, self.max_len)
 
-        Raises:
-            UserError: naming the piece that is not a digit, or the length that does not fit.
-        """
-        return self.checked_list(read_list(text))
-
-    def checked_list(self, values: Sequence[int]) -> tuple[int, ...]:
+    def checked_list(self, values: Any) -> tuple[int, ...]:
         """``values`` as a tuple, if they are a list this task can sort; else ``UserError``."""
-        if not values:
-            raise UserError(f"the list is empty; give 1 to {self.max_len} digits, like 3,1,4,1,5")
-        if len(values) > self.max_len:
-            raise UserError(
-                f"the list has {len(values)} digits; this model takes 1 to {self.max_len}"
-            )
-        for value in values:
-            if type(value) is not int or not 0 <= value < N_DIGITS:
-                raise UserError(f"{value!r} is not a digit from 0 to 9")
-        return tuple(values)
+        return lists.checked(values, self.max_len)
 
-    def encode(self, lists: Sequence[Sequence[int]]) -> SortBatch:
+    def encode(self, many: Any) -> SortBatch:
         """Given lists, of any lengths, with their answers.
 
+        Args:
+            many: lists, each a sequence of whole numbers, or an array or tensor of one axis; rows
+                of an array or tensor are lists, too.
+
         Raises:
-            UserError: if a list is empty, too long, or holds something that is no digit.
+            UserError: if there is none, or one is empty, too long, or holds what is no digit.
         """
-        checked = [self.checked_list(values) for values in lists]
+        if isinstance(many, str | bytes) or not isinstance(many, Iterable):
+            raise UserError(f"{type(many).__name__} is no batch of lists like [[3, 1, 4], [2, 2]]")
+        checked = [self.checked_list(values) for values in many]
         digits = torch.zeros(len(checked), self.max_len, dtype=torch.long)
         for row, values in zip(digits, checked, strict=True):
             row[self.max_len - len(values) :] = torch.tensor(values)
-        return self._assemble(digits, torch.tensor([len(v) for v in checked]))
+        return self._assemble(digits, torch.tensor([len(v) for v in checked], dtype=torch.long))
 
     def decode_list(self, tokens: Int[torch.Tensor, " pos"]) -> tuple[int, ...]:
         """The list that a sequence of tokens asks to sort."""
@@ -315,6 +299,8 @@ class SortTask:
     ) -> SortBatch:
         """Right-aligned digits (slots before the list hold anything) to full sequences."""
         n_lists, device = len(digits), digits.device
+        if not n_lists:
+            raise UserError(NO_LISTS)
         slots = torch.arange(self.max_len, device=device)
         listed = slots >= self.max_len - lengths[:, None]
         digits = torch.where(listed, digits, PAD)

@@ -152,10 +152,13 @@ _DECODED_AT_ONCE = 250
 
 
 def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]:
-    """Greedy decoding token by token with the KV cache, against the single forward pass."""
+    """Greedy decoding token by token with the KV cache, against the single forward pass.
+
+    The two share no code: one calls the hooked model, the other computes from its parameters.
+    """
     from tqdm import tqdm
 
-    from interp.answers.decode import greedy_decode, score
+    from interp.answers.decode import decode_stepwise, score
 
     task = model.task
     masks = _masks(model, args.mask_blanks, args.mask_row_97)
@@ -166,7 +169,7 @@ def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]
     for start in tqdm(starts, desc="decoding", disable=not sys.stderr.isatty(), leave=False):
         part: SortBatch = batch[start : start + _DECODED_AT_ONCE]
         lists = [task.decode_list(tokens) for tokens in part.tokens]
-        answers = greedy_decode(model, lists, interventions=masks).lists
+        answers = decode_stepwise(model, lists, interventions=masks)
         for number, (values, answer) in enumerate(zip(lists, answers, strict=True), start):
             right = answer == task.answer(values)
             exact += right

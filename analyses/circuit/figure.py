@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.circuit.layout import LOOKS, Line, Panel, panels
+from analyses.circuit.layout import LOOKS, Line, Panel, panels, side_by_side
 from analyses.circuit.result import PARTS
 from interp import figures
 from interp.support.lazy import lazy_import
@@ -28,14 +28,18 @@ def figure(result: CircuitResult) -> go.Figure:
     drawn = panels(result)
     if not drawn:
         return figures.style(go.Figure(), "No edge is needed: there is no answer to keep")
+    beside = side_by_side(drawn)
+    titles = [f"{panel.part.capitalize()}: {len(panel.lines)} edges" for panel in drawn]
     fig = subplots.make_subplots(
-        rows=len(drawn),
-        cols=1,
+        rows=1 if beside else len(drawn),
+        cols=len(drawn) if beside else 1,
+        column_widths=[panel.width for panel in drawn] if beside else None,
+        horizontal_spacing=0.04,
         vertical_spacing=0.07,
-        subplot_titles=[f"{panel.part.capitalize()}: {len(panel.lines)} edges" for panel in drawn],
+        subplot_titles=titles,
     )
-    for row, panel in enumerate(drawn, 1):
-        _draw(fig, result, panel, row)
+    for i, panel in enumerate(drawn, 1):
+        _draw(fig, result, panel, (1, i) if beside else (i, 1), 0 if beside else _NARROWEST)
     for port in dict.fromkeys(line.edge.port for panel in drawn for line in panel.lines):
         name, colour, _ = LOOKS[port]
         style = {"color": colour, "width": 4, "dash": _DASHES[port]}
@@ -44,7 +48,8 @@ def figure(result: CircuitResult) -> go.Figure:
         f"The circuit that keeps the answer to {100 * result.keep:g} % · "
         f"{len(result.edges)} of {result.n_edges} edges, width by what is lost without each"
     )
-    height = 190 + sum(_ROW_HEIGHT * panel.rows for panel in drawn)
+    heights = [_ROW_HEIGHT * panel.rows for panel in drawn]
+    height = 190 + (max(heights) if beside else sum(heights))
     return figures.style(fig, title, height).update_layout(
         margin={"l": 20, "t": 100},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
@@ -52,21 +57,21 @@ def figure(result: CircuitResult) -> go.Figure:
     )
 
 
-def _draw(fig: go.Figure, result: CircuitResult, panel: Panel, row: int) -> None:
+def _draw(
+    fig: go.Figure, result: CircuitResult, panel: Panel, at: tuple[int, int], least: float
+) -> None:
+    where = dict(zip(("row", "col"), at, strict=True))
     for line in panel.lines:
-        fig.add_trace(_curve(line), row=row, col=1)
-    fig.add_trace(_handles(result, panel), row=row, col=1)
-    fig.add_trace(_nodes(panel), row=row, col=1)
+        fig.add_trace(_curve(line), **where)
+    fig.add_trace(_handles(result, panel), **where)
+    fig.add_trace(_nodes(panel), **where)
     for region, start, stop in panel.columns:
-        fig.add_vrect(start, stop, fillcolor=figures.GRID, opacity=0.35, line_width=0,
-        layer="below",
-                      row=row, col=1)  # fmt: skip
-        fig.add_annotation(
-            x=(start + stop) / 2, y=-0.55, text=f"<b>{region}</b>", showarrow=False, row=row, col=1
-        )
-    across = [-0.1, max(panel.width, _NARROWEST) + 0.1]
-    fig.update_xaxes(visible=False, range=across, row=row, col=1)
-    fig.update_yaxes(visible=False, range=[-0.8, panel.rows - 0.5], row=row, col=1)
+        looks = {"fillcolor": figures.GRID, "opacity": 0.35, "line_width": 0, "layer": "below"}
+        fig.add_vrect(start, stop, **looks, **where)
+        name, middle = f"<b>{region}</b>", (start + stop) / 2
+        fig.add_annotation(x=middle, y=-0.55, text=name, showarrow=False, **where)
+    fig.update_xaxes(visible=False, range=[-0.1, max(panel.width, least) + 0.1], **where)
+    fig.update_yaxes(visible=False, range=[-0.8, panel.rows - 0.5], **where)
 
 
 def _curve(line: Line) -> go.Scatter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ LOOKS = {
 """Of each port: its name, colour and dashes (so that nothing rests on colour alone)."""
 _PORT_SHIFT = {"q": -0.16, "k": 0.0, "v": 0.16, "in": 0.0}  # where an edge ends, in node widths
 _HALF = 0.17  # half the height of a node, in rows
+_PAGE = 18.0  # node widths of a page
+_GAP = 0.3  # between columns, in node widths
 _WIDEST = 9.0  # pixels of an edge without which nothing is left
 
 
@@ -88,6 +91,11 @@ class Panel:
         return self.columns[-1][2] if self.columns else 1.0
 
 
+def side_by_side(drawn: Sequence[Panel]) -> bool:
+    """Whether panels are narrow enough to stand beside each other, and not below."""
+    return sum(panel.width for panel in drawn) <= _PAGE
+
+
 def panels(result: CircuitResult) -> list[Panel]:
     """One for each part that has edges."""
     made = [_panel(result, part) for part in range(len(PARTS))]
@@ -95,34 +103,45 @@ def panels(result: CircuitResult) -> list[Panel]:
 
 
 def _panel(result: CircuitResult, part: int) -> Panel:
-    chosen = [(i, result.edges[i]) for i in result.part_edges(part)]
-    present = {(e.sender, e.source) for _, e in chosen} | {
-        (e.receiver, e.target) for _, e in chosen
-    }
-    columns, spots, start = [], {}, 0.0
-    for region in REGIONS:
-        nodes = sorted(node for node, where in present if where == region)
-        by_row: dict[int, list[Node]] = {}
-        for node in nodes:
-            by_row.setdefault(_row(node), []).append(node)
-        if not nodes:
-            continue
-        width = max(1.4, *(float(len(row)) for row in by_row.values()))
-        for y, row in by_row.items():
-            for i, node in enumerate(row):
-                x = start + width * (i + 0.5) / len(row)
-                spots[node, region] = Spot(node, region, x, float(y))
-        columns.append((region, start, start + width))
-        start += width + 0.3
+    chosen = result.part_edges(part)
+    spots, columns = _placed([result.edges[i] for i in chosen])
     lines = []
-    for i, edge in chosen:
+    for i in chosen:
+        edge, effect = result.edges[i], result.mean_effects[i][part]
         a, b = spots[edge.sender, edge.source], spots[edge.receiver, edge.target]
         end = b.x + _PORT_SHIFT[edge.port]
-        effect = result.mean_effects[i][part]
         lines.append(Line(i, edge, effect, a.x, a.y + _HALF, end, b.y - _HALF))
     lines.sort(key=lambda line: -line.width)  # thin ones on top
     rows = 2 * result.n_layers + 2
     return Panel(PARTS[part], tuple(spots.values()), tuple(lines), tuple(columns), rows)
+
+
+def _placed(
+    edges: Sequence[CircuitEdge],
+) -> tuple[dict[tuple[Node, Region], Spot], list[tuple[Region, float, float]]]:
+    """Every node of some edges in its region's column, and the columns."""
+    present = {(e.sender, e.source) for e in edges} | {(e.receiver, e.target) for e in edges}
+    spots, columns, start = {}, [], 0.0
+    for region in REGIONS:
+        rows: dict[int, list[Node]] = {}
+        for node in sorted(node for node, where in present if where == region):
+            rows.setdefault(_row(node), []).append(node)
+        if not rows:
+            continue
+        width = max(1.4, *(float(_places(row)) for row in rows.values()))
+        for y, row in rows.items():
+            for i, node in enumerate(row):
+                x = start + width * (i + 0.5) / _places(row)
+                spots[node, region] = Spot(node, region, x, float(y))
+        columns.append((region, start, start + width))
+        start += width + _GAP
+    return spots, columns
+
+
+def _places(row: Sequence[Node]) -> int:
+    """How many to share a row out into: even for heads, so that none is in the way of edges that
+    go straight up the middle of a column."""
+    return len(row) + len(row) % 2 if row[0].kind == "head" else len(row)
 
 
 def _row(node: Node) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
-from analyses.circuit.layout import LOOKS, Line, Panel, Spot, panels
+from analyses.circuit.layout import LOOKS, Line, Panel, Spot, panels, side_by_side
 
 if TYPE_CHECKING:
     from analyses.circuit.result import CircuitResult
@@ -25,19 +25,21 @@ path { fill: none; stroke-opacity: .75 }
 
 def drawing(result: CircuitResult) -> str:
     """The whole picture, as the text of a file."""
-    drawn = panels(result)
-    width = max([640.0, *(panel.width * _ACROSS + 2 * _MARGIN for panel in drawn)])
-    top, body = _HEAD, []
+    drawn, body = panels(result), []
+    x, y, width, height = 0.0, _HEAD, 640.0, _HEAD
+    beside = side_by_side(drawn)
     for panel in drawn:
-        body.append(_panel(panel, top))
-        top += _height(panel)
+        body.append(f'<g transform="translate({x:.0f} {y:.0f})">{_panel(panel)}</g>')
+        right, bottom = x + panel.width * _ACROSS + 2 * _MARGIN, y + _height(panel)
+        width, height = max(width, right), max(height, bottom)
+        x, y = (right, y) if beside else (x, bottom)
     title = escape(
         f"The circuit that keeps the answer to {100 * result.keep:g} %: "
         f"{len(result.edges)} of {result.n_edges} edges"
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {top:.0f}" '
-        f'width="{width:.0f}" height="{top:.0f}" role="img" aria-label="{title}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{title}">'
         f"<title>{title}</title><style>{_STYLE}</style>"
         f'<text class="title" x="{_MARGIN}" y="24">{title}</text>{_legend()}{"".join(body)}</svg>\n'
     )
@@ -62,14 +64,14 @@ def _legend() -> str:
     )
 
 
-def _panel(panel: Panel, top: float) -> str:
-    bottom = top + _height(panel) - 0.9 * _UP
+def _panel(panel: Panel) -> str:
+    bottom = _height(panel) - 0.9 * _UP
 
     def place(x: float, y: float) -> tuple[float, float]:
         return _MARGIN + x * _ACROSS, bottom - y * _UP
 
     parts = [
-        f'<text class="title" x="{_MARGIN}" y="{top + 16:.0f}">'
+        f'<text class="title" x="{_MARGIN}" y="16">'
         f"{panel.part.capitalize()}: {len(panel.lines)} edges</text>"
     ]
     for region, start, stop in panel.columns:

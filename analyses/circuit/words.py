@@ -17,9 +17,10 @@ def summary(result: CircuitResult) -> list[str]:
     """The finding, in some lines."""
     lengths = ", ".join(map(str, result.lengths))
     lines = [
-        f"{result.n_edges} edges; left out one after the other on {result.searched} lists, judged "
-        f"on {result.lists} others of {lengths} digits, in which {result.telling[0]} first and "
-        f"{result.telling[1]} later outputs differ from their donor's."
+        f"{result.n_edges} edges, left out one after the other on {result.searched} lists while "
+        "their margins were off by no more than each level allows; judged on "
+        f"{result.lists} others of {lengths} digits, in which {result.telling[0]} first and "
+        f"{result.telling[1]} later outputs differ from their donor's.",
     ]
     if not sum(result.telling):
         return [*lines, "The model answers every list as it does its donor: there is no answer."]

@@ -11,15 +11,15 @@ step by step, for showing, and for the lists that go wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.interventions import Intervention, edits_of
+from interp.interventions import Intervention, edits_of, intervene
 from interp.passes.forward import Edits, forward
 from interp.passes.packed import Window, packed_logits, parts_of, window
 from interp.passes.untouched import touch
@@ -28,6 +28,7 @@ from interp.support.errors import UserError
 from interp.task import N_DIGITS, PAD, SortBatch
 
 if TYPE_CHECKING:
+    from interp.model import SortTransformer
     from interp.transformer import Transformer
 
 _SAME = 1e-3  # logits; far above rounding
@@ -70,7 +71,7 @@ def score(
     right = torch.zeros_like(targets, dtype=torch.bool)
     for index in parts_of(model, batch, _LISTS_AT_ONCE, edits.per_list):
         part = batch[index]
-        view = Window(task, int(part.lengths.max()), first)
+        view = Window(task, part.longest, first)
         if edits:
             logits = forward(model, part.tokens, view, edits).logits
         else:
@@ -107,7 +108,7 @@ class Decoded:
 @torch.no_grad()
 def greedy_decode(
     model: Transformer,
-    lists: Sequence[Sequence[int]],
+    lists: Iterable[Any],
     *,
     interventions: Sequence[Intervention] = (),
 ) -> Decoded:
@@ -124,7 +125,7 @@ def greedy_decode(
     """
     task, edits = model.task, edits_of(model, interventions)
     batch = task.encode(lists).to(model.W_U.device)
-    view, steps = window(task, batch, digits_only=True), int(batch.lengths.max())
+    view, steps = window(task, batch, digits_only=True), batch.longest
     fed = batch.tokens.clone()
     given = fed[:, task.first_output_row + 1 : view.stop]  # a view: the outputs fed back
     fed_back = torch.arange(steps - 1, device=fed.device) < batch.lengths[:, None] - 1
@@ -143,6 +144,32 @@ def greedy_decode(
     lengths = batch.lengths.tolist()
     cut = [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]
     return Decoded(cut, logits.softmax(-1))
+
+
+@torch.no_grad()
+def decode_stepwise(
+    model: SortTransformer,
+    lists: Iterable[Any],
+    *,
+    interventions: Sequence[Intervention] = (),
+) -> list[tuple[int, ...]]:
+    """As :func:`greedy_decode`, literally: one token a pass, through the hooks and a KV cache.
+
+    It shares nothing with the faster ways but the model: what they are checked with.
+    """
+    from transformer_lens import TransformerLensKeyValueCache
+
+    batch = model.task.encode(lists).to(model.W_U.device)
+    cache = TransformerLensKeyValueCache.init_cache(model.cfg, model.W_U.device, len(batch))
+    feed, said = batch.tokens[:, : model.task.prompt_len], []
+    with intervene(model, interventions):
+        for _ in range(batch.longest):
+            logits = model(feed, past_kv_cache=cache)
+            feed = logits[:, -1:].argmax(-1)
+            said.append(feed)
+    answers = torch.cat(said, 1).tolist()
+    lengths = batch.lengths.tolist()
+    return [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]
 
 
 def _refuse_looking_ahead(

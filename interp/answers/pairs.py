@@ -9,7 +9,7 @@ nothing else, and are compared at the *row* that emits the first output in which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,19 +49,20 @@ class Pairs:
         )
 
 
-def make_pairs(
-    task: SortTask, clean: Sequence[Sequence[int]], corrupt: Sequence[Sequence[int]]
-) -> Pairs:
+def make_pairs(task: SortTask, clean: Iterable[Any], corrupt: Iterable[Any]) -> Pairs:
     """Given lists, pair by pair.
 
     Raises:
         UserError: if lengths differ, or two lists have the same answer.
     """
     a, b = task.encode(clean), task.encode(corrupt)
-    if not torch.equal(a.lengths, b.lengths) or len(set(a.lengths.tolist())) != 1:
+    if len(a) != len(b):
+        raise UserError(f"{len(a)} clean lists and {len(b)} corrupted ones make no pairs")
+    found = [*dict.fromkeys([*a.lengths.tolist(), *b.lengths.tolist()])]
+    if len(found) != 1:
         raise UserError(
-            f"the two lists must have the same length, not {int(a.lengths[0])} and "
-            f"{int(b.lengths[0])}: patching compares like positions"
+            f"the two lists must have the same length, not {found[0]} and {found[-1]}, and so must "
+            "all pairs: patching compares like positions"
         )
     return _pairs(task, a, b)
 

@@ -18,9 +18,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from interp.answers.kinds import Kind
+from interp.lists import digits_in
 from interp.sites import Component, Site, spans
 from interp.support.errors import UserError
-from interp.task import SortTask, read_list, spaced, typed
+from interp.task import SortTask, spaced, typed
 
 if TYPE_CHECKING:
     from interp.answers.trials import Chunk
@@ -255,7 +256,7 @@ def _where(site: Site, task: SortTask, length: int) -> str:
 
 def _digits(text: str) -> tuple[int, ...]:
     """As lists are written, ``3,1,4``; the ``314`` of old links, too."""
-    found = read_list(text)
+    found = digits_in(text)
     if not found:
         raise UserError(f"{text[:80]!r} is no list of digits like 3,1,4,1,5")
     return found

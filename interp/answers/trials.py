@@ -29,9 +29,10 @@ from interp.passes.forward import Place, Run, forward
 from interp.passes.packed import window
 from interp.sites import Component
 from interp.stats import Estimate, clustered_rate, wilson
+from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
-from interp.task import PAD, SortBatch, SortTask
+from interp.task import NO_LISTS, PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -199,6 +200,8 @@ def chunks(
     seed: int = 0,
 ) -> Iterator[Chunk]:
     """The lists of a batch in chunks of one length, shortest first."""
+    if not len(batch):
+        raise UserError(NO_LISTS)
     if donors is not None and not torch.equal(donors.lengths, batch.lengths):
         raise ValueError("donors must be of the same lengths, list by list")
     references: dict[int, Run] = {}
@@ -232,6 +235,8 @@ def stratified(model: Transformer, n_lists: int, seed: int, n_lengths: int = 12)
     Few lengths make large chunks, which run several times as fast as small ones.
     """
     task = model.task
+    if n_lists < 1:
+        raise UserError(NO_LISTS)
     n_lengths = min(n_lengths, task.max_len, n_lists)
     steps = torch.arange(1, n_lengths + 1)
     lengths = (task.max_len * steps).div(n_lengths, rounding_mode="floor")

@@ -98,7 +98,7 @@ def depths(n_layers: int) -> tuple[Place, ...]:
 
 def everywhere(task: SortTask, batch: SortBatch) -> Window:
     """The window of a batch in which every position is looked at, digits and blanks too."""
-    longest = int(batch.lengths.max())
+    longest = batch.longest
     return Window(task, longest, task.max_len - longest)
 
 

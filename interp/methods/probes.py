@@ -212,7 +212,7 @@ def blank_streams(
     parts = []
     for index in torch.arange(len(batch)).split(_LISTS_AT_ONCE):
         part = batch[index]
-        view = _ThroughBlanks(task, int(part.lengths.max()), task.sep_pos)
+        view = _ThroughBlanks(task, part.longest, task.sep_pos)
         run = forward(model, part.tokens, view, keep=places)
         kept = [run.at(*place)[:, positions - run.frame(*place).position] for place in places]
         parts.append(torch.stack(kept).cpu())

@@ -30,7 +30,7 @@ from interp.passes.hooked import run_hooked
 from interp.passes.untouched import refuse_touched, touch
 from interp.sites import Component
 from interp.support.errors import UserError
-from interp.task import PAD, SortBatch, SortTask
+from interp.task import NO_LISTS, PAD, SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -93,6 +93,8 @@ def parts_of(
     Args:
         in_order: all lists in one group, as for values given list by list.
     """
+    if not len(batch):
+        raise UserError(NO_LISTS)
     if in_order:
         yield torch.arange(len(batch))
     elif touch(model):
@@ -126,7 +128,7 @@ class Window:
 def window(task: SortTask, batch: SortBatch, digits_only: bool = False) -> Window:
     """What to compute for ``batch``; ``digits_only`` leaves out the rows that predict BLANK."""
     first = task.first_output_row if digits_only else task.sep_pos
-    return Window(task, int(batch.lengths.max()), first)
+    return Window(task, batch.longest, first)
 
 
 def packed_logits(

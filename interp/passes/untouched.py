@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
@@ -92,6 +93,10 @@ def touch(model: Any, within: Iterable[str] = ()) -> str | None:
     Raises:
         UserError: for what is no sort transformer, and for a compiled one with something on it.
     """
+    if (default := torch.get_default_dtype()) is not torch.float32:
+        raise UserError(
+            f"all is of float32 here: torch.set_default_dtype is {default}, set it back"
+        )
     if (compiled_from := wrapped(model)) is not None:
         _refuse_compiled(compiled_from)
         return None

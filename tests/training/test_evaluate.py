@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from interp.answers.ablation import published_mask
 from interp.answers.decode import score
@@ -124,3 +125,23 @@ def test_the_shipped_models_keep_their_promise(name: str) -> None:
     assert recorded["exact_match"]["value"] >= 0.995
     # A fresh seed, and few enough lists for a test: one mistake in 480 is within the promise.
     assert evaluate(loaded.model, 480, seed=11)["exact_match"]["value"] >= 0.995
+
+
+def test_decoding_notices_when_the_single_pass_is_wrong(tmp_path, monkeypatch, capsys):
+    """It would not, if it were that pass again."""
+    from interp.answers import decode
+
+    model = SortTransformer(ModelConfig(task=SortTask(4, 3), **SIZES))
+    real = decode.packed_logits
+
+    def always_right(model, tokens, view):  # type: ignore[no-untyped-def]
+        targets = model.task.targets(tokens)[:, view.rows]
+        return torch.nn.functional.one_hot(targets.clamp(max=11), 12).float() + 0 * real(
+            model, tokens, view
+        )
+
+    monkeypatch.setattr(decode, "packed_logits", always_right)
+    args = command.EvaluateArgs(lists=20)
+    found = command.check_decoding(model, args)
+    assert found == {"lists": 20, "exact": 0, "agree": 0}
+    assert "disagree on 20 lists" in capsys.readouterr().err

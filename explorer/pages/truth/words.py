@@ -113,6 +113,9 @@ QUESTIONS = {
     "probe_blanks: counts are readable": "Can a probe read the counts there?",
     "probe_blanks: readable taken for use: blanks are read": "Judged by probes alone: are the "
     "blanks used?",
+    "circuit: edges of the circuit": "Which edges are the circuit?",
+    "circuit: share of outputs that it keeps": "What share of outputs does the circuit keep?",
+    "circuit: share kept without it": "What share is kept without it?",
 }
 """Every question of ``analyses.known_answers`` in plain words."""
 

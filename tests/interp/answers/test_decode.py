@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from interp.answers.ablation import published_mask
-from interp.answers.decode import greedy_decode, score
+from interp.answers.decode import decode_stepwise, greedy_decode, score
 from interp.config import ModelConfig
 from interp.interventions import intervene
 from interp.model import SortTransformer
@@ -198,3 +198,29 @@ def test_padding_after_a_finished_list_is_not_decoded(with_blanks):
     together = greedy_decode(with_blanks, lists).lists
     assert together == [greedy_decode(with_blanks, [values]).lists[0] for values in lists]
     assert all(token < PAD for out in together for token in out)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_decoding_step_by_step_says_the_same(trained, masked):
+    masks = published_mask(trained.task, True) if masked and trained.task.n_blanks else []
+    lists = lists_of(trained, 40)
+    wanted = greedy_decode(trained, lists, interventions=masks).lists
+    assert decode_stepwise(trained, lists, interventions=masks) == wanted
+    exact = score(trained, trained.task.encode(lists), interventions=masks).exact.tolist()
+    assert 0 < sum(exact) < len(exact) or masked
+    assert [a == tuple(sorted(v)) for a, v in zip(wanted, lists, strict=True)] == exact
+
+
+def test_decoding_step_by_step_shares_nothing_with_the_fast_passes(with_blanks, monkeypatch):
+    from interp.answers import decode
+
+    def broken(*args, **kwargs):
+        raise AssertionError("a fast pass was used")
+
+    lists = lists_of(with_blanks, 5)
+    wanted = greedy_decode(with_blanks, lists).lists
+    monkeypatch.setattr(decode, "forward", broken)
+    monkeypatch.setattr(decode, "packed_logits", broken)
+    assert decode_stepwise(with_blanks, lists) == wanted
+    with pytest.raises(AssertionError, match="a fast pass was used"):
+        greedy_decode(with_blanks, lists)

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -129,7 +129,8 @@ def test_any_set_of_edges_is_the_literal_definition(norm: str, n_layers: int, sh
     found = graph.run(lists, kept, other).logits
     wanted = literal(graph, lists, other, set(graph.chosen(kept)))
     torch.testing.assert_close(found, wanted, **CLOSE)
-    assert (found - graph.run(lists).logits).abs().max() > 0.01  # something was patched
+    # Something was patched: far more than what the two may differ by.
+    assert (found - graph.run(lists).logits).abs().max() > 1e-3
 
 
 # -- plain hooks --------------------------------------------------------------------------------
@@ -249,6 +250,7 @@ def test_all_edges_kept_is_the_model_and_all_patched_the_donors_run(
     torch.testing.assert_close(itself, plain[0], **CLOSE)
 
 
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**16), norm=st.sampled_from(NORMS))
 def test_going_on_from_an_earlier_pass_gives_the_same(seed: int, norm: str) -> None:
     with torch.no_grad():
@@ -294,7 +296,8 @@ def test_decoys_carry_exactly_nothing() -> None:
     graph, lists, donors = sides(sorter.model)
     kept = torch.ones(len(graph.edges))
     for edge, i in graph.index.items():
-        if (edge.sender.layer, edge.sender.head) in sorter.truth.decoy_heads:
+        decoy = (edge.sender.layer, edge.sender.head) in sorter.truth.decoy_heads
+        if edge.sender.kind == "head" and decoy:
             kept[i] = 0
     patched = graph.run(lists, kept, graph.run(donors))
     assert torch.equal(patched.logits, graph.run(lists).logits)
