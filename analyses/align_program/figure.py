@@ -9,7 +9,7 @@ from interp import figures
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from analyses.align_program import AlignResult
+    from analyses.align_program.body import AlignResult
 
 
 def figure(result: AlignResult) -> go.Figure:

@@ -15,6 +15,7 @@ import torch
 
 from interp.methods.interchange import Rows, record
 from interp.methods.subspaces import exchanged_in, random_subspace, search_subspace
+from interp.model import SortTransformer
 from interp.programs.pairing import Pairs, pair_up
 from interp.programs.prompts import Prompts, digits_said
 from interp.sites import Component
@@ -58,7 +59,7 @@ def search_all(
     """Every variable, stream and size, with the controls; nothing if no sizes are asked for."""
     if not config.directions:
         return []
-    twin = type(model)(model.config, seed=seed + 1).to(model.W_U.device).eval()
+    twin = SortTransformer(model.config, seed=seed + 1).to(model.W_U.device).eval()
     twin_rows = record(twin, pool)
     places = _places(model.cfg.n_layers)
     found: list[Subspace] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analyses.align_program import Alignment, AlignResult, PartSet
+    from analyses.align_program.body import Alignment, AlignResult, PartSet
 
 _SHOWN = 5  # parts in a line of the summary
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from analyses.mechanism import MechanismConfig, words
 from analyses.mechanism import figure as drawing
+from analyses.mechanism.words import MASSES
 from interp.methods.interchange import exchanged, record, writers
 from interp.passes.forward import forward
 from interp.passes.packed import length_sorted, norm_before, window
@@ -27,8 +28,6 @@ from interp.transformer import Transformer
 
 LISTS = {"random lists": N_DIGITS, "one digit": 1, "two digits": 2, "three digits": 3}
 """Kinds of lists, by how many different digits they are drawn from."""
-MASSES = ("copies in the list", "copies out", "other digits of the list", "other outputs",
-          "blanks", "SEP")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -160,8 +159,10 @@ def _traced(
 ) -> Decisions:
 
     trace = COPY_AND_COUNT.trace_batch(inputs)
-    names = ("last", "copies_in_list", "copies_out", "larger")
-    return Decisions(*(trace[name] for name in names), said, number)
+    last, listed, out, larger = (
+        trace[name] for name in ("last", "copies_in_list", "copies_out", "larger")
+    )
+    return Decisions(last, listed, out, larger, said, number)
 
 
 def _join(parts: Sequence[Decisions]) -> Decisions:

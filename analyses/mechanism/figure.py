@@ -12,7 +12,7 @@ from interp.task import N_DIGITS
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from analyses.mechanism import MechanismResult
+    from analyses.mechanism.body import MechanismResult
 
 
 def figure(result: MechanismResult) -> go.Figure:

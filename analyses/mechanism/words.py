@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analyses.mechanism import MechanismResult
+    from analyses.mechanism.body import MechanismResult
 
+MASSES = (
+    "copies in the list",
+    "copies out",
+    "other digits of the list",
+    "other outputs",
+    "blanks",
+    "SEP",
+)
+"""Kinds of keys, seen from a row."""
 _SHOWN = 6  # heads and MLPs in a line
 
 
 def summary(result: MechanismResult) -> list[str]:
     """Heads, weights, attention, and the two programs on lists that were not fitted."""
-    from analyses.mechanism import MASSES
-
     layer, head = result.head
     ranked = sorted(result.flips.items(), key=lambda each: -each[1].value)[:_SHOWN]
     flips = ", ".join(f"{name} {rate.percent(0)}" for name, rate in ranked)
@@ -71,8 +78,6 @@ def _finding(result: MechanismResult) -> str:
 
 def to_json(result: MechanismResult) -> dict[str, Any]:
     """Heads, weights, attention, the soft program's numbers, both programs, and the curve."""
-    from analyses.mechanism import MASSES
-
     weights = result.weights
     return {
         "flips": {name: rate.to_dict() for name, rate in result.flips.items()},

@@ -134,12 +134,13 @@ _MEANING = {
     AS_IT_IS: "No step is harmless: more than one blank is needed, as they are",
     ONE: "One blank would do, if it weighed as much as all; what it holds of the list matters",
     MEANS: "They hold nothing of the list that is used, but differ from place to place",
-    EQUAL: "They are equal places without content: their share of the attention is what they give",
+    EQUAL: "They are equal places without content: a constant vector, weighed by a share of the "
+    "attention that varies with the rest",
     KEY: "They are equal places of which nothing is read: a share of attention is what they take",
     FIXED: "They give one vector for each head, and weight in the softmax that varies",
     SHARE: "They give each head a constant vector and a constant share of attention",
     BIAS: "They give a bias and nothing else",
-    NOTHING: "They are not needed at the rows that answer",
+    NOTHING: "Beside the last one, itself a row that answers, none is needed at those rows",
 }
 
 

@@ -10,7 +10,7 @@ from interp.support.lazy import lazy_import
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from analyses.which_program import WhichProgramResult
+    from analyses.which_program.body import WhichProgramResult
 
 
 def figure(result: WhichProgramResult) -> go.Figure:

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analyses.which_program import WhichProgramResult
+    from analyses.which_program.body import WhichProgramResult
 
 
 def summary(result: WhichProgramResult) -> list[str]:

@@ -71,7 +71,7 @@ def test_a_smallest_set_of_two_is_found_and_no_smaller_one() -> None:
 
 def test_the_whole_stream_as_a_subspace_is_the_exchange_itself() -> None:
     model = small_model("pre", 2, TASK)
-    pool = make_pool(TASK, 12, 0)
+    pool = make_pool(TASK, 24, 0)
     rows = record(model, pool)
     base, source = rows.pick(torch.arange(6)), rows.pick(torch.arange(6, 12))
     place: Place = (Component.RESID_POST, 1)

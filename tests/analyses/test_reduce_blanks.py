@@ -11,9 +11,9 @@ from analyses.reduce_blanks import ReduceConfig, compute
 from analyses.reduce_blanks.body import (
     AS_IT_IS,
     EQUAL,
-    FIXED,
     NOTHING,
     ONE,
+    SHARE,
     summary,
     to_json,
 )
@@ -35,9 +35,9 @@ ROWS = TASK.output_rows()
     ("name", "least"),
     [
         ("slots", AS_IT_IS),  # every blank holds a digit of its own
-        ("histogram", ONE),  # all hold the same counts
+        ("histogram", NOTHING),  # all hold the same counts, the last one too, and that one stays
         ("direct", NOTHING),
-        ("sink", FIXED),  # a share of attention that varies with the length, and no content
+        ("sink", SHARE),  # the last blank stays, a sink by itself: the share makes up for the rest
         ("successor", NOTHING),
     ],
 )
@@ -46,6 +46,12 @@ def test_what_the_blanks_of_compiled_sorters_are_for(name: str, least: str) -> N
     assert result.least == least
     assert result.trials.exact(AS_IT_IS).all()
     assert summary(result) and to_json(result)["least"] == least
+
+
+def test_one_blank_will_do_where_all_hold_the_same() -> None:
+    result = compute(compile_sorter("histogram", SortTask(10, 11)).model, FEW)
+    assert result.trials.exact(ONE).all()
+    assert not result.trials.exact(EQUAL).any()
 
 
 def test_equal_places_may_be_merged_and_made_constant() -> None:
