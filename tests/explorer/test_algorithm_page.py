@@ -1,4 +1,4 @@
-"""The page Algorithm: what programs say after a prefix, beside the model, in words and in colour."""
+"""The page Algorithm: what programs say after a prefix, beside the model, in words and colour."""
 
 from __future__ import annotations
 
