@@ -54,7 +54,6 @@ EXPERIMENT = Experiment(
     title="What the blanks are for",
     about=OfModel,
     settings=ReduceConfig(),
-    chapter=16,
     needs_blanks=True,
 )
 compute = EXPERIMENT.compute
