@@ -47,6 +47,10 @@ class Question:
     """The right answer about a sorter; without, the body's ``expected(truth)[key]``."""
     said: Callable[[Any], Any] | None = None
     """Turns the verdict into an answer to the question."""
+    plain: str = ""
+    """The question in plain words."""
+    why_wrong: str = ""
+    """Of one that the method cannot answer, and is asked on purpose: why it is wrong."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,11 @@ class Experiment:
         """What it does not show, as its face says it."""
         found = [" ".join(p.split()) for p in self.words]
         return next((p.removeprefix(_CAVEAT) for p in found if p.startswith(_CAVEAT)), "")
+
+    @property
+    def asks(self) -> dict[str, Question]:
+        """Its questions, as the scoreboard calls them."""
+        return {f"{self.name}: {one.words}": one for one in self.questions}
 
     def compute(
         self, subject: Any, settings: Any = None, seed: int = 0, progress: Progress = SILENT

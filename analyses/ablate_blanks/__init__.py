@@ -46,9 +46,24 @@ EXPERIMENT = Experiment(
     chapter=2,
     needs_blanks=True,
     questions=(
-        Question("mask", "masking destroys the answer", lambda t: t.blanks_needed),
-        Question("resample", "other contents destroy it", lambda t: t.blanks_content),
-        Question("mean", "mean contents destroy it", lambda t: t.blanks_content),
+        Question(
+            "mask",
+            "masking destroys the answer",
+            lambda t: t.blanks_needed,
+            plain="Does masking the blanks destroy the answer?",
+        ),
+        Question(
+            "resample",
+            "other contents destroy it",
+            lambda t: t.blanks_content,
+            plain="Do another list's contents in the blanks?",
+        ),
+        Question(
+            "mean",
+            "mean contents destroy it",
+            lambda t: t.blanks_content,
+            plain="Do average contents in the blanks?",
+        ),
     ),
     on_page=OnPage(
         "blanks",

@@ -64,9 +64,24 @@ EXPERIMENT = Experiment(
     settings=AlignConfig(),
     chapter=15,
     questions=(
-        Question("list", "what holds the list", lambda t: sorted(t.list_in)),
-        Question("answer", "what holds the answer", lambda t: sorted(t.answer_in)),
-        Question("foreign", "it holds a variable of another program", lambda t: False),
+        Question(
+            "list",
+            "what holds the list",
+            lambda t: sorted(t.list_in),
+            plain="Which parts hold the list?",
+        ),
+        Question(
+            "answer",
+            "what holds the answer",
+            lambda t: sorted(t.answer_in),
+            plain="Which parts hold the answer?",
+        ),
+        Question(
+            "foreign",
+            "it holds a variable of another program",
+            lambda t: False,
+            plain="Does it seem to hold a variable of another program?",
+        ),
     ),
 )
 compute = EXPERIMENT.compute

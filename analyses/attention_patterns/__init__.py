@@ -59,6 +59,9 @@ EXPERIMENT = Experiment(
             "attention taken for use: blank i feeds output i",
             lambda t: t.blank_output == "diagonal",
             bool,
+            plain="Judged by attention alone: does blank i feed output i?",
+            why_wrong="A head looks from output i at blank i, and writes nothing. Attention shows "
+            "where a head looks, never that anything is read there.",
         ),
     ),
 )

@@ -49,8 +49,12 @@ EXPERIMENT = Experiment(
     settings=AttributionConfig(),
     chapter=11,
     questions=(
-        Question("writers", "who writes the answer"),
-        Question("blanks_carry", "integrated gradients: blanks carry"),
+        Question("writers", "who writes the answer", plain="Who writes the answer?"),
+        Question(
+            "blanks_carry",
+            "integrated gradients: blanks carry",
+            plain="Do integrated gradients say that the blanks carry the answer?",
+        ),
     ),
     on_page=OnPage(
         "inside",

@@ -42,6 +42,13 @@ EXPERIMENT = Experiment(
     about=OfModel,
     settings=BehaviourConfig(),
     chapter=1,
-    questions=(Question("exact", "share of lists sorted", lambda t: 1.0),),
+    questions=(
+        Question(
+            "exact",
+            "share of lists sorted",
+            lambda t: 1.0,
+            plain="What share of lists does it sort?",
+        ),
+    ),
 )
 compute = EXPERIMENT.compute

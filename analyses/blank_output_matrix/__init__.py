@@ -42,7 +42,11 @@ EXPERIMENT = Experiment(
     settings=MatrixConfig(),
     chapter=4,
     needs_blanks=True,
-    questions=(Question("matrix", "shape", lambda t: t.blank_output),),
+    questions=(
+        Question(
+            "matrix", "shape", lambda t: t.blank_output, plain="Which blank feeds which output?"
+        ),
+    ),
     on_page=OnPage(
         "blanks",
         "how far each output moves from A's digit towards B's when one blank alone comes from "

@@ -70,9 +70,21 @@ EXPERIMENT = Experiment(
     settings=CircuitConfig(),
     chapter=13,
     questions=(
-        Question("edges", "edges of the circuit", lambda t: sorted(map(str, t.circuit))),
-        Question("faithful", "share of outputs that it keeps", lambda t: 1.0),
-        Question("left", "share kept without it", lambda t: 0.0),
+        Question(
+            "edges",
+            "edges of the circuit",
+            lambda t: sorted(map(str, t.circuit)),
+            plain="Which edges are the circuit?",
+        ),
+        Question(
+            "faithful",
+            "share of outputs that it keeps",
+            lambda t: 1.0,
+            plain="What share of outputs does the circuit keep?",
+        ),
+        Question(
+            "left", "share kept without it", lambda t: 0.0, plain="What share is kept without it?"
+        ),
     ),
 )
 compute = EXPERIMENT.compute

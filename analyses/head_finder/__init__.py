@@ -65,8 +65,19 @@ EXPERIMENT = Experiment(
     settings=HeadConfig(),
     chapter=9,
     questions=(
-        Question("heads", "heads that matter", lambda t: t.head_pairs),
-        Question("by_pattern", "heads by pattern alone", lambda t: t.head_pairs),
+        Question(
+            "heads",
+            "heads that matter",
+            lambda t: t.head_pairs,
+            plain="Which heads matter, by ablation?",
+        ),
+        Question(
+            "by_pattern",
+            "heads by pattern alone",
+            lambda t: t.head_pairs,
+            plain="Which heads matter, judged by their patterns alone?",
+            why_wrong="Decoy heads, which write nothing, have the more striking patterns.",
+        ),
     ),
     on_page=OnPage(
         "attention",

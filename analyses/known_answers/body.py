@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import torch
 
 from analyses import catalogue
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment
 from analyses.known_answers import KnownAnswersConfig, asked
 from analyses.known_answers.result import KnownAnswers, Row
 from interp import figures
@@ -31,7 +31,7 @@ def compute(
             compiled = compile_sorter(sorter, task)
             compiled.model.to(device, print_details=False)
             said = _verdicts(one, compiled.model, seed)
-            rows += [_row(one, q, said[q.key], compiled.truth) for q in one.questions]
+            rows += [_row(one, name, said, compiled.truth) for name in one.asks]
             progress.step()
     return KnownAnswers(tuple(rows), settings.max_len)
 
@@ -44,10 +44,12 @@ def _verdicts(one: Experiment, model: Any, seed: int) -> Any:
     return one.outcome(one.compute(model, settings, seed)).verdicts
 
 
-def _row(one: Experiment, question: Question, said: Any, truth: Truth) -> Row:
+def _row(one: Experiment, method: str, verdicts: Any, truth: Truth) -> Row:
+    question = one.asks[method]
+    said = verdicts[question.key]
     true = question.true(truth) if question.true else one.body.expected(truth)[question.key]
     answer = question.said(said) if question.said else said
-    return Row(f"{one.name}: {question.words}", truth.name, answer, true)
+    return Row(method, truth.name, answer, true)
 
 
 _FEWER = {

@@ -45,8 +45,19 @@ EXPERIMENT = Experiment(
     settings=LensConfig(),
     chapter=10,
     questions=(
-        Question("answer_written_by", "where the answer is made"),
-        Question("sorted_at_blanks", "sorted[j] is at blank j", said=bool),
+        Question(
+            "answer_written_by",
+            "where the answer is made",
+            plain="Where does the lens first see the answer?",
+        ),
+        Question(
+            "sorted_at_blanks",
+            "sorted[j] is at blank j",
+            said=bool,
+            plain="Does the lens see sorted[j] at blank j?",
+            why_wrong="It is there, in directions that the unembedding does not read. A lens can "
+            "say that something is there, never that it is not.",
+        ),
     ),
     on_page=OnPage(
         "inside",

@@ -43,8 +43,18 @@ EXPERIMENT = Experiment(
     settings=PatchConfig(),
     chapter=6,
     questions=(
-        Question("blanks_content", "blanks carry", lambda t: t.blanks_content),
-        Question("heads", "heads that carry", lambda t: t.head_pairs),
+        Question(
+            "blanks_content",
+            "blanks carry",
+            lambda t: t.blanks_content,
+            plain="Does patching say that the blanks carry the answer?",
+        ),
+        Question(
+            "heads",
+            "heads that carry",
+            lambda t: t.head_pairs,
+            plain="Which heads carry the answer, by patching?",
+        ),
     ),
 )
 compute = EXPERIMENT.compute

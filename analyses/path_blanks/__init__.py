@@ -53,8 +53,18 @@ EXPERIMENT = Experiment(
     chapter=7,
     needs_blanks=True,
     questions=(
-        Question("mediated", "share through the blanks", lambda t: t.mediated),
-        Question("impossible_is_zero", "impossible routes are zero", lambda t: True),
+        Question(
+            "mediated",
+            "share through the blanks",
+            lambda t: t.mediated,
+            plain="What share of the effect passes through a blank?",
+        ),
+        Question(
+            "impossible_is_zero",
+            "impossible routes are zero",
+            lambda t: True,
+            plain="Do impossible routes carry exactly nothing?",
+        ),
     ),
 )
 compute = EXPERIMENT.compute

@@ -52,9 +52,25 @@ EXPERIMENT = Experiment(
     chapter=12,
     needs_blanks=True,
     questions=(
-        Question("sorted", "sorted[j] is readable", lambda t: "sorted" in t.decodable),
-        Question("counts", "counts are readable", lambda t: "counts" in t.decodable),
-        Question("sorted", "readable taken for use: blanks are read", lambda t: t.blanks_content),
+        Question(
+            "sorted",
+            "sorted[j] is readable",
+            lambda t: "sorted" in t.decodable,
+            plain="Can a probe read sorted[j] at blank j?",
+        ),
+        Question(
+            "counts",
+            "counts are readable",
+            lambda t: "counts" in t.decodable,
+            plain="Can a probe read the counts there?",
+        ),
+        Question(
+            "sorted",
+            "readable taken for use: blanks are read",
+            lambda t: t.blanks_content,
+            plain="Judged by probes alone: are the blanks used?",
+            why_wrong="The blanks hold a copy that nothing reads. A probe alone never shows use.",
+        ),
     ),
     on_page=OnPage(
         "inside",

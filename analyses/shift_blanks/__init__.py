@@ -46,6 +46,7 @@ EXPERIMENT = Experiment(
             "answer",
             "the answer, when values shift",
             lambda t: "moves" if t.blank_output == "diagonal" else "stays",
+            plain="When the blanks' values move along by one, what does the answer do?",
         ),
     ),
 )

@@ -47,9 +47,25 @@ EXPERIMENT = Experiment(
     chapter=3,
     needs_blanks=True,
     questions=(
-        Question("blanks", "share that follows", lambda t: float(t.blanks_content)),
-        Question("digits", "digits: share that follows", lambda t: float(t.digits_content)),
-        Question("prefix", "a false prefix matters", lambda t: t.prefix_used, lambda n: n > 0),
+        Question(
+            "blanks",
+            "share that follows",
+            lambda t: float(t.blanks_content),
+            plain="What share of answers follows the blanks of list B?",
+        ),
+        Question(
+            "digits",
+            "digits: share that follows",
+            lambda t: float(t.digits_content),
+            plain="What share follows the digits of list B, as layer 1 sees them?",
+        ),
+        Question(
+            "prefix",
+            "a false prefix matters",
+            lambda t: t.prefix_used,
+            lambda n: n > 0,
+            plain="Does it matter what was emitted before?",
+        ),
     ),
     on_page=OnPage(
         "blanks",

@@ -54,6 +54,13 @@ EXPERIMENT = Experiment(
     about=OfModel,
     settings=WhichProgramConfig(),
     chapter=14,
-    questions=(Question("program", "the program", lambda t: list(same_function(t.program))),),
+    questions=(
+        Question(
+            "program",
+            "the program",
+            lambda t: list(same_function(t.program)),
+            plain="Which program do its answers follow?",
+        ),
+    ),
 )
 compute = EXPERIMENT.compute

@@ -49,7 +49,9 @@ EXPERIMENT = Experiment(
     about=OfModel,
     settings=CountConfig(),
     chapter=1,
-    questions=(Question("longest", "digits of the longest list", lambda t: 6),),
+    questions=(
+        Question("longest", "digits of the longest list", lambda t: 6, plain="How long is it?"),
+    ),
     on_page=OnPage("inside", "how many digits lists have.", takes="no time", quick={"lists": 2}),
 )
 '''
@@ -165,7 +167,7 @@ def test_the_scoreboard_asks_it(
     assert {row["method"] for row in rows} == {"digit_count: digits of the longest list"}
     assert "digit_count" in [one.name for one in known_answers.asked()]
     row = Row(*(rows[0][name] for name in ("method", "sorter", "said", "true")))
-    assert truth_page.board_row(row)["Question"] == "digit_count: digits of the longest list"
+    assert truth_page.board_row(row)["Question"] == "How long is it?"
 
 
 def test_a_page_offers_it(dropped: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:

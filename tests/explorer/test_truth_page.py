@@ -23,9 +23,8 @@ from explorer.pages.truth import page as truth_page
 from explorer.pages.truth.words import (
     FITTING_LIST,
     LOOK_FOR,
-    QUESTIONS,
-    WHY_WRONG,
     in_words,
+    why_wrong,
     worked,
 )
 from explorer.server import store as stores
@@ -314,10 +313,9 @@ def test_answers_in_words(value: Any, words: str) -> None:
 
 
 def test_every_question_has_words_and_every_expected_mistake_a_reason() -> None:
-    assert set(QUESTIONS) == {
-        f"{one.name}: {q.words}" for one in known_answers.asked() for q in one.questions
-    }
-    assert set(WHY_WRONG) == set(MISLEADING)
+    asks = {name: q for one in known_answers.asked() for name, q in one.asks.items()}
+    assert all(q.plain.endswith("?") for q in asks.values())
+    assert {name for name, q in asks.items() if q.why_wrong} == set(MISLEADING)
 
 
 # -- the page -----------------------------------------------------------------------------------
@@ -432,7 +430,7 @@ def test_the_scoreboard_comes_when_it_is_asked_for_and_stays(few: list[int]) -> 
     assert list(wrong["Sorter"]) == ["direct", "successor"]
     assert set(wrong["Known answer"]) == {"no"} and set(wrong["The method said"]) == {"yes"}
     (why,) = (text.value for text in page.markdown if "are expected**" in text.value)
-    reason = WHY_WRONG["attention_patterns: attention taken for use: blank i feeds output i"]
+    reason = why_wrong("attention_patterns: attention taken for use: blank i feeds output i")
     assert why.endswith(f"does blank i feed output i? (direct, successor): {reason}")
     again = open_page("truth", model="compiled:slots", list=fitting(), truth_rows="✗ only")
     assert few == [6]  # another visitor sees it at once

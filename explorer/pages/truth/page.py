@@ -17,10 +17,10 @@ from explorer.pages.truth.words import (
     BLANKS_ARE_FOR,
     FITTING_LIST,
     LOOK_FOR,
-    QUESTIONS,
-    WHY_WRONG,
     dotted,
     in_words,
+    question,
+    why_wrong,
 )
 from explorer.parts.controls import View
 from explorer.parts.elements import refuse
@@ -136,7 +136,7 @@ def _board() -> None:
 def _scores(one: Study, outcome: Outcome) -> None:
     result: KnownAnswers = outcome.result
     right = len(result.rows) - len(result.wrong)
-    unexplained = [row for row in result.wrong if row.method not in WHY_WRONG]
+    unexplained = [row for row in result.wrong if not why_wrong(row.method)]
     st.markdown(
         f"**{right} of {len(result.rows)} answers are right.** "
         + ("Every ✗ is expected, and explained below." if not unexplained else "")
@@ -154,7 +154,7 @@ def _scores(one: Study, outcome: Outcome) -> None:
         if chosen in ("all", row.sorter) or (chosen == "✗ only" and not row.right)
     ]
     st.dataframe([board_row(row) for row in kept], hide_index=True, width="stretch")
-    if reasons := why_wrong(kept):
+    if reasons := reasons_of(kept):
         st.markdown("**Why these ✗ are expected**\n" + "\n".join(f"- {r}" for r in reasons))
 
 
@@ -172,22 +172,22 @@ def board_row(row: Row) -> dict[str, str]:
     return {
         "": "✓" if row.right else "✗",
         "Sorter": row.sorter,
-        "Question": QUESTIONS.get(row.method, row.method),
+        "Question": question(row.method),
         "Known answer": in_words(row.true),
         "The method said": in_words(row.said),
         "Asked of": row.method.partition(":")[0],
     }
 
 
-def why_wrong(rows: Sequence[Row]) -> list[str]:
+def reasons_of(rows: Sequence[Row]) -> list[str]:
     """Of each question that is answered wrongly: where, and why that is no surprise."""
     wrong: dict[str, list[str]] = {}
     for row in rows:
         if not row.right:
             wrong.setdefault(row.method, []).append(row.sorter)
     return [
-        f"{QUESTIONS.get(method, method)} ({', '.join(sorters)}): "
-        + WHY_WRONG.get(method, "**Not expected: please report it.**")
+        f"{question(method)} ({', '.join(sorters)}): "
+        + (why_wrong(method) or "**Not expected: please report it.**")
         for method, sorters in wrong.items()
     ]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from analyses import known_answers
+from analyses.experiment import Question
 from interp.task import N_DIGITS
 
 FITTING_LIST = (4, 1, 7, 1, 9, 3)
@@ -84,53 +86,21 @@ LOOK_FOR: dict[str, dict[str, str]] = {
 
 # -- the scoreboard -----------------------------------------------------------------------------
 
-QUESTIONS = {
-    "behaviour: share of lists sorted": "What share of lists does it sort?",
-    "ablate_blanks: masking destroys the answer": "Does masking the blanks destroy the answer?",
-    "ablate_blanks: other contents destroy it": "Do another list's contents in the blanks?",
-    "ablate_blanks: mean contents destroy it": "Do average contents in the blanks?",
-    "transplant_blanks: share that follows": "What share of answers follows the blanks of list B?",
-    "transplant_blanks: digits: share that follows": "What share follows the digits of list B, as "
-    "layer 1 sees them?",
-    "transplant_blanks: a false prefix matters": "Does it matter what was emitted before?",
-    "blank_output_matrix: shape": "Which blank feeds which output?",
-    "shift_blanks: the answer, when values shift": "When the blanks' values move along by one, "
-    "what does the answer do?",
-    "patch_blanks: blanks carry": "Does patching say that the blanks carry the answer?",
-    "patch_blanks: heads that carry": "Which heads carry the answer, by patching?",
-    "path_blanks: share through the blanks": "What share of the effect passes through a blank?",
-    "path_blanks: impossible routes are zero": "Do impossible routes carry exactly nothing?",
-    "attention_patterns: attention taken for use: blank i feeds output i": "Judged by attention "
-    "alone: does blank i feed output i?",
-    "head_finder: heads that matter": "Which heads matter, by ablation?",
-    "head_finder: heads by pattern alone": "Which heads matter, judged by their patterns alone?",
-    "logit_lens: where the answer is made": "Where does the lens first see the answer?",
-    "logit_lens: sorted[j] is at blank j": "Does the lens see sorted[j] at blank j?",
-    "attribution: who writes the answer": "Who writes the answer?",
-    "attribution: integrated gradients: blanks carry": "Do integrated gradients say that the "
-    "blanks carry the answer?",
-    "probe_blanks: sorted[j] is readable": "Can a probe read sorted[j] at blank j?",
-    "probe_blanks: counts are readable": "Can a probe read the counts there?",
-    "probe_blanks: readable taken for use: blanks are read": "Judged by probes alone: are the "
-    "blanks used?",
-    "circuit: edges of the circuit": "Which edges are the circuit?",
-    "circuit: share of outputs that it keeps": "What share of outputs does the circuit keep?",
-    "circuit: share kept without it": "What share is kept without it?",
-}
-"""Every question of ``analyses.known_answers`` in plain words."""
 
-WHY_WRONG = {
-    "attention_patterns: attention taken for use: blank i feeds output i": "A head looks from "
-    "output i at blank i, and writes nothing. Attention shows where a head looks, never that "
-    "anything is read there.",
-    "head_finder: heads by pattern alone": "Decoy heads, which write nothing, have the more "
-    "striking patterns.",
-    "logit_lens: sorted[j] is at blank j": "It is there, in directions that the unembedding does "
-    "not read. A lens can say that something is there, never that it is not.",
-    "probe_blanks: readable taken for use: blanks are read": "The blanks hold a copy that nothing "
-    "reads. A probe alone never shows use.",
-}
-"""Questions put to methods that cannot answer them, on purpose; docs/methods.md says more."""
+def question(method: str) -> str:
+    """A question of the scoreboard in plain words."""
+    asked = _questions().get(method)
+    return asked.plain if asked and asked.plain else method
+
+
+def why_wrong(method: str) -> str:
+    """Why a wrong answer to it is expected; empty if it is not."""
+    asked = _questions().get(method)
+    return asked.why_wrong if asked else ""
+
+
+def _questions() -> dict[str, Question]:
+    return {name: asked for one in known_answers.asked() for name, asked in one.asks.items()}
 
 
 def in_words(value: Any) -> str:
