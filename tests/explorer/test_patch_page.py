@@ -261,7 +261,7 @@ def test_a_cell_is_what_its_text_says(text: str) -> None:
     config = load_bare("compiled:slots").model.config
     cell = read_cell(text, config, range(38, 102))
     assert cell.text == text
-    assert cell.patch((3, 1)).text == f"patch:{text}:31"
+    assert cell.patch((3, 1)).text == f"patch:{text}:3,1"
     assert cell.site.positions is None
 
 
