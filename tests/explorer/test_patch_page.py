@@ -216,7 +216,7 @@ def test_a_sweep_takes_no_other_intervention() -> None:
 
 def test_one_digit_is_always_another() -> None:
     for digit in range(10):
-        assert one_digit_changed((1, digit)) == (1, (digit + 5) % 10)
+        assert one_digit_changed(TASK, (1, digit)) == (1, (digit + 5) % 10)
 
 
 # -- choosing a cell ----------------------------------------------------------------------------
@@ -232,11 +232,11 @@ def test_a_click_is_read_as_streamlit_passes_it(monkeypatch: pytest.MonkeyPatch)
     for nothing in events:
         assert clicked(nothing) is None
     state = {"map": event, "none": {}, page_map.CELL: "k.0:1"}
-    monkeypatch.setattr(patch_map.st, "session_state", state)
+    monkeypatch.setattr(page_map.st, "session_state", state)
     take_click("none")
-    assert state[patch_map.CELL] == "k.0:1"
+    assert state[page_map.CELL] == "k.0:1"
     take_click("map")
-    assert state[patch_map.CELL] == "v.1.2:53"
+    assert state[page_map.CELL] == "v.1.2:53"
 
 
 def test_the_chart_selects_cells_by_their_code_and_position(known: PatchMap) -> None:
@@ -318,7 +318,7 @@ def test_boxes_choose_a_cell_and_the_answer_changes() -> None:
 def test_a_cell_of_the_session_moves_the_boxes() -> None:
     """What a click does: the boxes follow."""
     page = slots(patch_way="noising", patch_rows="v")
-    page.session_state[patch_map.CELL] = "v.1.2:53"
+    page.session_state[page_map.CELL] = "v.1.2:53"
     page.run()
     assert page.selectbox("cell_head").value == "2"
     assert outputs(page)["patched"] == "1 1 2 3 4 4 5 5 6 9"
