@@ -9,9 +9,11 @@ from itertools import combinations
 import torch
 from jaxtyping import Bool, Int
 
-from analyses.align_program import AUTO, AlignConfig, words
-from analyses.align_program import figure as drawing
-from analyses.align_program.subspaces import Subspace, search_all
+from analyses.align_program import AUTO, AlignConfig
+from analyses.align_program.figure import figure
+from analyses.align_program.result import Alignment, AlignResult, PartSet
+from analyses.align_program.subspaces import search_all
+from analyses.align_program.words import summary, to_json, verdicts
 from interp.methods.interchange import Part, Rows, all_parts, exchanged, record, writers
 from interp.programs.catalogue import PROGRAMS, program_of
 from interp.programs.pairing import Pairs, Sources, make_pool, pair_up
@@ -21,73 +23,10 @@ from interp.stats import Estimate, wilson
 from interp.support.progress import Progress
 from interp.transformer import Transformer
 
+__all__ = ["compute", "figure", "summary", "to_json", "verdicts"]  # see analyses.experiment
+
+
 FAMILIES: tuple[Sources, ...] = ("alike", "any", "control")
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """One variable, one kind of source: what the model says when each part is exchanged."""
-
-    program: str
-    variable: str
-    family: str
-    """One of ``FAMILIES``."""
-    answer: Int[torch.Tensor, " pair"]
-    """The program's for the base as it is, and the model's."""
-    source_answer: Int[torch.Tensor, " pair"]
-    counterfactual: Int[torch.Tensor, " pair"]
-    said: Int[torch.Tensor, "part pair"]
-
-    @property
-    def hits(self) -> Bool[torch.Tensor, "part pair"]:
-        """Where the model says the counterfactual."""
-        return self.said == self.counterfactual
-
-    def accuracy(self, part: int) -> Estimate:
-        """IIA of a part, with a Wilson interval: every base is used once."""
-
-        return wilson(int(self.hits[part].sum()), len(self.counterfactual))
-
-
-@dataclass(frozen=True)
-class PartSet:
-    """The smallest set of heads and MLPs that reaches the bar together, or the best there is."""
-
-    variable: str
-    family: str
-    parts: tuple[str, ...]
-    accuracy: Estimate
-    reached: bool
-    misses: tuple[int, int, int]
-    """Of the pairs it gets wrong: the model says the base's answer, the source's, another."""
-
-
-@dataclass(frozen=True)
-class AlignResult:
-    """Every variable at every part."""
-
-    program: Program
-    agreement: Estimate
-    """Prompts of the pool to which the model says what the program says; only these are used."""
-    parts: tuple[Part, ...]
-    alignments: tuple[Alignment, ...]
-    """Of the program's variables, in order; then of one that it does not have."""
-    foreign: str
-    """That variable, with its program: ``rank.position``."""
-    sets: tuple[PartSet, ...]
-    subspaces: tuple[Subspace, ...]
-    config: AlignConfig
-    seed: int
-
-    def of(self, variable: str, family: str) -> Alignment | None:
-        """None where there are no such pairs."""
-        found = (a for a in self.own if (a.variable, a.family) == (variable, family))
-        return next(found, None)
-
-    @property
-    def own(self) -> list[Alignment]:
-        """Without the foreign variable."""
-        return [a for a in self.alignments if a.program == self.program.name]
 
 
 def compute(
@@ -234,8 +173,3 @@ def _grown(kept: tuple[Part, ...], row: Sequence[Part]) -> list[tuple[Part, ...]
 def _share(hits: int, n: int) -> Estimate:
 
     return wilson(hits, n)
-
-
-summary, to_json = words.summary, words.to_json
-verdicts = words.verdicts
-figure = drawing.figure

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import plotly.graph_objects as go
 
+from analyses.align_program.result import AlignResult
 from interp import figures
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.align_program.body import AlignResult
 
 
 def figure(result: AlignResult) -> go.Figure:

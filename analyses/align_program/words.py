@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from analyses.align_program.body import Alignment, AlignResult, PartSet
+from analyses.align_program.result import Alignment, AlignResult, PartSet
 
 _SHOWN = 5  # parts in a line of the summary
 

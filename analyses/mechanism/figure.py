@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import plotly.graph_objects as go
+from plotly import subplots
 
+from analyses.mechanism.result import MechanismResult
 from analyses.mechanism.words import curve
 from interp import figures
-from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.mechanism.body import MechanismResult
 
 
 def figure(result: MechanismResult) -> go.Figure:
     """Scores of the head by digit; the share that stays; the hard and the soft program."""
-    subplots = lazy_import("plotly.subplots")
     layer, head = result.head
     fig = subplots.make_subplots(
         rows=2,

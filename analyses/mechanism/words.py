@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from analyses.mechanism.body import MechanismResult
+from analyses.mechanism.result import MechanismResult
 
 MASSES = (
     "copies in the list",

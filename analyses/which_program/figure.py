@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+from plotly import subplots
+
+from analyses.which_program.result import WhichProgramResult
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.which_program.body import WhichProgramResult
 
 
 def figure(result: WhichProgramResult) -> go.Figure:
     """Agreement by program and kind of prefix; below, who is right where two programs differ."""
-    subplots = lazy_import("plotly.subplots")
     fig = subplots.make_subplots(
         rows=2,
         cols=1,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from analyses.which_program.body import WhichProgramResult
+from analyses.which_program.result import WhichProgramResult
 
 
 def summary(result: WhichProgramResult) -> list[str]:
