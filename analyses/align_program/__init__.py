@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment, OnPage, Question
 from analyses.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -82,6 +82,13 @@ EXPERIMENT = Experiment(
             lambda t: False,
             plain="Does it seem to hold a variable of another program?",
         ),
+    ),
+    on_page=OnPage(
+        page="algorithm",
+        question="Where are the program's variables?",
+        shows="how often the model's answer changes as the program says when one part is exchanged "
+        "between two prompts, for every variable and part (interchange-intervention accuracy).",
+        takes="3 minutes",
     ),
 )
 compute = EXPERIMENT.compute

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment, OnPage, Question
 from analyses.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -85,6 +85,13 @@ EXPERIMENT = Experiment(
         Question(
             "left", "share kept without it", lambda t: 0.0, plain="What share is kept without it?"
         ),
+    ),
+    on_page=OnPage(
+        page="algorithm",
+        question="Which edges does the answer need?",
+        shows="the smallest set of edges found that keeps the answer, with what is lost without each; "
+        "everything else is as for another list.",
+        takes="2 minutes",
     ),
 )
 compute = EXPERIMENT.compute

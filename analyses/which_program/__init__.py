@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment, OnPage, Question
 from analyses.subjects import OfModel
 from interp.programs.catalogue import same_function
 from interp.support.errors import UserError, at_least
@@ -61,6 +61,13 @@ EXPERIMENT = Experiment(
             lambda t: list(same_function(t.program)),
             plain="Which program do its answers follow?",
         ),
+    ),
+    on_page=OnPage(
+        page="algorithm",
+        question="On many lists: which program says what the model says?",
+        shows="of how many outputs each program says what the model says, after right prefixes and "
+        "after every kind of wrong one, with 95 % intervals by list.",
+        takes="40 s",
     ),
 )
 compute = EXPERIMENT.compute
