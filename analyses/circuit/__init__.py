@@ -89,7 +89,7 @@ EXPERIMENT = Experiment(
     on_page=OnPage(
         page="algorithm",
         question="Which edges does the answer need?",
-        shows="the smallest set of edges found that keeps the answer, with what is lost without each; "
+        shows="the smallest set of edges that keeps the answer, and what is lost without each; "
         "everything else is as for another list.",
         takes="2 minutes",
     ),
