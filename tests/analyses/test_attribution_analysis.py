@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from analyses.attribution import EXPERIMENT, AttributionConfig, compute
-from analyses.attribution import result as attribution_result
 from analyses.attribution.body import (
     direct_result,
     expected,
@@ -22,7 +21,6 @@ from analyses.attribution.body import (
 )
 from analyses.attribution.result import SOURCES, AttributionResult
 from interp.checkpoints import save_model
-from interp.methods import attribution_patching
 from interp.methods.attribution import Kind, Part, against_other_digits, direct_paths
 from interp.passes.packed import window
 from interp.sites import Component, Site
@@ -159,11 +157,6 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     assert to_json(first) == to_json(again)
     assert torch.equal(first.patching.guessed, again.patching.guessed)
     assert to_json(first) != to_json(other)
-
-
-def test_the_names_that_import_no_torch_are_those_of_the_library() -> None:
-    assert attribution_result.METHODS == attribution_patching.METHODS
-    assert attribution_result.DIRECTIONS == attribution_patching.DIRECTIONS
 
 
 def test_the_command_writes_its_finding(
