@@ -146,7 +146,8 @@ class RayEngine:
     """
 
     def __init__(self, workers: int, machine: Machine) -> None:
-        self._ours = not ("ray" in sys.modules and sys.modules["ray"].is_initialized())
+        loaded = sys.modules.get("ray")
+        self._ours = loaded is None or not loaded.is_initialized()
         self._ray, self._machine = join_or_start(), machine
         resources = self._ray.cluster_resources()
         self.slots = workers or max(1, int(resources.get("CPU", 1) // max(1, machine.threads)))

@@ -464,7 +464,7 @@ def test_a_changed_plan_is_refused(plan_file, tmp_path, inline, capsys):
         (["--seeds", "0"], "--seeds must be at least 1, not 0"),
         (["--workers", "-1"], "--workers must be at least 0, not -1"),
         (["--threads", "0"], "--threads must be at least 1, not 0"),
-        (["--plan", "nowhere"], "no plan 'nowhere': give a shipped one (half, original, quick, "),
+        (["--plan", "nowhere"], "no plan 'nowhere': give a shipped one (average, half, original, "),
         (["--arms", "many"], "plan quick has no arm 'many'; it has blanks, "),
         (["--engine", "cloud"], "cloud"),
         (["export", "--study", "nowhere", "--to", "x"], "nowhere is not the folder of a study"),
