@@ -249,13 +249,15 @@ def test_command_writes_figure_result_and_manifest(
     assert run(common) == 0  # the same seed: the same numbers
     assert json.loads(capsys.readouterr().out) == printed
     assert run([*common, "--list", "3,1,4", "--corrupt", "3,1,5"]) == 0
-    assert (folder.parent / "model-3,1,4-to-3,1,5" / "figure.html").is_file()
+    # A model in a folder is told apart by its hash from others of that name.
+    assert (folder.parent / f"{folder.name}-3,1,4-to-3,1,5" / "figure.html").is_file()
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--list", "3,x,5", "--corrupt", "3,1,5"], "'x' is not a digit"),
+        (["--list", "3,12,5", "--corrupt", "3,1,5"], "'12' is not a digit"),
+        (["--list", "3,x,5", "--corrupt", "3,1,5"], "'3,x,5' is neither a list like"),
         (["--list", "3,1"], "go together"),
         (["--list", "3,1", "--corrupt", "1,3"], "same sorted answer"),
         (["--list", "3,1", "--corrupt", "1"], "same length"),

@@ -291,7 +291,7 @@ def test_command(
     printed = json.loads(capsys.readouterr().out)
     expected = json.loads(json.dumps(to_json(compute(small_model(), FEW))))
     assert {key: printed[key] for key in expected} == expected
-    folder = tmp_path / "out" / "behaviour" / "m"
+    (folder,) = (tmp_path / "out" / "behaviour").iterdir()
     assert {f.name for f in folder.iterdir()} == {"figure.html", "result.json", "manifest.json"}
 
 
