@@ -50,6 +50,9 @@ PAGES = (
 )
 
 
+_FIRST_SEEN = "sort"  # at the address without a path, wherever it stands in the navigation
+
+
 def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
     """The whole page.
 
@@ -69,7 +72,11 @@ def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
         return
     pages = [
         st.Page(
-            partial(page.draw, view, places), title=page.title, url_path=page.path, icon=page.icon
+            partial(page.draw, view, places),
+            title=page.title,
+            url_path=page.path,
+            icon=page.icon,
+            default=page.path == _FIRST_SEEN,
         )
         for page in PAGES
     ]

@@ -45,7 +45,8 @@ def a_run(
     )
     whole = to_the_end(curves, config, diverged_at)
     batch = measure(whole.batch, plan.measures, config.steps)
-    final = {"exact_match": wilson(round(level * 4800), 4800).to_dict()}
+    right = wilson(round(level * 4800), 4800).to_dict()
+    final = {"exact_match": right, "digit_accuracy": right}
     about = {
         "format": 1,
         "plan": plan.name,
@@ -64,7 +65,7 @@ def a_run(
         "cost": {"seconds": 1.0},
     }
     if follow is not None:
-        about["blanks"] = {"follow_rate": wilson(follow, 100).to_dict()}
+        about["blanks"] = {"follow_rate": wilson(follow, 100).to_dict(), "exact_match_under": {}}
     return RunResult(arm, seed, curves, about)
 
 
