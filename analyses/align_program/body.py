@@ -18,7 +18,7 @@ from interp.methods.interchange import Part, Rows, all_parts, exchanged, record,
 from interp.programs.catalogue import PROGRAMS, program_of
 from interp.programs.pairing import Pairs, Sources, make_pool, pair_up
 from interp.programs.program import Program
-from interp.programs.prompts import Prompts, digits_said
+from interp.programs.prompts import Prompts, check_lengths, digits_said
 from interp.stats import Estimate, wilson
 from interp.support.progress import Progress
 from interp.transformer import Transformer
@@ -36,6 +36,7 @@ def compute(
     progress: Progress,
 ) -> AlignResult:
     """Exchange every part for every variable of the program; see the module's description."""
+    check_lengths(model.task)
     pool = make_pool(model.task, settings.prompts, seed)
     rows = record(model, pool)
     said = digits_said(rows.logits).cpu()

@@ -11,7 +11,9 @@ from interp import figures
 def figure(result: AlignResult) -> go.Figure:
     """IIA of every variable and kind of source (columns) at every part (rows) that holds some."""
     shown = [a for a in result.alignments if a.family != "control"]
-    best = [max(a.accuracy(p).value for a in shown) for p in range(len(result.parts))]
+    best = [
+        max((a.accuracy(p).value for a in shown), default=0.0) for p in range(len(result.parts))
+    ]
     kept = [p for p in range(len(result.parts)) if best[p] >= _LEAST]
     rates = [[a.accuracy(p) for a in shown] for p in kept]
     names = [_name(result, a.program, a.variable, a.family) for a in shown]

@@ -16,7 +16,7 @@ from analyses.which_program.words import summary, to_json, verdicts
 from interp.programs.catalogue import PROGRAMS
 from interp.programs.edits import KINDS, any_edit, as_prompts, edited
 from interp.programs.program import Program
-from interp.programs.prompts import Prompts, right_prefixes, says, says_along
+from interp.programs.prompts import Prompts, check_lengths, right_prefixes, says, says_along
 from interp.support.progress import Progress
 from interp.task import N_DIGITS
 from interp.transformer import Transformer
@@ -36,6 +36,7 @@ def compute(
     programs: Sequence[Program] | None = None,
 ) -> WhichProgramResult:
     """Ask the model and the programs (default: all of the catalogue) about every prompt."""
+    check_lengths(model.task)
     compared = tuple(PROGRAMS if programs is None else programs)
     by_edit = {name: edited(model.task, name, settings.prompts, seed) for name in KINDS}
     by_edit = {name: prompts for name, prompts in by_edit.items() if len(prompts)}

@@ -156,3 +156,16 @@ def right_prefixes(task: SortTask, batch: SortBatch) -> dict[str, Any]:
 
 def _outputs(task: SortTask, batch: SortBatch) -> Bool[torch.Tensor, "list row"]:
     return torch.arange(task.max_len) < batch.lengths[:, None].cpu()
+
+
+def check_lengths(task: SortTask) -> None:
+    """Whether there are prefixes that tell programs apart.
+
+    Raises:
+        UserError: for lists of fewer than 3 digits, of which nearly every prefix is the right one.
+    """
+    if task.max_len < 3:
+        raise UserError(
+            "programs are told apart by wrong prefixes, which needs lists of at least 3 digits; "
+            f"this model takes {task.max_len}"
+        )

@@ -13,6 +13,7 @@ from analyses.catalogue import experiment, reported
 from analyses.known_answers.body import smaller
 from interp.checkpoints import save_model
 from interp.model import SortTransformer
+from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.models import small_model
 
@@ -43,6 +44,10 @@ def test_any_model(name: str, kind: str, unchecked: None) -> None:
     model = MODELS[kind]
     if experiment(name).needs_blanks and not model.task.n_blanks:
         pytest.skip("about blanks, which this model has not")
+    if name in ("which_program", "align_program") and model.task.max_len < 3:
+        with pytest.raises(UserError, match="needs lists of at least 3 digits; this model takes 1"):
+            run(name, model)
+        return
     data = run(name, model)
     assert data["finding"][-1].rstrip().endswith((".", ":"))
 
