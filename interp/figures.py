@@ -83,6 +83,30 @@ def heatmap(
     )
 
 
+def agreement_cells(agrees: Any, x: list[Any], y: list[str], text: Any, **more: Any) -> go.Heatmap:
+    """Cells that are green or red, each with its text, for tables of right and wrong.
+
+    Args:
+        agrees: [len(y), len(x)], 1 or 0.
+        more: further properties of the trace, such as ``hovertemplate``.
+    """
+    return go.Heatmap(
+        z=agrees,
+        x=x,
+        y=y,
+        text=text,
+        texttemplate="%{text}",
+        textfont={"color": "black", "size": 12},
+        colorscale=[[0, "#F4A582"], [1, "#A6DBC8"]],
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        **more,
+    )
+
+
 def rate_points(
     x: list[Any], rates: list[Estimate], name: str, colour: str, symbol: str = "circle"
 ) -> go.Scatter:

@@ -106,12 +106,9 @@ def without(jobs: list[Job], plan: Plan, known: Path | None) -> list[Job]:
     """The jobs whose runs have not ended in ``known``, an export of the study."""
     if known is None:
         return jobs
-    from training.studies.results import load_results
+    from training.studies.results import load_known
 
-    results = load_results(known)
-    if changed := results.plan.difference(plan):
-        raise UserError(f"--known {known} holds the results of another plan: {changed}")
-    ended = {(run.arm, run.seed) for run in results.runs if run.summary is not None}
+    ended = {(run.arm, run.seed) for run in load_known(known, plan).runs if run.summary is not None}
     if there := sum((job.arm, job.seed) in ended for job in jobs):
         note(f"{there} of {len(jobs)} runs have ended in {known}")
     return [job for job in jobs if (job.arm, job.seed) not in ended]

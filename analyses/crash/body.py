@@ -11,7 +11,7 @@ from torch import Tensor
 
 from analyses.crash import CrashSettings
 from analyses.crash.figure import figure
-from analyses.crash.result import Again, CrashResult, Moment
+from analyses.crash.result import OTHERS, Again, CrashResult, Moment
 from analyses.crash.words import rows, summary, to_json
 from interp.answers.decode import score
 from interp.answers.trials import nothing, run_trials
@@ -210,7 +210,7 @@ def _all_again(
     for number in range(settings.others):
         other = before.trainer(seed=_OTHER_SEEDS + number)
         words = "other lists and dropout masks"
-        yield _again(f"other lists {number}", words, other, steps, held_out, progress)
+        yield _again(f"{OTHERS} {number}", words, other, steps, held_out, progress)
 
 
 def _again(

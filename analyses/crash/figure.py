@@ -73,11 +73,9 @@ _COLOURS = (figures.BLUE, figures.GREEN, figures.ORANGE, figures.PURPLE, figures
 
 
 def _again(fig: go.Figure, result: CrashResult) -> None:
-    named = [one for one in result.again if not one.name.startswith("other lists")]
-    for one, colour in zip(named, _COLOURS, strict=False):
+    for one, colour in zip(result.changed, _COLOURS, strict=False):
         _line(fig, one.steps, one.exact, one.words, {"color": colour})
-    others = [one for one in result.again if one.name.startswith("other lists")]
-    for number, one in enumerate(others):
+    for number, one in enumerate(result.others):
         line = {"color": figures.GREY, "width": 1, "dash": "dot"}
         _line(fig, one.steps, one.exact, one.words, line, shown=number == 0)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from interp.stats import Estimate
 
+OTHERS = "other lists"  # how repeats with other lists are called, each with its number
 DIRECTIONS = ("denoising", "noising")
 """A group of weights from before into the drop, and from the drop into before."""
 
@@ -69,6 +70,20 @@ class CrashResult:
     def lowest_averaged(self) -> float:
         """Of the average of the weights, from the state before on."""
         return min(m.averaged for m in self.course if m.step >= self.before)
+
+    @property
+    def others(self) -> list[Again]:
+        """The repeats with other lists and dropout masks."""
+        return [one for one in self.again if one.name.startswith(OTHERS)]
+
+    @property
+    def changed(self) -> list[Again]:
+        """All the others, in which one thing is changed, or none."""
+        return [one for one in self.again if not one.name.startswith(OTHERS)]
+
+    @property
+    def others_that_fall(self) -> int:
+        return sum(map(self.falls, self.others))
 
     def falls(self, one: Again) -> bool:
         """Whether the steps that were made again fall as the plan counts falls."""

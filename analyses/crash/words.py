@@ -37,18 +37,15 @@ def _states(result: CrashResult) -> dict[str, int]:
 
 
 def _finding(result: CrashResult) -> str:
-    others = [one for one in result.again if one.name.startswith("other lists")]
-    fell = sum(map(result.falls, others))
     stopped = [
-        one.words
-        for one in result.again
-        if one not in others and one.name != "as it was" and not result.falls(one)
+        one.words for one in result.changed if one.name != "as it was" and not result.falls(one)
     ]
     back = max(result.groups, key=lambda name: result.groups[name][0].value)
     steps, stops = result.during - result.before, _listed(stopped) or "none of the changes"
     return (
         f"A fall of {100 * result.fall:.0f} points in {steps} steps; with other lists and masks "
-        f"{fell} of {len(others)} repeats fall as well. It does not come with {stops}. "
+        f"{result.others_that_fall} of {len(result.others)} repeats fall as well. "
+        f"It does not come with {stops}. "
         "The group of weights that brings back most is "
         f"{back}: {result.groups[back][0].percent()}."
     )
@@ -78,7 +75,6 @@ def rows(result: CrashResult) -> list[dict[str, Any]]:
 
 def to_json(result: CrashResult) -> dict[str, Any]:
     """The drop as data."""
-    others = [one for one in result.again if one.name.startswith("other lists")]
     return {
         "states": {
             name: {"step": step, **result.exact[name].to_dict()}
@@ -96,5 +92,5 @@ def to_json(result: CrashResult) -> dict[str, Any]:
         "again": {
             one.name: {"lowest": one.lowest, "falls": result.falls(one)} for one in result.again
         },
-        "others_that_fall": [sum(map(result.falls, others)), len(others)],
+        "others_that_fall": [result.others_that_fall, len(result.others)],
     }

@@ -120,22 +120,14 @@ def figure(result: KnownAnswers) -> go.Figure:
     table = {(row.method, row.sorter): row for row in result.rows}
     cells = [[table[m, s] for s in SORTERS] for m in methods]
     fig = go.Figure(
-        go.Heatmap(
-            z=[[int(row.right) for row in line] for line in cells],
-            x=list(SORTERS),
-            y=methods,
-            text=[[f"{'✓' if row.right else '✗'} {_short(row.said)}" for row in c] for c in cells],
+        figures.agreement_cells(
+            [[int(row.right) for row in line] for line in cells],
+            list(SORTERS),
+            methods,
+            [[f"{'✓' if row.right else '✗'} {_short(row.said)}" for row in c] for c in cells],
             customdata=[[[str(row.said), str(row.true)] for row in line] for line in cells],
-            texttemplate="%{text}",
-            textfont={"color": "black", "size": 12},
             hovertemplate="%{y}<br>%{x}: said %{customdata[0]}, true is %{customdata[1]}"
             "<extra></extra>",
-            colorscale=[[0, "#F4A582"], [1, "#A6DBC8"]],
-            zmin=0,
-            zmax=1,
-            showscale=False,
-            xgap=2,
-            ygap=2,
         )
     )
     fig.update_yaxes(autorange="reversed", showgrid=False)

@@ -115,6 +115,18 @@ def load_results(folder: Path) -> StudyResults:
     return StudyResults(plan, tuple(runs))
 
 
+def load_known(known: Path, plan: Plan) -> StudyResults:
+    """The results in ``known``, a study or an export of one that follows ``plan``.
+
+    Raises:
+        UserError: if it follows another plan.
+    """
+    results = load_results(known)
+    if changed := results.plan.difference(plan):
+        raise UserError(f"{known} holds the results of another plan: {changed}")
+    return results
+
+
 def merged(results: StudyResults, known: Path) -> StudyResults:
     """``results`` and the runs that ``known``, a study or an export of one, has besides.
 
@@ -124,9 +136,7 @@ def merged(results: StudyResults, known: Path) -> StudyResults:
     Raises:
         UserError: if ``known`` follows another plan.
     """
-    other = load_results(known)
-    if changed := other.plan.difference(results.plan):
-        raise UserError(f"{known} holds the results of another plan: {changed}")
+    other = load_known(known, results.plan)
     runs = {(run.arm, run.seed): run for run in other.runs}
     for run in results.runs:
         before = runs.get((run.arm, run.seed))

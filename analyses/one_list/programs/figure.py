@@ -20,20 +20,12 @@ def steps_figure(found: Compared) -> go.Figure:
         agree.append([float(step.agrees(name)) for step in found.steps])
         text.append([f"{'' if s.agrees(name) else '✗ '}{s.says(name)}" for s in found.steps])
     fig = go.Figure(
-        go.Heatmap(
-            z=agree,
-            x=list(range(len(columns))),
-            y=names,
-            text=text,
-            texttemplate="%{text}",
-            textfont={"color": "black", "size": 12},
+        figures.agreement_cells(
+            agree,
+            list(range(len(columns))),
+            names,
+            text,
             hovertemplate="%{y} at %{x}: %{text}<extra></extra>",
-            colorscale=[[0, "#F4A582"], [1, "#A6DBC8"]],
-            zmin=0,
-            zmax=1,
-            showscale=False,
-            xgap=2,
-            ygap=2,
         )
     )
     fig.update_yaxes(autorange="reversed", showgrid=False)
