@@ -16,6 +16,7 @@ from analyses.mechanism.words import MASSES, summary, to_json
 from interp.methods.interchange import exchanged, record, writers
 from interp.passes.forward import forward
 from interp.passes.packed import length_sorted, norm_before, window
+from interp.passes.untouched import refuse_touched
 from interp.programs.copy_and_count import COPY_AND_COUNT
 from interp.programs.edits import KINDS, edited
 from interp.programs.pairing import make_pool, pair_up
@@ -41,6 +42,7 @@ def compute(
     progress: Progress,
 ) -> MechanismResult:
     """Find the head, read its weights, and fit the soft program."""
+    refuse_touched(model, "the mechanism")
     progress.begin(len(LISTS) + 3, "mechanism")
     flips, head = _flips(model, settings, seed)
     progress.step()

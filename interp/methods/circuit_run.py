@@ -59,6 +59,7 @@ from interp.passes.packed import (
     norm_before,
     unembed,
 )
+from interp.passes.untouched import refuse_touched
 from interp.support.errors import UserError
 from interp.transformer import Transformer
 
@@ -116,6 +117,7 @@ class Graph:
     """The edges of a model, with the tables that say which edge feeds what."""
 
     def __init__(self, model: Transformer) -> None:
+        refuse_touched(model, "a circuit")
         self.model = model
         self.config = model.config
         self.edges = edges_of(model.config)

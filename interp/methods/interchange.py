@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from interp.passes.forward import Place, forward, project
 from interp.passes.packed import allowed_attention, mlp, norm_after, norm_before, unembed
+from interp.passes.untouched import refuse_touched
 from interp.programs.prompts import Prompts, PromptWindow
 from interp.sites import Component, Site
 from interp.support.errors import UserError
@@ -124,7 +125,12 @@ class Rows:
 
 @torch.no_grad()
 def record(model: Transformer, prompts: Prompts) -> Rows:
-    """Run the model on every prompt."""
+    """Run the model on every prompt.
+
+    Raises:
+        UserError: if something acts on the model: :func:`rerun` would not know.
+    """
+    refuse_touched(model, "an interchange intervention")
     index = torch.arange(len(prompts)).split(_PROMPTS_AT_ONCE)
     return _joined([_record(model, prompts.take(some)) for some in index])
 

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Int
 
 from interp.programs.edits import KINDS, as_prompts
 from interp.programs.program import Program
-from interp.programs.prompts import Prompts
+from interp.programs.prompts import Prompts, check_lengths
 from interp.task import N_DIGITS, SortTask
 
 Sources = Literal["alike", "any", "control"]
@@ -60,7 +60,11 @@ def make_pool(task: SortTask, n: int, seed: int) -> Prompts:
 
     Every second list is the one before with one digit replaced, under the same prefixes, so that
     there are sources that differ from a base in next to nothing.
+
+    Raises:
+        UserError: for lists of fewer than 3 digits.
     """
+    check_lengths(task)
     chance = random.Random(f"{seed} pool")
     n_lengths = min(_LENGTHS, task.max_len - 1)
     lengths = sorted({max(2, task.max_len * (k + 1) // n_lengths) for k in range(n_lengths)})

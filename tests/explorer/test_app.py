@@ -14,13 +14,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.one_list.answers import attention_of, decode_list
+from analyses.one_list.answers import Answer, Output, attention_of, decode_list
 from explorer.parts.controls import PRESETS
 from explorer.parts.elements import plain, share, strip
 from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import Places, places_from
-from explorer.server.results import Answer, Output
 from explorer.server.session import OTHER
 from interp.answers.ablation import published_mask
 from interp.answers.decode import greedy_decode, score

@@ -20,8 +20,9 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 from transformer_lens.components import MLP
 
-from analyses.catalogue import NAMES, analysis
-from analyses.known_answers.body import _smaller
+from analyses.catalogue import experiment, experiments
+from analyses.known_answers.body import smaller
+from analyses.subjects import OfModel
 from interp.answers.behaviour import answer
 from interp.answers.decode import exact_match, greedy_decode, score
 from interp.answers.trials import nothing, run_trials
@@ -317,13 +318,14 @@ def test_a_model_with_something_on_it_is_not_saved(acted: SortTransformer, tmp_p
 
 
 SMALL = SortTask(6, 7)
+OF_A_MODEL = [one.name for one in experiments().values() if one.about is OfModel]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_A_MODEL)
 def test_no_analysis_ignores_it(name: str, unchecked: None) -> None:
     """They go through the hooks, or refuse."""
-    one = analysis(name)
+    one = experiment(name)
     called = 0
 
     def counted(value: Any, hook: Any) -> Any:
@@ -335,7 +337,7 @@ def test_no_analysis_ignores_it(name: str, unchecked: None) -> None:
     with model.hooks([("blocks.1.hook_resid_post", counted), ("blocks.0.hook_mlp_out", counted)]):
         refusal = None
         try:
-            one.compute(model, _smaller(one.config), 0)
+            one.compute(model, smaller(one.settings), 0)
         except UserError as error:
             refusal = str(error)
     assert called if refusal is None else "would ignore" in refusal
