@@ -41,7 +41,7 @@ from interp.checkpoints import (
     shipped_models,
     shipped_runs,
 )
-from interp.lists import given_one
+from interp.lists import from_file, given_one
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
@@ -65,6 +65,7 @@ class Opened:
 
 def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     """The whole command, once its flags are parsed."""
+    settings = _with_lists(settings)
     watch, opened = Stopwatch(), open_subject(about, settings)
     check(experiment, opened.subject)
     with progress_bar() as progress:
@@ -79,6 +80,12 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
         {**opened.manifest, "seconds": round(watch.seconds(), 2)},
         outcome.files,
     )
+
+
+def _with_lists(settings: Any) -> Any:
+    """The settings with the lists that stand in files: bodies, which pages call, open none."""
+    given = {name: getattr(settings, name) for name in getattr(settings, "typed_lists", ())}
+    return replace(settings, **{name: from_file(text) for name, text in given.items()})
 
 
 def check(experiment: Experiment, subject: Any) -> None:

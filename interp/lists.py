@@ -16,6 +16,7 @@ from typing import Any
 
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.limits import MOST_POSITIONS
 
 N_DIGITS = 10  # tokens 0..9 are the digits themselves
 _MOST_BYTES = 10_000_000  # of a file of lists
@@ -100,6 +101,19 @@ def given_one(text: str, max_len: int) -> tuple[int, ...]:
     if len(lists) > 1:
         raise UserError(f"{text} holds {len(lists):,} lists; this is about one: give one")
     return lists[0]
+
+
+def from_file(text: str) -> str:
+    """A list as it was typed, or the one in a file that was named; its length is not looked at.
+
+    Not for what visitors of a page type: it opens files.
+
+    Raises:
+        UserError: if there is such a file, but no list in it, or more than one.
+    """
+    if not text or not ("/" in text or Path(text).is_file()):
+        return text
+    return ",".join(map(str, given_one(text, MOST_POSITIONS)))
 
 
 def read(path: Path, max_len: int) -> list[tuple[int, ...]]:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from analyses import catalogue
 from analyses.experiment import main as run_command
 from analyses.one_list.answer import EXPERIMENT
 from analyses.one_list.answer.body import heads_at_step, one_step, whole_answer
@@ -273,6 +274,46 @@ def test_what_cannot_be_asked(
     assert said.err.count("\n") == 1
     assert not said.out
     assert not (tmp_path / "out").exists()
+
+
+TAKE_A_SECOND_LIST = {"patch": "corrupt", "without": "other", "programs": "prefix"}
+
+
+@pytest.mark.parametrize(("name", "flag"), TAKE_A_SECOND_LIST.items())
+def test_a_second_list_may_stand_in_a_file(
+    saved: Path,
+    tmp_path: Path,
+    status: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    flag: str,
+) -> None:
+    one = catalogue.experiment(f"one_list.{name}")
+    out = ["--model", str(saved), "--list", "3141", "--out", str(tmp_path / "out"), "--json"]
+
+    def said(given: str) -> str:
+        run_command(one, [*out, f"--{flag}", given])
+        return capsys.readouterr().out
+
+    (tmp_path / "one").write_text("\n3 1 4 2\n")
+    (tmp_path / "two").write_text("3142\n3143\n")
+    typed = "3,1,4,2" if name != "programs" else "1,2"
+    if name == "programs":
+        (tmp_path / "one").write_text("12")
+    assert said(str(tmp_path / "one")) == said(typed)
+    for file, why in (("two", "holds 2 lists"), ("none", "neither a list")):
+        assert status(partial(run_command, one), [*out, f"--{flag}", str(tmp_path / file)]) == 2
+        assert why in capsys.readouterr().err
+
+
+def test_no_other_experiment_of_a_list_takes_a_second() -> None:
+    """What a body parses may stand in a file only if its settings say so."""
+    said = {
+        one.name.removeprefix("one_list."): one.settings.typed_lists[0]
+        for one in catalogue.experiments().values()
+        if hasattr(one.settings, "typed_lists")
+    }
+    assert said == TAKE_A_SECOND_LIST
 
 
 def test_blanks_of_a_model_that_has_none(

@@ -19,7 +19,7 @@ between the two runs. Positions after the one that is read are left out: nothing
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from analyses.experiment import Experiment
 from analyses.subjects import OfList
@@ -38,7 +38,8 @@ Method = Literal["exact", "gradient", "integrated", "integrated inputs"]
 class PatchSettings:
     """The other list, and what is patched how."""
 
-    corrupt: str = ""  # the list to exchange with, of the same length (the last digit changed)
+    corrupt: str = ""  # the list to exchange with, as long, or a file (the last digit changed)
+    typed_lists: ClassVar = ("corrupt",)
     direction: Direction = "denoising"  # clean into corrupted, or the other way round
     rows: Rows = "stream"  # stream, or the heads' outputs z, queries q, keys k or values v
     method: Method = "exact"  # patch every cell, or guess them by gradients

@@ -15,6 +15,7 @@ program which says the same computes it in the same way (``analyses.align_progra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from analyses.experiment import Experiment
 from analyses.subjects import OfList
@@ -24,7 +25,10 @@ from analyses.subjects import OfList
 class ProgramsSettings:
     """What is given back to the model."""
 
-    prefix: str = ""  # outputs so far, as 1,3 or 13 (default: half of the answer, a digit left out)
+    prefix: str = (
+        ""  # outputs so far: 13, or a file (default: half of the answer, a digit left out)
+    )
+    typed_lists: ClassVar = ("prefix",)
 
 
 EXPERIMENT = Experiment(

@@ -23,7 +23,7 @@ What it does not show: what holds of other lists. One list is an example, not a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from analyses.experiment import Experiment
 from analyses.subjects import OfList
@@ -36,7 +36,8 @@ class WithoutSettings:
     """What is taken away, and list B."""
 
     of: Of = "blanks"  # what is taken away: blanks, heads, or the blanks of compiled sorters, too
-    other: str = ""  # list B, as long as the list (default: 9 minus each digit)
+    other: str = ""  # list B, as long as the list, or a file (default: 9 minus each digit)
+    typed_lists: ClassVar = ("other",)
 
 
 EXPERIMENT = Experiment(
