@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 
 from analyses.attribution import AttributionConfig
 from analyses.attribution.figure import figure
@@ -16,6 +17,7 @@ from analyses.attribution.result import (
     DirectResult,
     PatchingResult,
     as_json,
+    share_of_blanks,
 )
 from analyses.minimal_pairs import understood
 from interp.answers.pairs import Pairs, make_pairs, sample_pairs
@@ -27,8 +29,8 @@ from interp.methods.attribution_patching import (
     possible_effects,
 )
 from interp.methods.pair_runs import both_ways
-from interp.passes.packed import length_sorted, window
-from interp.sites import all_sites, head_sites
+from interp.passes.packed import Window, length_sorted, window
+from interp.sites import Component, Site, all_sites, head_sites
 from interp.sorters.truth import Truth
 from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
@@ -133,12 +135,10 @@ def patching_result(
         for runs in both:
             guessed.append(attributed_effects(runs, sites, method, steps))
             progress.step()
-    blanks = model.task.region(Region.BLANKS)
-    here = torch.arange(view.start, view.stop)
     return PatchingResult(
         sites,
         model.task.labels(pairs.length)[view.start : view.stop],
-        (here >= blanks.start) & (here < blanks.stop),
+        _blanks(view),
         torch.stack(guessed).unflatten(0, (len(METHODS), -1)).cpu(),
         exact.cpu(),
         torch.stack([possible_effects(runs, sites) for runs in both]).cpu(),
@@ -147,19 +147,24 @@ def patching_result(
     )
 
 
+def _blanks(view: Window) -> Bool[torch.Tensor, " here"]:
+    blanks, here = view.task.region(Region.BLANKS), torch.arange(view.start, view.stop)
+    return (here >= blanks.start) & (here < blanks.stop)
+
+
 # -- words and JSON -----------------------------------------------------------------------------
 
 
-def writers(result: AttributionResult) -> list[str] | None:
+def writers(direct: DirectResult, seed: int) -> list[str] | None:
     """Parts that certainly add more than a twentieth of the logit difference, or take as much.
 
     None where the model's answer does not stand out: there is nothing to share out.
     """
-    total = result.total()
+    total = direct.mean_total(seed)
     if total.low <= 0:
         return None
     least = _WRITES * total.value
-    found = [(part, result.part(n)) for n, part in enumerate(result.direct.parts)]
+    found = [(part, direct.mean_part(n, seed)) for n, part in enumerate(direct.parts)]
     return [part.words for part, e in found if e.low > least or e.high < -least]
 
 
@@ -168,10 +173,27 @@ def verdicts(result: AttributionResult) -> dict[str, Any]:
     of a changed digit goes into the last layer through the blanks, by integrated gradients (None
     without pairs that the model gets right)."""
     carried = result.blanks_carry("integrated", 0)
-    no_blanks = not result.patching.blanks.any()
+    return _verdicts(result.direct, carried, bool(result.patching.blanks.any()), result.seed)
+
+
+def quick_verdicts(model: Transformer, settings: AttributionConfig, seed: int) -> dict[str, Any]:
+    """:func:`verdicts`, without the methods and sites that they do not rest on."""
+    direct = direct_result(model, model.task.held_out(settings.lists, seed))
+    length = min(settings.length, model.task.max_len)
+    runs = both_ways(model, pairs_of(model.task, settings.pairs, length, seed))[0]
+    last = Site(Component.RESID_PRE, model.cfg.n_layers - 1)
+    effects = attributed_effects(runs, [last], "integrated", settings.steps)[:, 0]
+    blanks = _blanks(runs.view)
+    carried = share_of_blanks(effects, blanks, runs.gap, understood(runs.metrics), seed)
+    return _verdicts(direct, carried, bool(blanks.any()), seed)
+
+
+def _verdicts(
+    direct: DirectResult, carried: Estimate | None, any_blanks: bool, seed: int
+) -> dict[str, Any]:
     return {
-        "writers": writers(result),
-        "blanks_carry": carried.value > 0.5 if carried else (False if no_blanks else None),
+        "writers": writers(direct, seed),
+        "blanks_carry": carried.value > 0.5 if carried else (None if any_blanks else False),
     }
 
 
@@ -249,7 +271,7 @@ def _carry_words(result: AttributionResult) -> str:
 
 
 def _finding(result: AttributionResult) -> str:
-    found, n_lists = writers(result), len(result.direct.total)
+    found, n_lists = writers(result.direct, result.seed), len(result.direct.total)
     if found is None:
         wrote = f"the sorted digit does not stand out (n = {n_lists} lists)"
     else:

@@ -34,6 +34,14 @@ class DirectResult:
     error: float
     """The largest difference between the sum of the parts and the logits."""
 
+    def mean_part(self, number: int, seed: int) -> Estimate:
+        """What a part adds at the mean output row, with its interval over lists."""
+        return bootstrap_mean(self.values[:, :, number].nanmean(1), seed)
+
+    def mean_total(self, seed: int) -> Estimate:
+        """The logit difference that the parts sum to."""
+        return bootstrap_mean(self.total.nanmean(1), seed)
+
 
 @dataclass(frozen=True)
 class PatchingResult:
@@ -71,11 +79,11 @@ class AttributionResult:
 
     def part(self, number: int) -> Estimate:
         """What a part adds at the mean output row, with its interval over lists."""
-        return self._mean(self.direct.values[:, :, number].nanmean(1))
+        return self.direct.mean_part(number, self.seed)
 
     def total(self) -> Estimate:
         """The logit difference that the parts sum to."""
-        return self._mean(self.direct.total.nanmean(1))
+        return self.direct.mean_total(self.seed)
 
     def source(self, head: int, source: int) -> Estimate:
         """What a head adds from one region."""
@@ -99,13 +107,30 @@ class AttributionResult:
         """
         found = self.patching
         every = found.exact if method == "exact" else found.guessed[METHODS.index(method)]
-        at = every[direction, :, found.last_stream][:, found.blanks].sum(1)
-        if not found.understood.any() or not found.blanks.any():
-            return None
-        return self._mean((at / found.gap[direction])[found.understood])
+        effects = every[direction, :, found.last_stream]
+        return share_of_blanks(
+            effects, found.blanks, found.gap[direction], found.understood, self.seed
+        )
 
     def _mean(self, values: Float[torch.Tensor, " n"]) -> Estimate:
         return bootstrap_mean(values, self.seed)
+
+
+def share_of_blanks(
+    effects: Float[torch.Tensor, "pair here"],
+    blanks: Bool[torch.Tensor, " here"],
+    gap: Float[torch.Tensor, " pair"],
+    understood: Bool[torch.Tensor, " pair"],
+    seed: int,
+) -> Estimate | None:
+    """Of the whole effect, what goes through the blanks; None if there are none, or no such pair.
+
+    Args:
+        effects: of patching each position of what the last layer reads.
+    """
+    if not understood.any() or not blanks.any():
+        return None
+    return bootstrap_mean((effects[:, blanks].sum(1) / gap)[understood], seed)
 
 
 # -- JSON ---------------------------------------------------------------------------------------

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
 
 from analyses.circuit import CircuitConfig
 from analyses.circuit.figure import figure
 from analyses.circuit.result import CircuitResult, FoundLevel, to_json
 from analyses.circuit.svg import drawing
-from analyses.circuit.words import summary, verdicts
+from analyses.circuit.words import said_of, summary, verdicts
 from interp.edges import answer_regions
 from interp.methods.circuit_judge import edge_effects, judge, knockouts, random_sets
 from interp.methods.circuit_run import Graph
 from interp.methods.circuit_scores import Group, attribute, sample_groups
 from interp.methods.circuit_search import Level, search
-from interp.support.progress import Progress
+from interp.support.progress import SILENT, Progress
 from interp.transformer import Transformer
 
 # See analyses.experiment.
@@ -33,11 +37,7 @@ def compute(
 ) -> CircuitResult:
     """Search on some lists, judge on others."""
     graph = Graph(model)
-    progress.begin(0, "the circuit: left-out edges")  # how many it takes is not known beforehand
-    some = sample_groups(graph, min(_ATTRIBUTED, settings.searched), seed, "attributed")
-    scores = attribute(graph, some, "EAP-IG", _STEPS)
-    groups = sample_groups(graph, settings.searched, seed, "searched")
-    levels = search(graph, groups, scores, settings.levels, [settings.keep], progress)
+    scores, levels = _found(graph, settings, settings.levels, seed, progress)
     groups = sample_groups(graph, settings.lists, seed, "judged")
     edges = next(level.edges for level in levels if level.keep == settings.keep)
     # By attribution alone: as many of the largest, in either part.
@@ -58,6 +58,32 @@ def compute(
         effects=edge_effects(graph, groups, edges, progress),
         seed=seed,
     )
+
+
+def _found(
+    graph: Graph,
+    settings: CircuitConfig,
+    levels: Sequence[float],
+    seed: int,
+    progress: Progress,
+) -> tuple[Float[Tensor, "part edge"], list[Level]]:
+    """What attribution expects of every edge, and the circuits."""
+    progress.begin(0, "the circuit: left-out edges")  # how many it takes is not known beforehand
+    some = sample_groups(graph, min(_ATTRIBUTED, settings.searched), seed, "attributed")
+    scores = attribute(graph, some, "EAP-IG", _STEPS)
+    groups = sample_groups(graph, settings.searched, seed, "searched")
+    return scores, search(graph, groups, scores, levels, [settings.keep], progress)
+
+
+def quick_verdicts(model: Transformer, settings: CircuitConfig, seed: int) -> dict[str, Any]:
+    """:func:`verdicts`, without levels and controls that they do not rest on."""
+    graph = Graph(model)
+    wanted = [settings.levels[0], settings.keep]
+    _, (strict, drawn) = _found(graph, settings, wanted, seed, SILENT)
+    groups = sample_groups(graph, settings.lists, seed, "judged")
+    kept = judge(graph, groups, graph.keep(strict.edges), seed)
+    without = judge(graph, groups, 1 - graph.keep(drawn.edges), seed)
+    return said_of(strict.edges, kept, without)
 
 
 def _telling(groups: Sequence[Group]) -> tuple[int, int]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from analyses.circuit.result import PARTS
-
-if TYPE_CHECKING:
-    from analyses.circuit.result import CircuitResult, FoundLevel
-    from interp.methods.circuit_judge import Judged
+from analyses.circuit.result import PARTS, CircuitResult, FoundLevel
+from interp.edges import CircuitEdge
+from interp.methods.circuit_judge import Judged
 
 _SHOWN = 12  # edges in words; all are in the figure and in the data
 
@@ -99,9 +98,14 @@ def verdicts(result: CircuitResult) -> dict[str, Any]:
     """``edges``: those of the strictest level, sorted; ``faithful``: the share of outputs that they
     keep, and ``left``: that the model keeps without those of the drawn level (None if there is
     nothing to keep)."""
-    kept, left = result.strict.judged.outputs_kept, result.without.outputs_kept
+    return said_of(result.strict.level.edges, result.strict.judged, result.without)
+
+
+def said_of(edges: Sequence[CircuitEdge], strict: Judged, without: Judged) -> dict[str, Any]:
+    """The same of the strictest circuit, and of the model without the drawn one."""
+    kept, left = strict.outputs_kept, without.outputs_kept
     return {
-        "edges": sorted(str(edge) for edge in result.strict.level.edges),
+        "edges": sorted(str(edge) for edge in edges),
         "faithful": kept.value if kept else None,
         "left": left.value if left else None,
     }

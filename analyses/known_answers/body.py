@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 import torch
@@ -14,7 +18,7 @@ from analyses.known_answers import KnownAnswersConfig, asked
 from analyses.known_answers.result import KnownAnswers, Row
 from interp import figures
 from interp.sorters.compiled import compile_sorter
-from interp.sorters.truth import SORTERS, Truth
+from interp.sorters.truth import SORTERS, SorterName, Truth, truth_of
 from interp.support.progress import Progress
 from interp.task import SortTask
 
@@ -23,21 +27,48 @@ def compute(
     device: torch.device, settings: KnownAnswersConfig, seed: int, progress: Progress
 ) -> KnownAnswers:
     """The scoreboard, or the part of it that ``settings`` name."""
-    task, rows = SortTask(settings.max_len, settings.max_len + 1), []
+    rows: list[Row] = []
     chosen = [catalogue.experiment(name) for name in settings.only] or asked()
     progress.begin(len(chosen) * len(SORTERS), f"{len(chosen)} analyses on {len(SORTERS)} sorters")
-    for one in chosen:
-        for sorter in SORTERS:
-            compiled = compile_sorter(sorter, task)
-            compiled.model.to(device, print_details=False)
-            said = _verdicts(one, compiled.model, seed)
-            rows += [_row(one, name, said, compiled.truth) for name in one.asks]
-            progress.step()
+    jobs = [
+        Job(one.name, name, settings.max_len, seed, str(device))
+        for one in chosen
+        for name in SORTERS
+    ]
+    for job, found in zip(jobs, _said(jobs), strict=True):
+        one, truth = catalogue.experiment(job.experiment), truth_of(job.sorter)
+        rows += [_row(one, name, found, truth) for name in one.asks]
+        progress.step()
     return KnownAnswers(tuple(rows), settings.max_len)
 
 
-def _verdicts(one: Experiment, model: Any, seed: int) -> Any:
+class Job(NamedTuple):
+    """One experiment on one sorter."""
+
+    experiment: str
+    sorter: SorterName
+    max_len: int
+    seed: int
+    device: str
+
+
+def _said(jobs: Sequence[Job]) -> Iterator[Any]:
+    """The verdicts of each, in order; on all cores, where that repays the start of processes."""
+    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    if workers < 2 or sum(job.max_len for job in jobs) < _REPAYS or jobs[0].device != "cpu":
+        yield from map(said, jobs)
+        return
+    # Not forked: a copy of a process with running threads may wait for one that it has not.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        yield from pool.map(said, jobs)
+
+
+def said(job: Job) -> Any:
     """What a method says; without what its verdicts do not rest on, where that is much."""
+    one, seed = catalogue.experiment(job.experiment), job.seed
+    model = compile_sorter(job.sorter, SortTask(job.max_len, job.max_len + 1)).model
+    model.to(job.device, print_details=False)
     settings = smaller(one.settings)
     if (quick := getattr(one.body, "quick_verdicts", None)) is not None:
         return quick(model, settings, seed)
@@ -52,10 +83,15 @@ def _row(one: Experiment, method: str, verdicts: Any, truth: Truth) -> Row:
     return Row(method, truth.name, answer, true)
 
 
+_MOST_WORKERS = 8
+_REPAYS = 2000  # digits of the longest lists, summed over jobs: some seconds of work
 _FEWER = {
-    "lists": 48,
+    "lists": 24,
     "lists_each": 1,
+    "blanks": 4,
+    "searched": 8,
     "pairs": 16,
+    "steps": 8,
     "reference": 12,
     "prompts": 96,
     "parted": 12,

@@ -13,9 +13,9 @@ from analyses.probe_blanks import ProbeConfig
 from interp import figures
 from interp.methods import probes
 from interp.methods.probes import ProbeSet, probe, probed_blanks, probing_lists
-from interp.sites import Site
+from interp.sites import Component, Site
 from interp.stats import Estimate
-from interp.support.progress import Progress
+from interp.support.progress import SILENT, Progress
 from interp.transformer import Transformer
 
 NO_USE = "A probe shows what could be read, not that anything reads it."
@@ -46,13 +46,29 @@ def compute(
     model: Transformer, settings: ProbeConfig, seed: int, progress: Progress
 ) -> ProbeResult:
     """Fit and score all probes of a model and of its untrained twin."""
+    return _probed(model, settings, seed, progress)
+
+
+def quick_verdicts(model: Transformer, settings: ProbeConfig, seed: int) -> dict[str, bool]:
+    """:func:`verdicts`, without the sites that they do not rest on."""
+    last = Site(Component.RESID_PRE, model.cfg.n_layers - 1)
+    return verdicts(_probed(model, settings, seed, SILENT, [last]))
+
+
+def _probed(
+    model: Transformer,
+    settings: ProbeConfig,
+    seed: int,
+    progress: Progress,
+    sites: Sequence[Site] = (),
+) -> ProbeResult:
     task = model.task
     blanks, length = probed_blanks(task, settings.blanks), min(settings.length, task.max_len)
     mixed = probing_lists(task, settings.lists_any_length, seed)
     alike = probing_lists(task, settings.lists_one_length, seed, length)
     return ProbeResult(
-        probe(model, mixed, blanks, seed, progress, "probes, any length"),
-        probe(model, alike, blanks, seed, progress, f"probes, {length} digits"),
+        probe(model, mixed, blanks, seed, progress, "probes, any length", sites),
+        probe(model, alike, blanks, seed, progress, f"probes, {length} digits", sites),
         length,
         task.n_blanks,
         settings.least,

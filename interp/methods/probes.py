@@ -76,7 +76,7 @@ class ProbeSet:
     @property
     def key_site(self) -> Site:
         """What the last layer reads at the blanks: all that can reach an answer through them."""
-        return self.sites[-2]
+        return next(s for s in reversed(self.sites) if s.component is Component.RESID_PRE)
 
     def scores(self, what: str, kind: Kind, site: Site) -> Float[Tensor, "list blank"]:
         """1 - error: the mean over lists is the accuracy, or R2. NaN where absent.
@@ -235,8 +235,12 @@ def probe(
     seed: int = 0,
     progress: Progress = SILENT,
     words: str = "probes",
+    sites: Sequence[Site] = (),
 ) -> ProbeSet:
     """Fit all probes of a model and of its untrained twin on two thirds of the lists.
+
+    Args:
+        sites: some of ``probe_sites`` (default: all of them), what the last layer reads among them.
 
     Raises:
         UserError: if too few lists are longer than any of the blanks' numbers.
@@ -255,13 +259,14 @@ def probe(
     for one in (model, SortTransformer(model.config, seed, model.W_U.device)):
         streams.append(blank_streams(one, here, kept).double().numpy())
         progress.step()
-    sites = probe_sites(model.cfg.n_layers)
+    every = probe_sites(model.cfg.n_layers)
+    sites = tuple(sites) or every
     errors = np.full((len(TARGETS), len(Kind), len(sites), len(batch), len(kept)), np.nan)
     with threadpool_limits(1), warnings.catch_warnings():  # threads slow small fits down
         warnings.filterwarnings("ignore", "lbfgs failed to converge")  # see probe_fits
         for b, cell in enumerate(cells):
-            for s in range(len(sites)):
-                found = cell.errors(*(one[s, :, b] for one in streams))
+            for s, site in enumerate(sites):
+                found = cell.errors(*(one[every.index(site), :, b] for one in streams))
                 errors[:, :, s, cell.test, b] = found
             progress.step()
     fitted = torch.tensor([len(cell.train) for cell in cells])

@@ -120,7 +120,7 @@ def test_guesses_agree_with_the_exact_sweep_on_straight_slopes(
 def test_a_model_that_does_not_sort_has_no_writers() -> None:
     result = compute(small_model("pre"), FEW)
     assert not result.patching.understood.all()
-    if writers(result) is None:
+    if writers(result.direct, result.seed) is None:
         assert "does not stand out" in summary(result)[-1]
     zero = compile_sorter("direct", SMALL).model
     with torch.no_grad():
