@@ -88,6 +88,8 @@ _REPAYS = 2000  # digits of the longest lists, summed over jobs: some seconds of
 _FEWER = {
     "lists": 24,
     "lists_each": 1,
+    "lists_any_length": 1800,
+    "lists_one_length": 800,
     "blanks": 4,
     "searched": 8,
     "pairs": 16,

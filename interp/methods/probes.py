@@ -203,16 +203,19 @@ class _ThroughBlanks(Window):
 
 @torch.no_grad()
 def blank_streams(
-    model: Transformer, batch: SortBatch, blanks: Sequence[int]
+    model: Transformer, batch: SortBatch, blanks: Sequence[int], sites: Sequence[Site]
 ) -> Float[Tensor, "site list blank d_model"]:
-    """The residual streams at ``probe_sites``, at some blanks."""
-    task, sites = model.task, probe_sites(model.cfg.n_layers)
+    """The residual streams at some of ``probe_sites``, at some blanks."""
+    task = model.task
+    # What the last layer writes is computed from a row on; where nobody asks, from the last.
+    after = any(site.component is Component.RESID_POST for site in sites)
+    first = task.sep_pos if after else task.first_output_row
     places = [(site.component, site.layer) for site in sites]
     positions = torch.tensor(blanks, device=batch.tokens.device) + task.sep_pos + 1
     parts = []
     for index in torch.arange(len(batch)).split(_LISTS_AT_ONCE):
         part = batch[index]
-        view = _ThroughBlanks(task, part.longest, task.sep_pos)
+        view = _ThroughBlanks(task, part.longest, first)
         run = forward(model, part.tokens, view, keep=places)
         kept = [run.at(*place)[:, positions - run.frame(*place).position] for place in places]
         parts.append(torch.stack(kept).cpu())
@@ -256,17 +259,16 @@ def probe(
     kept = tuple(cell.j for cell in cells)
     progress.begin(len(cells) + 2, words)
     here, streams = batch.to(model.W_U.device), []
+    sites = tuple(sites) or probe_sites(model.cfg.n_layers)
     for one in (model, SortTransformer(model.config, seed, model.W_U.device)):
-        streams.append(blank_streams(one, here, kept).double().numpy())
+        streams.append(blank_streams(one, here, kept, sites).double().numpy())
         progress.step()
-    every = probe_sites(model.cfg.n_layers)
-    sites = tuple(sites) or every
     errors = np.full((len(TARGETS), len(Kind), len(sites), len(batch), len(kept)), np.nan)
     with threadpool_limits(1), warnings.catch_warnings():  # threads slow small fits down
         warnings.filterwarnings("ignore", "lbfgs failed to converge")  # see probe_fits
         for b, cell in enumerate(cells):
-            for s, site in enumerate(sites):
-                found = cell.errors(*(one[every.index(site), :, b] for one in streams))
+            for s in range(len(sites)):
+                found = cell.errors(*(one[s, :, b] for one in streams))
                 errors[:, :, s, cell.test, b] = found
             progress.step()
     fitted = torch.tensor([len(cell.train) for cell in cells])

@@ -73,11 +73,22 @@ def test_which_blanks_are_probed() -> None:
 def test_streams_are_those_of_the_hooked_model(norm: str) -> None:
     model = small_model(norm)
     batch = TASK.held_out(40)  # more than go through at once
-    streams = blank_streams(model, batch, [0, 2])
     cache = model.run_with_cache(batch.tokens)[1]
     at = [TASK.sep_pos + 1, TASK.sep_pos + 3]
-    for site, found in zip(probe_sites(2), streams, strict=True):
-        torch.testing.assert_close(found, cache[site.hook_name][:, at], atol=1e-5, rtol=0)
+    for sites in (probe_sites(2), probe_sites(2)[:2], probe_sites(2)[1:2]):
+        streams = blank_streams(model, batch, [0, 2], sites)
+        for site, found in zip(sites, streams, strict=True):
+            torch.testing.assert_close(found, cache[site.hook_name][:, at], atol=1e-5, rtol=0)
+
+
+def test_a_probe_of_one_site_is_that_of_all_at_it() -> None:
+    model, lists = small_model(), probing_lists(TASK, 300, 0)
+    every = probe(model, lists, [0, 2])
+    one = probe(model, lists, [0, 2], sites=[every.key_site])
+    assert one.key_site == every.key_site == probe_sites(2)[1]
+    for what in ("sorted", "counts"):
+        kinds = [(found.score(what, Kind.TRAINED, found.key_site)) for found in (one, every)]
+        assert kinds[0] == kinds[1]
 
 
 # -- one cell: features of known content ---------------------------------------------------------
