@@ -46,7 +46,7 @@ from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
 from interp.transformer import Transformer
-from training.studies.results import load_results
+from training.studies.results import load_with_others
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def _run(about: OfRun, settings: Any) -> Opened:
 
 @open_subject.register
 def _study(about: OfStudy, settings: Any) -> Opened:
-    study = load_results(about.study)
+    study = load_with_others(about.study)
     return Opened(
         study,
         {"study": study.plan.name, "seed": about.seed},

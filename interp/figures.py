@@ -149,7 +149,8 @@ def attention_heatmap(pattern: Any, queries: list[str], keys: list[str], title: 
     return style(figure, title, height=max(420, min(900, 14 * len(queries) + 160)))
 
 
-_OWN_TAG = re.compile(r"<(?!/?(?:br|sup|sub|b|i|em|extra) ?/?>)", re.IGNORECASE)
+_OURS = r'/?(?:br|sup|sub|b|i|em|extra) ?/?>|span style="color:#[0-9A-F]{6}">|/span>'
+_OWN_TAG = re.compile(f"<(?!{_OURS})", re.IGNORECASE)
 
 
 def unlinked(figure: go.Figure) -> go.Figure:

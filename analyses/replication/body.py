@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analyses.replication import ReplicationSettings
 from analyses.replication.figure import figure
+from analyses.replication.ladder import ladder
 from analyses.replication.result import Contrast, ReplicationResult
 from analyses.replication.words import summary, to_json
 from interp.support.errors import UserError
@@ -53,4 +54,5 @@ def compute(
                 more=more,
             )
         )
-    return ReplicationResult(study, tuple(contrasts), seed)
+    rungs = () if settings.alone else ladder([study, *study.beside], seed)
+    return ReplicationResult(study, tuple(contrasts), seed, rungs)

@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly import subplots
 
+from analyses.replication.ladder_figure import PANEL_TITLES, draw_ladder, key_words
 from analyses.replication.result import THRESHOLDS, ReplicationResult
 from interp import figures
 from training.studies.results import RunResult
@@ -25,13 +26,17 @@ def figure(result: ReplicationResult) -> go.Figure:
     """Curves arm by arm, at most ten each; shares, medians, thresholds, and content of blanks."""
     cells = list(_cells(result))
     rows = cells[-1][1]
-    heights = [_CELL] * rows + [_PANEL, _LABELS, _PANEL]
+    more = [_LABELS, _PANEL, _LABELS, _PANEL] if result.rungs else []
+    heights = [_CELL] * rows + [_PANEL, _LABELS, _PANEL, *more]
     total = sum(heights) + _GAP * (len(heights) + 2)
     wide: list[Any] = [{"colspan": 2}, None, {"colspan": 3}, None, None]
     fig = subplots.make_subplots(
-        rows=rows + 3,
+        rows=len(heights),
         cols=COLUMNS,
-        specs=[[{}] * COLUMNS] * rows + [wide, [None] * COLUMNS, wide],
+        specs=[
+            [{}] * COLUMNS if h == _CELL else [None] * COLUMNS if h == _LABELS else wide
+            for h in heights
+        ],
         row_heights=heights,
         vertical_spacing=_GAP / total,
         horizontal_spacing=0.025,
@@ -43,6 +48,10 @@ def figure(result: ReplicationResult) -> go.Figure:
     _draw_medians(fig, result, rows + 1)
     _draw_thresholds(fig, result, rows + 3)
     _draw_content(fig, result, rows + 3)
+    if result.rungs:
+        for panel, place in draw_ladder(fig, result.rungs, rows + 5).items():
+            key = f" · {key_words()}" if panel == "peaks" else ""
+            _panel_title(fig, PANEL_TITLES[panel] + key, *place)
     plan = result.study.plan
     title = (
         f"Study {plan.name}: accuracy on the training batches (line) and on held-out lists (dots)"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from analyses.replication.ladder import Rung
 from interp.stats import Estimate
 from training.studies.comparison import ArmOutcome, Comparison
 from training.studies.results import RunResult, StudyResults
@@ -48,6 +49,8 @@ class ReplicationResult:
     study: StudyResults
     contrasts: tuple[Contrast, ...]
     seed: int
+    rungs: tuple[Rung, ...] = ()
+    """Studies of other sizes and this one, if they are compared."""
 
     @cached_property
     def outcomes(self) -> dict[str, ArmOutcome]:

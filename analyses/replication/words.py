@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from analyses.replication.ladder import ladder_json, ladder_words
 from analyses.replication.result import LEVEL, THRESHOLDS, Contrast, ReplicationResult, Verdict
 from interp.stats import bootstrap_mean
 from training.studies.comparison import ArmOutcome, fisher_exact
@@ -20,7 +21,8 @@ def summary(result: ReplicationResult) -> list[str]:
     for name, outcome in result.outcomes.items():
         lines.append(_arm_words(result, name, outcome))
     lines += [_contrast_words(result, contrast) for contrast in result.contrasts]
-    return [*lines, *_content_words(result), _finding(result)]
+    lines += [*_content_words(result), *ladder_words(result.rungs)]
+    return [*lines, _finding(result)]
 
 
 def _scale(result: ReplicationResult) -> str:
@@ -142,6 +144,7 @@ def to_json(result: ReplicationResult) -> dict[str, Any]:
         "thresholds": list(THRESHOLDS),
         "comparisons": [_contrast_json(result, contrast) for contrast in result.contrasts],
         "runs": [_run_json(run) for run in result.study.runs],
+        "ladder": ladder_json(result.rungs),
     }
 
 

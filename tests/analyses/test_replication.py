@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from analyses.experiment import main as run_command
 from analyses.replication import EXPERIMENT
 from analyses.replication.body import figure, summary, to_json
 from analyses.replication.figure import COLUMNS
+from analyses.replication.ladder import ladder_words
 from interp.stats import wilson
 from interp.support.errors import UserError
 from training.studies.comparison import fisher_exact
 from training.studies.measures import Curve, Curves, is_convergent, measure, to_the_end
 from training.studies.plans import Plan, load_plan
-from training.studies.results import RunResult, StudyResults, export
+from training.studies.results import RunResult, StudyResults, export, load_with_others
 
 ROOT = Path(__file__).parent.parent.parent
 main = partial(run_command, EXPERIMENT)
@@ -264,6 +266,65 @@ def test_shares_and_medians_are_those_of_the_arms():
     assert list(medians[0].y) == pytest.approx([96, 93, *[60] * 8])
     final = medians[-3]  # without the test of blanks: the last weights, arm by arm
     assert list(final.y) == pytest.approx([96, 93, *[60] * 8])
+
+
+# -- the ladder ---------------------------------------------------------------------------------
+
+
+def small() -> StudyResults:
+    """The plan ``quick``, of whose arms three were published; six runs of each."""
+    plan = load_plan("quick")
+    levels = {"blanks": 0.95, "no-blanks": 0.85, "bottleneck": 0.5}
+    runs = [
+        a_run(arm, seed, level, plan=plan) for arm, level in levels.items() for seed in range(6)
+    ]
+    return StudyResults(plan, tuple(runs))
+
+
+def test_the_ladder_has_the_published_arms_from_small_to_large():
+    large = published()
+    result = EXPERIMENT.compute(replace(large, beside=(small(),)))
+    quick, original = result.rungs
+    assert (quick.study, quick.digits, original.digits) == ("quick", 10, 48)
+    assert list(quick.outcomes) == ["blanks", "no-blanks"]  # bottleneck was not published
+    assert [o.convergent() for o in quick.outcomes.values()] == [6, 0]
+    assert [o.convergent() for o in original.outcomes.values()] == [2, 0, 0]
+    assert quick.crashes("blanks").value == 0
+    words = "\n".join(ladder_words(result.rungs))
+    p = fisher_exact(6, 6, 0, 6)
+    assert f"up to 10 digits Fisher p = {p:.2g}, accuracy with blanks differs by 10.0" in words
+    assert "up to 48 digits Fisher p = 0.47" in words
+    assert to_json(result)["ladder"][0]["arms"]["blanks"]["convergent"] == 6
+    shares = [
+        t for t in figure(result).data if t.hovertemplate == "blanks: %{customdata}<extra></extra>"
+    ]
+    assert [list(t.y) for t in shares] == [[100.0, 20.0, 20.0]]  # quick, ours, published
+
+
+def test_too_few_runs_extrapolate_nothing():
+    few = a_study(blanks=[0.5], no_blanks=[0.5], pos_offset=[0.5])
+    quick = small()
+    fewer = StudyResults(quick.plan, tuple(run for run in quick.runs if run.seed < 4))
+    words = ladder_words(EXPERIMENT.compute(replace(few, beside=(fewer,))).rungs)
+    assert "nothing can be extrapolated" in words[-1]
+
+
+def test_one_study_is_no_ladder():
+    settings = replace(EXPERIMENT.settings, alone=True)
+    assert EXPERIMENT.compute(published()).rungs == ()
+    assert EXPERIMENT.compute(replace(published(), beside=(small(),)), settings).rungs == ()
+
+
+def test_studies_in_the_same_folder_are_found_and_damaged_ones_passed_over(tmp_path, capsys):
+    export(published(), tmp_path / "large")
+    export(small(), tmp_path / "small")
+    export(small(), tmp_path / "damaged")
+    (tmp_path / "damaged" / "blanks.jsonl").write_text("{}\n")
+    (tmp_path / "no study").mkdir()
+    found = load_with_others(tmp_path / "large")
+    assert [study.plan.name for study in found.beside] == ["quick"]
+    main(["--study", str(tmp_path / "large"), "--out", str(tmp_path / "out")])
+    assert "The ladder, from small to large" in capsys.readouterr().out
 
 
 # -- command ------------------------------------------------------------------------------------

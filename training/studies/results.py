@@ -9,9 +9,10 @@ Both hold the same, so a figure of one is the figure of the other.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ class StudyResults:
 
     plan: Plan
     runs: tuple[RunResult, ...]
+    beside: tuple[StudyResults, ...] = ()
+    """Other studies in the same folder, if they were asked for."""
 
     def of(self, arm: str) -> list[RunResult]:
         return [run for run in self.runs if run.arm == arm]
@@ -113,6 +116,22 @@ def load_results(folder: Path) -> StudyResults:
             if (job.folder / RUN_CONFIG).is_file()
         ]
     return StudyResults(plan, tuple(runs))
+
+
+def load_with_others(folder: Path) -> StudyResults:
+    """The results in a study's folder, and beside them those of the studies in the same folder.
+
+    Others that cannot be read are passed over: nobody asked for them by name.
+
+    Raises:
+        UserError: if the folder itself is neither a study's nor an export.
+    """
+    results, beside = load_results(folder), []
+    for other in sorted(folder.resolve().parent.iterdir()):
+        if (other / PLAN).is_file() and other != folder.resolve():
+            with contextlib.suppress(UserError, OSError):
+                beside.append(load_results(other))
+    return replace(results, beside=tuple(beside))
 
 
 def load_known(known: Path, plan: Plan) -> StudyResults:
