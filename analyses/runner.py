@@ -41,7 +41,6 @@ from interp.checkpoints import (
     shipped_models,
     shipped_runs,
 )
-from interp.lists import given_one
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
@@ -191,7 +190,7 @@ def _fitting(about: L) -> tuple[L, LoadedModel]:
 
 def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
     task = loaded.model.task
-    digits, treatment = given_one(typed, task.max_len), Treatment.parse(do, task)
+    digits, treatment = task.given_one(typed), Treatment.parse(do, task)
     treatment.check(loaded.model.config, len(digits))
     return ListSubject(loaded.model, digits, treatment, loaded.name)
 

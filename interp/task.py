@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Bool, Int
 
 from interp import lists
-from interp.lists import N_DIGITS
+from interp.lists import DIGITS, Symbols
 from interp.support.errors import UserError
 from interp.support.fields import check_types
 from interp.support.lazy import lazy_import
@@ -41,13 +41,10 @@ if TYPE_CHECKING:
 else:
     torch = lazy_import("torch")
 
+N_DIGITS = DIGITS.n
+SEP, BLANK, PAD = N_DIGITS, N_DIGITS + 1, N_DIGITS + 2
+"""Tokens of a task on ten digits, as the published one; of any task ``task.sep`` and so on."""
 NO_LISTS = "there are no lists: give at least one"
-SEP = 10  # end of the list
-BLANK = 11  # means nothing; the model may compute there
-PAD = 12  # left padding (never attended to) and whatever follows the answer
-D_VOCAB = 13
-D_VOCAB_OUT = 12  # PAD is never predicted
-TOKEN_LABELS = (*(str(d) for d in range(N_DIGITS)), "SEP", "_", "PAD")
 
 
 class Region(StrEnum):
@@ -72,19 +69,14 @@ class Region(StrEnum):
         return "SEP" if self is Region.SEP else self.value
 
 
-def token_name(token: int) -> str:
-    """For people: ``7``, ``SEP``, ``BLANK``."""
-    return "BLANK" if token == BLANK else TOKEN_LABELS[token]
-
-
 def typed(values: Sequence[int]) -> str:
     """``3,1,4``: a list as :meth:`SortTask.parse` takes it."""
-    return ",".join(map(token_name, values))
+    return ",".join(map(str, values))
 
 
 def spaced(values: Sequence[int]) -> str:
     """``3 1 4``: a list for people to read."""
-    return " ".join(map(token_name, values))
+    return " ".join(map(str, values))
 
 
 @dataclass(frozen=True)
@@ -136,13 +128,75 @@ class SortTask:
     # -- what is asked --------------------------------------------------------------------------
 
     @property
+    def symbols(self) -> Symbols:
+        """What a list may hold, as people write it."""
+        return DIGITS
+
+    @property
     def alphabet(self) -> range:
         """What a list may hold, in ascending order; each is its own token."""
-        return range(N_DIGITS)
+        return range(self.symbols.n)
+
+    @property
+    def n_symbols(self) -> int:
+        """How many different symbols a list may hold."""
+        return self.symbols.n
 
     def answer(self, values: Sequence[int]) -> tuple[int, ...]:
         """The right answer to a list."""
         return tuple(sorted(values))
+
+    def answers(self, slots: Int[torch.Tensor, "batch slot"]) -> Int[torch.Tensor, "batch output"]:
+        """The right answers to right-aligned lists, left-aligned; ``pad`` before and after."""
+        return slots.sort(dim=1).values  # PAD is above every symbol, so it sorts to the right
+
+    # -- vocabulary -----------------------------------------------------------------------------
+
+    @property
+    def sep(self) -> int:
+        """The token that ends the list."""
+        return self.n_symbols
+
+    @property
+    def blank(self) -> int:
+        """The token that means nothing; the model may compute there."""
+        return self.n_symbols + 1
+
+    @property
+    def pad(self) -> int:
+        """Left padding (never attended to) and whatever follows the answer; never predicted.
+
+        Above every other token, so that it sorts to the right.
+        """
+        return self.n_symbols + 2
+
+    @property
+    def d_vocab(self) -> int:
+        """Tokens that can be read."""
+        return self.pad + 1
+
+    @property
+    def d_vocab_out(self) -> int:
+        """Tokens that can be predicted: all but PAD."""
+        return self.pad
+
+    def token_name(self, token: int) -> str:
+        """For people: ``7``, ``SEP``, ``BLANK``."""
+        return "BLANK" if token == self.blank else self.token_label(token)
+
+    @property
+    def token_names(self) -> list[str]:
+        """Of all tokens that can be predicted."""
+        return [self.token_name(token) for token in range(self.d_vocab_out)]
+
+    @property
+    def token_labels(self) -> list[str]:
+        """Of all tokens that can be predicted."""
+        return [self.token_label(token) for token in range(self.d_vocab_out)]
+
+    def token_label(self, token: int) -> str:
+        """As :meth:`token_name`, where there is little room: ``7``, ``SEP``, ``_``."""
+        return {self.sep: "SEP", self.blank: "_", self.pad: "PAD"}.get(token, str(token))
 
     # -- layout ---------------------------------------------------------------------------------
 
@@ -224,11 +278,22 @@ class SortTask:
 
     def parse(self, text: str) -> tuple[int, ...]:
         """A list typed by a person: ``3,1,4``, ``3 1 4`` or ``314``; else ``UserError``."""
-        return lists.parse(text, self.max_len)
+        return lists.parse(text, self.symbols, self.max_len)
+
+    def given(self, text: str) -> list[tuple[int, ...]]:
+        """Lists given on a command line: one that is typed, or a file of them; else ``UserError``.
+
+        Not for what visitors of a page type: it opens files.
+        """
+        return lists.given(text, self.symbols, self.max_len)
+
+    def given_one(self, text: str) -> tuple[int, ...]:
+        """As :meth:`given`, where there must be one list only."""
+        return lists.given_one(text, self.symbols, self.max_len)
 
     def checked_list(self, values: Any) -> tuple[int, ...]:
         """``values`` as a tuple, if they are a list this task can sort; else ``UserError``."""
-        return lists.checked(values, self.max_len)
+        return lists.checked(values, self.symbols, self.max_len)
 
     def encode(self, many: Any) -> SortBatch:
         """Given lists, of any lengths, with their answers.
@@ -251,7 +316,7 @@ class SortTask:
     def decode_list(self, tokens: Int[torch.Tensor, " pos"]) -> tuple[int, ...]:
         """The list that a sequence of tokens asks to sort."""
         slots = tokens[: self.max_len]
-        return tuple(slots[slots != PAD].tolist())
+        return tuple(slots[slots != self.pad].tolist())
 
     def sample(
         self,
@@ -269,11 +334,11 @@ class SortTask:
                 1, self.max_len + 1, (n_lists,), generator=generator, device=device
             )
         digits = torch.randint(
-            0, N_DIGITS, (n_lists, self.max_len), generator=generator, device=device
+            0, self.n_symbols, (n_lists, self.max_len), generator=generator, device=device
         )
         return self._assemble(digits, lengths.to(device))
 
-    def held_out(self, n_lists: int, seed: int = 0, distinct: int = N_DIGITS) -> SortBatch:
+    def held_out(self, n_lists: int, seed: int = 0, distinct: int | None = None) -> SortBatch:
         """The fixed test set: lengths 1, 2, ..., max_len, 1, 2, ... in turn, made from the seed.
 
         Stratified by length, so every length has ``n_lists / max_len`` lists, give or take one. Its
@@ -281,16 +346,19 @@ class SortTask:
         training too (there are only 10 of length 1).
 
         Args:
-            distinct: draw every list from this many digits, chosen anew for each. Below 10 such
-                lists are unlike those of training: one digit 40 times never occurs there.
+            distinct: draw every list from this many symbols, chosen anew for each (None: from all
+                of them). Such lists are unlike those of training: one digit 40 times never occurs
+                there.
         """
-        if not 1 <= distinct <= N_DIGITS:
-            raise UserError(f"distinct digits must be 1 to {N_DIGITS}, not {distinct}")
+        n = self.n_symbols
+        distinct = n if distinct is None else distinct
+        if not 1 <= distinct <= n:
+            raise UserError(f"distinct {self.symbols.word}s must be 1 to {n}, not {distinct}")
         generator = stream("held-out", seed)
         lengths = torch.arange(n_lists) % self.max_len + 1
-        if distinct == N_DIGITS:
+        if distinct == n:
             return self.sample(n_lists, generator, lengths)
-        chosen = torch.rand(n_lists, N_DIGITS, generator=generator).argsort(1)
+        chosen = torch.rand(n_lists, n, generator=generator).argsort(1)
         drawn = torch.randint(0, distinct, (n_lists, self.max_len), generator=generator)
         return self._assemble(chosen.gather(1, drawn), lengths)
 
@@ -303,29 +371,28 @@ class SortTask:
             raise UserError(NO_LISTS)
         slots = torch.arange(self.max_len, device=device)
         listed = slots >= self.max_len - lengths[:, None]
-        digits = torch.where(listed, digits, PAD)
-        answers = digits.sort(dim=1).values  # PAD is above every digit, so it sorts to the right
-        sep = torch.full((n_lists, 1), SEP, device=device)
-        blanks = torch.full((n_lists, self.n_blanks), BLANK, device=device)
-        return SortBatch(torch.cat([digits, sep, blanks, answers], dim=1), lengths)
+        digits = torch.where(listed, digits, self.pad)
+        sep = torch.full((n_lists, 1), self.sep, device=device)
+        blanks = torch.full((n_lists, self.n_blanks), self.blank, device=device)
+        return SortBatch(torch.cat([digits, sep, blanks, self.answers(digits)], dim=1), lengths)
 
     # -- what is scored -------------------------------------------------------------------------
 
     def targets(self, tokens: Int[torch.Tensor, "batch pos"]) -> Int[torch.Tensor, "batch pos"]:
         """What each position should predict: the token after it (PAD where there is none)."""
-        return torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=PAD)
+        return torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=self.pad)
 
     def scored(self, tokens: Int[torch.Tensor, "batch pos"]) -> Bool[torch.Tensor, "batch pos"]:
         """Positions in the loss: from SEP on, those with something to predict, blanks included."""
         positions = torch.arange(self.n_ctx, device=tokens.device)
-        return (positions >= self.sep_pos) & (self.targets(tokens) != PAD)
+        return (positions >= self.sep_pos) & (self.targets(tokens) != self.pad)
 
     def scored_digits(
         self, tokens: Int[torch.Tensor, "batch pos"]
     ) -> Bool[torch.Tensor, "batch pos"]:
         """Positions that emit a sorted digit; a list is exact when all of these are right."""
         positions = torch.arange(self.n_ctx, device=tokens.device)
-        return (positions >= self.first_output_row) & (self.targets(tokens) != PAD)
+        return (positions >= self.first_output_row) & (self.targets(tokens) != self.pad)
 
     @cached_property
     def prompt_len(self) -> int:

@@ -32,7 +32,7 @@ from interp.sites import all_sites, head_sites
 from interp.sorters.truth import Truth
 from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
-from interp.task import N_DIGITS, Region, SortBatch, SortTask
+from interp.task import Region, SortBatch, SortTask
 from interp.transformer import Transformer
 
 # See analyses.experiment.
@@ -111,8 +111,9 @@ def pairs_of(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
     """Minimal pairs; of lists of one digit too, which part at the first output."""
     if length > 1:
         return sample_pairs(task, n_pairs, length, seed)
-    clean = [[number % N_DIGITS] for number in range(n_pairs)]
-    return make_pairs(task, clean, [[(digit + 1) % N_DIGITS] for (digit,) in clean])
+    n = task.n_symbols
+    clean = [[number % n] for number in range(n_pairs)]
+    return make_pairs(task, clean, [[(digit + 1) % n] for (digit,) in clean])
 
 
 def patching_result(

@@ -19,7 +19,6 @@ from analyses.one_list.subject import Shown
 from analyses.training_curves.figure import legend_on_top, short_name
 from interp import figures
 from interp.stats import Estimate
-from interp.task import token_name
 
 _COLOURS, _SYMBOLS = (figures.BLUE, figures.ORANGE), ("circle", "diamond")
 _FITS = 36  # characters of a model's name in a figure
@@ -57,8 +56,7 @@ def outputs(names: Names, a: Decoded, b: Decoded) -> Shown:
             name=name,
             marker={"color": colour, "symbol": symbols, "size": 11, "line": {"width": 1.5}},
             customdata=[
-                [output.expected, token_name(output.token), "✓" if output.right else "✗"]
-                for output in outputs
+                [output.expected, output.said, "✓" if output.right else "✗"] for output in outputs
             ],
             hovertemplate=name + "<br>out %{x}, right digit %{customdata[0]}: %{y:.1f} %<br>"
             "says %{customdata[1]} %{customdata[2]}<extra></extra>",
@@ -100,10 +98,10 @@ def _output_rows(a: Decoded, b: Decoded) -> list[dict[str, Any]]:
         {
             "output": i,
             "right": ours.expected,
-            "a_says": token_name(ours.token),
+            "a_says": ours.said,
             "a_right": ours.right,
             "a_probability_of_right": p,
-            "b_says": token_name(theirs.token),
+            "b_says": theirs.said,
             "b_right": theirs.right,
             "b_probability_of_right": q,
             "a_minus_b": p - q,

@@ -1,6 +1,6 @@
 """What a model answers to one list, and what its heads attend to while it does.
 
-Shape glossary: ``step`` output i of the answer, ``token`` the 12 that can be said, ``query key``
+Shape glossary: ``step`` output i of the answer, ``token`` those that can be said, ``query key``
 the real positions of one sequence, left padding left out.
 """
 
@@ -20,8 +20,10 @@ from interp.interventions import Intervention, edits_of
 from interp.passes.forward import forward
 from interp.passes.packed import Window
 from interp.sites import Component
-from interp.task import PAD, Region, SortTask, token_name
+from interp.task import Region, SortTask
 from interp.transformer import Transformer
+
+_PUBLISHED = SortTask()
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,23 @@ class Output:
     probability: float
     runner_up: int
     runner_up_probability: float
+    task: SortTask = _PUBLISHED
+    """Whose tokens these are."""
+
+    @property
+    def said(self) -> str:
+        """The token's name."""
+        return self.task.token_name(self.token)
+
+    @property
+    def should_be(self) -> str:
+        """The right token's name."""
+        return self.task.token_name(self.expected)
+
+    @property
+    def second(self) -> str:
+        """The runner-up's name."""
+        return self.task.token_name(self.runner_up)
 
     @property
     def right(self) -> bool:
@@ -58,7 +77,7 @@ class Answer:
     @property
     def text(self) -> str:
         """``1 1 3``; a token that is no digit by its name."""
-        return " ".join(map(token_name, self.tokens))
+        return " ".join(output.said for output in self.outputs)
 
     def changed_from(self, other: Answer) -> list[int]:
         """Outputs that are another token than in ``other``, an answer to the same list."""
@@ -72,7 +91,7 @@ class Decoded:
 
     answer: Answer
     probabilities: Float[np.ndarray, "step token"]
-    """Each step's distribution over the 12 tokens, given the outputs before it."""
+    """Each step's distribution over all tokens, given the outputs before it."""
 
     @property
     def of_right(self) -> list[float]:
@@ -121,6 +140,7 @@ def decode_list(
             probability=chances[0],
             runner_up=tokens[1],
             runner_up_probability=chances[1],
+            task=model.task,
         )
         for expected, chances, tokens in zip(
             right, best.values.tolist(), best.indices.tolist(), strict=True
@@ -147,7 +167,7 @@ def attention_along(
     tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
     stop = task.prompt_len + len(outputs) - 1  # the last output is never an input
     tokens[:, task.prompt_len : stop] = torch.tensor(list(outputs[:-1]))
-    tokens[:, stop:] = PAD
+    tokens[:, stop:] = task.pad
     tokens = tokens.to(model.W_U.device)
     places = [(Component.PATTERN, layer) for layer in range(model.config.n_layers)]
     with torch.no_grad():
@@ -157,7 +177,7 @@ def attention_along(
     return Attention(
         pattern=pattern.cpu().numpy(),
         labels=_labels(task, tokens[0, :stop].tolist(), start),
-        emitted=tuple(map(token_name, outputs)),
+        emitted=tuple(map(task.token_name, outputs)),
         regions=tuple(task.region_of(p, length) for p in range(start, stop)),
         start=start,
     )
@@ -169,6 +189,6 @@ def _labels(task: SortTask, tokens: list[int], start: int) -> tuple[str, ...]:
     labels = task.labels(length)
     valued = {*task.region(Region.DIGITS, length), *task.region(Region.OUTPUTS, length)}
     return tuple(
-        f"{labels[p]}: {token_name(tokens[p])}" if p in valued else labels[p]
+        f"{labels[p]}: {task.token_name(tokens[p])}" if p in valued else labels[p]
         for p in range(start, len(tokens))
     )

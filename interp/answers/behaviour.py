@@ -30,7 +30,7 @@ from interp.passes.packed import packed_logits, parts_of, window
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
-from interp.task import N_DIGITS, PAD, SortBatch, SortTask
+from interp.task import SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 BIN_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 """Of probabilities; narrow near 1, where a trained model's are."""
-NO_DIGIT = N_DIGITS
-"""The offset of an output that is BLANK or SEP; of digits they are -9 to 9."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Answers:
     @cached_property
     def there(self) -> Bool[Tensor, "list row"]:
         """Outputs that the list has."""
-        return self.wanted != PAD
+        return self.wanted != self.task.pad
 
     @cached_property
     def right(self) -> Bool[Tensor, "list row"]:
@@ -79,7 +77,7 @@ class Answers:
     @property
     def copies(self) -> Int[Tensor, " list"]:
         """How often the list's commonest digit occurs in it."""
-        return torch.stack([(self.wanted == digit).sum(1) for digit in range(N_DIGITS)]).amax(0)
+        return torch.stack([(self.wanted == digit).sum(1) for digit in self.task.alphabet]).amax(0)
 
     def exact_rate(self, chosen: Bool[Tensor, " list"] | None = None) -> Estimate | None:
         """Share of lists that are exact, with a Wilson interval; None of no lists."""
@@ -98,7 +96,7 @@ def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) ->
     """One forward pass per list along the right answer, in float32."""
     task, device = model.task, model.W_U.device
     wanted = task.targets(batch.tokens)[:, task.first_output_row : -1].cpu()
-    told, sure = torch.full_like(wanted, PAD), torch.zeros(wanted.shape)
+    told, sure = torch.full_like(wanted, task.pad), torch.zeros(wanted.shape)
     for index in parts_of(model, batch, _LISTS_AT_ONCE):
         part = batch[index].to(device)
         view = window(task, part, digits_only=True)
@@ -108,20 +106,22 @@ def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) ->
             top.indices.cpu(),
         )
         progress.step(len(part))
-    past = wanted == PAD
+    past = wanted == task.pad
     return Answers(
         task,
         batch.tokens.cpu(),
         batch.lengths.cpu(),
         wanted,
-        told.masked_fill(past, PAD),
+        told.masked_fill(past, task.pad),
         sure.masked_fill(past, 0.0),
     )
 
 
 def offsets(found: Answers) -> Int[Tensor, "list row"]:
-    """Told minus wanted where that is a digit, ``NO_DIGIT`` where it is none; 0 past the end."""
-    off = torch.where(found.told < N_DIGITS, found.told - found.wanted, NO_DIGIT)
+    """Told minus wanted, from -9 to 9 of ten digits; what is told and no digit is off by
+    ``task.n_symbols``, more than any digit can be. 0 past the end."""
+    n = found.task.n_symbols
+    off = torch.where(found.told < n, found.told - found.wanted, n)
     return off.masked_fill(~found.there, 0)
 
 
@@ -192,7 +192,7 @@ class Mistake:
 
     digits: tuple[int, ...]
     answer: tuple[int, ...]
-    """What greedy decoding gives; 10 is SEP, 11 is BLANK."""
+    """What greedy decoding gives; of ten digits 10 is SEP, 11 BLANK."""
     wrong: tuple[int, ...]
     """Indices of outputs that are not the sorted digit."""
     missing: tuple[int, ...]
@@ -221,13 +221,15 @@ def mistakes(model: Transformer, found: Answers, most: int) -> tuple[Mistake, ..
     for index in wrong.split(_LISTS_AT_ONCE):
         lists = [found.task.decode_list(tokens) for tokens in found.tokens[index]]
         decoded = greedy_decode(model, lists).lists if lists else []
-        made += [mistake(digits, told) for digits, told in zip(lists, decoded, strict=True)]
+        made += [
+            mistake(found.task, digits, told) for digits, told in zip(lists, decoded, strict=True)
+        ]
     return tuple(made)
 
 
-def mistake(digits: tuple[int, ...], told: tuple[int, ...]) -> Mistake:
+def mistake(task: SortTask, digits: tuple[int, ...], told: tuple[int, ...]) -> Mistake:
     """What is wrong with an answer."""
-    pairs = zip(sorted(digits), told, strict=True)
+    pairs = zip(task.answer(digits), told, strict=True)
     missing, extra = Counter(digits) - Counter(told), Counter(told) - Counter(digits)
     return Mistake(
         digits,

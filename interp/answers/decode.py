@@ -25,7 +25,7 @@ from interp.passes.packed import Window, packed_logits, parts_of, window
 from interp.passes.untouched import touch
 from interp.stats import Estimate, wilson
 from interp.support.errors import UserError
-from interp.task import N_DIGITS, PAD, SortBatch
+from interp.task import SortBatch
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
@@ -78,7 +78,7 @@ def score(
             logits = packed_logits(model, part.tokens, view)
         predicted = logits.argmax(-1)
         right[index, : predicted.shape[1]] = predicted == targets[index, : predicted.shape[1]]
-    scored = targets != PAD
+    scored = targets != task.pad
     return Scores(batch.lengths, scored, right & scored)
 
 
@@ -100,7 +100,7 @@ class Decoded:
     """Greedy decoding, one output per step."""
 
     lists: list[tuple[int, ...]]
-    """What came out; a token that is no digit appears as its number (10 SEP, 11 BLANK)."""
+    """What came out, as tokens: of ten digits 10 is SEP, 11 BLANK."""
     probabilities: Float[Tensor, "batch step d_vocab_out"]
     """Each step's distribution, given the outputs before it."""
 
@@ -183,7 +183,7 @@ def _refuse_looking_ahead(
     first, lists = model.task.first_output_row, torch.arange(len(batch), device=fed.device)
     last = first + batch.lengths - 1  # of lists of one digit, the first output row
     other = fed.clone()
-    other[lists, last] = (other[lists, last] + 1) % N_DIGITS
+    other[lists, last] = (other[lists, last] + 1) % model.task.n_symbols
     single = batch.lengths == 1  # nothing is fed back
     other[single] = fed[single]
     again = forward(model, other, window(model.task, batch, digits_only=True), edits).logits

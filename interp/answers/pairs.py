@@ -18,7 +18,7 @@ from jaxtyping import Int
 
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import N_DIGITS, PAD, SortBatch, SortTask
+from interp.task import SortBatch, SortTask
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ def sample_pairs(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
 def _draw(task: SortTask, n_pairs: int, length: int, generator: torch.Generator) -> Pairs:
     clean = task.sample(n_pairs, generator, torch.full((n_pairs,), length))
     index = torch.randint(length, (n_pairs,), generator=generator)
-    shift = torch.randint(1, N_DIGITS, (n_pairs,), generator=generator)
+    shift = torch.randint(1, task.n_symbols, (n_pairs,), generator=generator)
     slots = clean.tokens[:, : task.max_len].clone()
     at = (torch.arange(n_pairs), task.max_len - length + index)
-    slots[at] = (slots[at] + shift) % N_DIGITS
+    slots[at] = (slots[at] + shift) % task.n_symbols
     return _pairs(task, clean, task.encode([task.decode_list(row) for row in slots]))
 
 
@@ -118,8 +118,8 @@ def _pairs(task: SortTask, clean: SortBatch, corrupt: SortBatch) -> Pairs:
     unseen = torch.arange(task.n_ctx) > rows[:, None]
     return Pairs(
         task,
-        clean.tokens.masked_fill(unseen, PAD),
-        corrupt.tokens.masked_fill(unseen, PAD),
+        clean.tokens.masked_fill(unseen, task.pad),
+        corrupt.tokens.masked_fill(unseen, task.pad),
         rows,
         answers,
         int(clean.lengths[0]),

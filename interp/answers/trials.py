@@ -32,7 +32,7 @@ from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
-from interp.task import NO_LISTS, PAD, SortBatch, SortTask
+from interp.task import NO_LISTS, SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -115,6 +115,7 @@ def nothing(chunk: Chunk) -> Sequence[Intervention]:
 class Trials:
     """Answers under every condition, on the same lists."""
 
+    task: SortTask
     names: tuple[str, ...]
     lengths: Int[Tensor, " list"]
     answers: Int[Tensor, "list row"]
@@ -127,7 +128,7 @@ class Trials:
 
     @cached_property
     def scored(self) -> Bool[Tensor, "list row"]:
-        return self.answers != PAD
+        return self.answers != self.task.pad
 
     def of(self, name: str) -> Int[Tensor, "list row"]:
         """The tokens predicted under a condition."""
@@ -173,7 +174,7 @@ def run_trials(
     task = model.task
     answers = sorted_digits(task, batch).cpu()
     shape = (len(conditions), len(batch), task.max_len)
-    predicted = torch.full(shape, PAD)
+    predicted = torch.full(shape, task.pad)
     log_prob = torch.zeros(shape)
     progress.begin(len(batch) * len(conditions), words)
     for chunk in chunks(model, batch, donors, seed):
@@ -184,13 +185,12 @@ def run_trials(
             right = logits.log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
             log_prob[number, chunk.index, : chunk.length] = right
             progress.step(len(chunk.batch))
-    return Trials(tuple(conditions), batch.lengths.cpu(), answers, predicted, log_prob, seed)
+    return Trials(task, tuple(conditions), batch.lengths.cpu(), answers, predicted, log_prob, seed)
 
 
 def sorted_digits(task: SortTask, batch: SortBatch) -> Int[Tensor, "list row"]:
     """The right answers of a batch, whatever is given back as a prefix; PAD past their ends."""
-    # PAD is above every digit, so it sorts to the right.
-    return batch.tokens[:, : task.max_len].sort(1).values
+    return task.answers(batch.tokens[:, : task.max_len])
 
 
 def chunks(

@@ -17,7 +17,7 @@ from interp.methods.attention import Target
 from interp.sites import head_name
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import BLANK, Region, SortTask
+from interp.task import Region, SortTask
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
@@ -81,7 +81,7 @@ def targets(
     n, keys = len(answer.digits), np.arange(len(attention.labels))
     digits, blanks = np.array(answer.digits), span(attention, Region.BLANKS, Region.LAST_BLANK)
     # The first row's token is no digit: it equals none of the list, and none is larger.
-    given = np.array([BLANK, *answer.tokens[:-1]])
+    given = np.array([task.blank, *answer.tokens[:-1]])
     larger = [min([d for d in answer.digits if d > token], default=-1) for token in given]
     own = blanks.start + np.arange(n)
     places = {

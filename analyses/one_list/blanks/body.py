@@ -27,7 +27,7 @@ from interp.interventions import Intervention, Transplant, edits_of
 from interp.passes.forward import forward
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
-from interp.task import SortTask, token_name
+from interp.task import SortTask
 from interp.transformer import Transformer
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
@@ -199,7 +199,7 @@ def show_exchange(found: Exchange, treatment: Treatment, task: SortTask) -> Show
             row: dict[str, Any] = {
                 "from_b": "nothing" if name == AS_IT_IS else name,
                 "output": i,
-                "said": token_name(run.answer.outputs[i].token),
+                "said": run.answer.outputs[i].said,
                 "follows": whose[i],
                 "digit_a": ours,
                 "digit_b": theirs,

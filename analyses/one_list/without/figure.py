@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from analyses.one_list.without.result import AblatedAnswers
 from interp import figures
-from interp.task import BLANK, TOKEN_LABELS
+from interp.task import SortTask
 
 _COLOURS = ("#A6DBC8", "#C9B8E8", "#F9B98C")  # right, list B's, neither: legible under black text
 _MARKS = ("✓", "B", "✗")
@@ -36,7 +36,7 @@ def rows(result: AblatedAnswers) -> list[dict[str, object]]:
         {
             "done": line.name,
             "output": i,
-            "said": _token(token),
+            "said": _token(result.task, token),
             "right answer": result.right_answer[i],
             "list B's answer": result.other_answer[i],
             "verdict": kinds[kind],
@@ -50,7 +50,10 @@ def figure(result: AblatedAnswers, title: str = _TITLE) -> go.Figure:
     """Lines by outputs: ✓ right, B as for list B, ✗ neither."""
     n, marks = len(result.digits), [result.kinds(line) for line in result.lines]
     text = [
-        [_cell(token, kind, n < _MANY) for token, kind in zip(line.tokens, kinds, strict=True)]
+        [
+            _cell(result.task, token, kind, n < _MANY)
+            for token, kind in zip(line.tokens, kinds, strict=True)
+        ]
         for line, kinds in zip(result.lines, marks, strict=True)
     ]
     steps = [(at, c) for i, c in enumerate(_COLOURS) for at in (i / 3, (i + 1) / 3)]
@@ -78,12 +81,14 @@ def figure(result: AblatedAnswers, title: str = _TITLE) -> go.Figure:
     return fig.update_layout(margin={"t": 90, "b": 20})
 
 
-def _cell(token: int, kind: int, wide: bool) -> str:
-    return f"{_token(token)} {_MARKS[kind]}" if wide else f"{TOKEN_LABELS[token]}{_MARKS[kind]}"
+def _cell(task: SortTask, token: int, kind: int, wide: bool) -> str:
+    if wide:
+        return f"{_token(task, token)} {_MARKS[kind]}"
+    return f"{task.token_label(token)}{_MARKS[kind]}"
 
 
-def _token(token: int) -> str:
-    return "blank" if token == BLANK else TOKEN_LABELS[token]
+def _token(task: SortTask, token: int) -> str:
+    return "blank" if token == task.blank else task.token_label(token)
 
 
 def _text(digits: Sequence[int]) -> str:
