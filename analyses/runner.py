@@ -84,14 +84,11 @@ def check(experiment: Experiment, subject: Any) -> None:
     """Whether an experiment says anything about a subject.
 
     Raises:
-        UserError: if it is about blanks and the model has none.
+        UserError: if it is about blanks and the model has none, or needs another task.
     """
     model = subject.model if isinstance(subject, ListSubject) else subject
-    if experiment.needs_blanks and isinstance(model, Transformer) and not model.task.n_blanks:
-        raise UserError(
-            f"this model has no blanks, and {experiment.name} is about them; "
-            "give a model that has some, like blanks"
-        )
+    if isinstance(model, Transformer) and (why := experiment.refusal(model.task)):
+        raise UserError(why)
 
 
 def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
@@ -196,7 +193,7 @@ def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
 
 
 def _asked(about: OfList, settings: Any) -> dict[str, Any]:
-    own = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
+    own = {k: v for k, v in asdict(about).items() if k not in ("out", "json", "task")}
     return {**own, **asdict(settings)}
 
 

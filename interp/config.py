@@ -92,7 +92,7 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it. An unrestricted ``sight`` is left out: hashes of models are taken over
         this, and must stay those of the time before there were restrictions."""
-        data = asdict(self)
+        data = {**asdict(self), "task": self.task.to_dict()}
         if self.sight == "all":
             del data["sight"]
         return data
@@ -102,7 +102,7 @@ class ModelConfig:
         """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
         if not isinstance(data, dict):
             raise UserError(f"the model part of a config must be an object, not {short(data)}")
-        task = SortTask(**checked(SortTask, data.get("task", {}), "task"))
+        task = SortTask.from_dict(data.get("task", {}))
         return cls(**checked(cls, {**data, "task": task}, "model"))
 
 

@@ -1,6 +1,7 @@
-"""The task: sort a list of digits, with meaningless BLANK tokens before the answer.
+"""A task: answer a list, by a rule, with meaningless BLANK tokens before the answer.
 
-With a maximum length of 4 and 5 blanks, the list 3,1,1 is the 14 tokens
+The rule of the published experiment, and the default, is to sort digits. With a maximum length of
+4 and 5 blanks, the list 3,1,1 is the 14 tokens
 
     position   0    1 2 3   4    5  6  7  8  9    10 11 12  13
     token      PAD  3 1 1   SEP  _  _  _  _  _    1  1  3   PAD
@@ -8,19 +9,21 @@ With a maximum length of 4 and 5 blanks, the list 3,1,1 is the 14 tokens
 
 Digits are right-aligned before SEP. Position p predicts the token at p + 1: SEP and the blanks
 but the last must predict BLANK, and the *first output row* (the last blank, or SEP where there
-are no blanks) emits the first sorted digit. The last sorted digit is never needed as an input.
-The published experiment is ``SortTask()``: 48 digits, 49 blanks, 146 positions.
+are no blanks) emits the first token of the answer. The last one is never needed as an input. Where
+a rule's answers to lists of one length differ in length, SEP ends them: of ``unique`` the answer
+above is 1 3 SEP. The published experiment is ``SortTask()``: 48 digits, 49 blanks, 146 positions.
 
 Shape glossary, here and everywhere: ``batch`` lists, ``pos`` positions of the full sequence,
 ``row`` a run of positions that emit something, ``head query key`` of an attention pattern.
 
-This file is the one place that knows the vocabulary and the layout. It imports torch only when
+This file is the one place that knows the vocabulary and the layout, :mod:`interp.rules` the one
+that knows right answers. It imports torch only when
 a tensor is asked for, so command lines can read it at no cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -30,8 +33,10 @@ from jaxtyping import Bool, Int
 
 from interp import lists
 from interp.lists import DIGITS, Symbols
+from interp.rule import Rule
+from interp.rules import SORT, rule_named
 from interp.support.errors import UserError
-from interp.support.fields import check_types
+from interp.support.fields import check_types, checked
 from interp.support.lazy import lazy_import
 from interp.support.limits import MOST_POSITIONS
 from interp.support.seeds import stream
@@ -53,15 +58,15 @@ class Region(StrEnum):
     PAD = "pad"
     """Left padding, and everything after the answer."""
     DIGITS = "digits"
-    """The list to sort."""
+    """The list."""
     SEP = "sep"
     """The end of the list; with no blanks it is the first output row."""
     BLANKS = "blanks"
     """Every blank but the last: these positions only predict another BLANK."""
     LAST_BLANK = "last blank"
-    """The blank that emits the first sorted digit, kept apart from the others."""
+    """The blank that emits the first output, kept apart from the others."""
     OUTPUTS = "outputs"
-    """Sorted digits given back as inputs, each emitting the next one."""
+    """Outputs given back as inputs, each emitting the next one."""
 
     @property
     def words(self) -> str:
@@ -104,12 +109,13 @@ class SortBatch:
 
 
 @dataclass(frozen=True)
-class SortTask:
-    """Maximum length, number of blanks and position offset; everything else follows."""
+class Task:
+    """Maximum length, number of blanks, position offset and rule; everything else follows."""
 
     max_len: int = 48  # the experiment's longest list
     n_blanks: int = 49  # the experiment gives max_len + 1
     pos_offset: int = 0  # added to the positions after SEP, as if that many blanks were there
+    rule: Rule = SORT  # what is asked; as published
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -121,8 +127,9 @@ class SortTask:
             raise UserError(f"the position offset must be at least 0, not {self.pos_offset}")
         if (most := max(self.n_ctx, self.pos_offset)) > MOST_POSITIONS:
             raise UserError(
-                f"lists of {self.max_len:,} digits with {self.n_blanks:,} blanks and an offset of "
-                f"{self.pos_offset:,} take {most:,} positions; the most are {MOST_POSITIONS:,}"
+                f"lists of {self.max_len:,} {self.symbols.word}s with {self.n_blanks:,} blanks and "
+                f"an offset of {self.pos_offset:,} take {most:,} positions; the most are "
+                f"{MOST_POSITIONS:,}"
             )
 
     # -- what is asked --------------------------------------------------------------------------
@@ -130,7 +137,7 @@ class SortTask:
     @property
     def symbols(self) -> Symbols:
         """What a list may hold, as people write it."""
-        return DIGITS
+        return self.rule.symbols
 
     @property
     def alphabet(self) -> range:
@@ -143,12 +150,22 @@ class SortTask:
         return self.symbols.n
 
     def answer(self, values: Sequence[int]) -> tuple[int, ...]:
-        """The right answer to a list."""
-        return tuple(sorted(values))
+        """The right answer to a list, in tokens: with the SEP that ends it, if one does."""
+        return (*self.rule.checked_answer(values), *((self.sep,) if self.rule.ends else ()))
+
+    def n_outputs(self, length: int | None = None) -> int:
+        """The most tokens of an answer to a list of ``length`` (default: the longest)."""
+        length = self.max_len if length is None else length
+        return self.rule.outputs(length) + self.rule.ends
 
     def answers(self, slots: Int[torch.Tensor, "batch slot"]) -> Int[torch.Tensor, "batch output"]:
-        """The right answers to right-aligned lists, left-aligned; ``pad`` before and after."""
-        return slots.sort(dim=1).values  # PAD is above every symbol, so it sorts to the right
+        """As :meth:`answer`, of right-aligned lists; ``pad`` before these and after answers."""
+        found = self.rule.answers(slots, self.pad)
+        if not self.rule.ends:
+            return found
+        found = torch.nn.functional.pad(found, (0, 1), value=self.pad)
+        ends = (found != self.pad).sum(1, keepdim=True)
+        return found.scatter(1, ends, self.sep)
 
     # -- vocabulary -----------------------------------------------------------------------------
 
@@ -207,13 +224,13 @@ class SortTask:
 
     @property
     def first_output_row(self) -> int:
-        """The position that emits the first sorted digit: the last blank, or SEP without blanks."""
+        """The position that emits the first output: the last blank, or SEP without blanks."""
         return self.max_len + self.n_blanks
 
     @property
     def n_ctx(self) -> int:
         """Positions of the full sequence: digits, SEP, blanks, answer."""
-        return 2 * self.max_len + 1 + self.n_blanks
+        return self.max_len + 1 + self.n_blanks + self.n_outputs()
 
     @property
     def n_target_rows(self) -> int:
@@ -233,12 +250,13 @@ class SortTask:
             Region.SEP: range(self.sep_pos, self.sep_pos + 1),
             Region.BLANKS: blanks[:-1],
             Region.LAST_BLANK: blanks[-1:],
-            Region.OUTPUTS: range(self.first_output_row + 1, self.first_output_row + length),
+            Region.OUTPUTS: self.output_rows(length)[1:],
         }[region]
 
     def output_rows(self, length: int | None = None) -> range:
-        """The positions that emit sorted[0], sorted[1], ... for lists of ``length`` digits."""
-        return range(self.first_output_row, self.first_output_row + self._checked_length(length))
+        """The positions that emit the answer's tokens 0, 1, ... for lists of ``length`` digits."""
+        n_outputs = self.n_outputs(self._checked_length(length))
+        return range(self.first_output_row, self.first_output_row + n_outputs)
 
     def region_of(self, position: int, length: int | None = None) -> Region:
         """The region that a position belongs to (``PAD`` for both paddings)."""
@@ -250,17 +268,18 @@ class SortTask:
     def labels(self, length: int | None = None) -> list[str]:
         """A human label for every position: ``in 7``, ``SEP``, ``blank 3``, ``out 12``, ``pad``.
 
-        All count from 0: ``in i`` is the i-th digit of the list, ``out i`` holds sorted[i].
+        All count from 0: ``in i`` is the i-th digit of the list, ``out i`` holds the
+        answer's token i.
         """
         length = self._checked_length(length)
-        start = self.max_len - length
+        start, n_outputs = self.max_len - length, self.n_outputs(length)
         return (
             ["pad"] * start
             + [f"in {i}" for i in range(length)]
             + ["SEP"]
             + [f"blank {i}" for i in range(self.n_blanks)]
-            + [f"out {i}" for i in range(length)]
-            + ["pad"] * start
+            + [f"out {i}" for i in range(n_outputs)]
+            + ["pad"] * (self.n_outputs() - n_outputs)
         )
 
     def position_ids(self, device: torch.device | str = "cpu") -> Int[torch.Tensor, " pos"]:
@@ -271,7 +290,9 @@ class SortTask:
     def _checked_length(self, length: int | None) -> int:
         length = self.max_len if length is None else length
         if not 0 < length <= self.max_len:
-            raise UserError(f"a list has 1 to {self.max_len} digits here, not {length}")
+            raise UserError(
+                f"a list has 1 to {self.max_len} {self.symbols.word}s here, not {length}"
+            )
         return length
 
     # -- lists to tokens ------------------------------------------------------------------------
@@ -292,7 +313,7 @@ class SortTask:
         return lists.given_one(text, self.symbols, self.max_len)
 
     def checked_list(self, values: Any) -> tuple[int, ...]:
-        """``values`` as a tuple, if they are a list this task can sort; else ``UserError``."""
+        """``values`` as a tuple, if they are a list that this task takes; else ``UserError``."""
         return lists.checked(values, self.symbols, self.max_len)
 
     def encode(self, many: Any) -> SortBatch:
@@ -314,7 +335,7 @@ class SortTask:
         return self._assemble(digits, torch.tensor([len(v) for v in checked], dtype=torch.long))
 
     def decode_list(self, tokens: Int[torch.Tensor, " pos"]) -> tuple[int, ...]:
-        """The list that a sequence of tokens asks to sort."""
+        """The list that a sequence of tokens is about."""
         slots = tokens[: self.max_len]
         return tuple(slots[slots != self.pad].tolist())
 
@@ -325,7 +346,8 @@ class SortTask:
         lengths: Int[torch.Tensor, " batch"] | None = None,
         device: torch.device | str = "cpu",
     ) -> SortBatch:
-        """Random lists: length uniform in 1..max_len (or as given), digits uniform and independent.
+        """Random lists: length uniform in 1..max_len (or as given), digits as the rule draws them:
+        uniform and independent, if it says nothing else.
 
         ``generator`` must live on ``device``.
         """
@@ -333,10 +355,13 @@ class SortTask:
             lengths = torch.randint(
                 1, self.max_len + 1, (n_lists,), generator=generator, device=device
             )
+        lengths = lengths.to(device)
+        if self.rule.draw is not None:
+            return self._assemble(self.rule.draw(lengths, self.max_len, generator), lengths)
         digits = torch.randint(
             0, self.n_symbols, (n_lists, self.max_len), generator=generator, device=device
         )
-        return self._assemble(digits, lengths.to(device))
+        return self._assemble(digits, lengths)
 
     def held_out(self, n_lists: int, seed: int = 0, distinct: int | None = None) -> SortBatch:
         """The fixed test set: lengths 1, 2, ..., max_len, 1, 2, ... in turn, made from the seed.
@@ -390,7 +415,7 @@ class SortTask:
     def scored_digits(
         self, tokens: Int[torch.Tensor, "batch pos"]
     ) -> Bool[torch.Tensor, "batch pos"]:
-        """Positions that emit a sorted digit; a list is exact when all of these are right."""
+        """Positions that emit the answer; a list is exact when all of these are right."""
         positions = torch.arange(self.n_ctx, device=tokens.device)
         return (positions >= self.first_output_row) & (self.targets(tokens) != self.pad)
 
@@ -398,3 +423,22 @@ class SortTask:
     def prompt_len(self) -> int:
         """Tokens before the answer: what a decoder is given."""
         return self.first_output_row + 1
+
+    # -- as JSON --------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it. To sort is left out: hashes of models are taken over this, and must
+        stay those of the time before there were other rules."""
+        layout = {name: getattr(self, name) for name in ("max_len", "n_blanks", "pos_offset")}
+        return layout if self.rule is SORT else {**layout, "rule": self.rule.name}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Task:
+        """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
+        if isinstance(data, Mapping) and "rule" in data:
+            data = {**data, "rule": rule_named(str(data["rule"]))}
+        return cls(**checked(cls, data, "task"))
+
+
+SortTask = Task
+"""``SortTask()`` is the published one: to sort is what a task asks that says nothing else."""

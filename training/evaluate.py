@@ -1,4 +1,4 @@
-"""How well a model sorts, with intervals, by length, and with its blanks masked.
+"""How well a model does its task, with intervals, by length, and with its blanks masked.
 
     python -m training.evaluate --model blanks
     python -m training.evaluate --model runs/0001-stable-blanks-s0 --lists 2000 --decode
@@ -19,9 +19,11 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from interp.checkpoints import load_model
+from interp.rules import read_rule
 from interp.support.cli import note, run_command
 from interp.support.device import Device, pick_device
 from interp.support.errors import UserError, at_least
@@ -47,6 +49,7 @@ class EvaluateArgs:
     mask_blanks: bool = False  # outputs after the first may not attend to the blanks
     mask_row_97: bool = False  # nor may the last blank, which emits the first output
     decode: bool = False  # also decode greedily, token by token, and check that both agree
+    task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
     device: Device = "auto"  # where the model runs
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
@@ -54,6 +57,8 @@ class EvaluateArgs:
         at_least(self, lists=1)
         if self.distinct_digits is not None:
             at_least(self, distinct_digits=1)
+        if self.task is not None:
+            read_rule(self.task)
         if self.seed < 0:
             raise UserError(f"--seed must be 0 or more, not {self.seed}")
         if self.mask_row_97 and not self.mask_blanks:

@@ -71,7 +71,7 @@ def direct_result(
     for index in length_sorted(batch, -(-len(batch) // _LISTS_AT_ONCE)):
         names, values, total, by_source = _direct(model, batch[index].to(model.W_U.device))
         if not filled:
-            shape = (len(batch), task.max_len)
+            shape = (len(batch), task.n_outputs())
             filled["values"] = torch.full((*shape, len(names)), torch.nan)
             filled["total"] = torch.full(shape, torch.nan)
             n_heads = cfg.n_layers * cfg.n_heads

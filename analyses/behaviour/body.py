@@ -7,7 +7,7 @@ from typing import Any
 
 from analyses.behaviour import BehaviourConfig
 from analyses.behaviour.figure import figure, offset_text, text, what_is_wrong
-from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
+from analyses.behaviour.result import FEWER, IN_ORDER, KEEPS, RANDOM, BehaviourResult
 from interp.answers.behaviour import Answers, answer, calibration, mistakes
 from interp.support.progress import Progress
 from interp.transformer import Transformer
@@ -83,12 +83,13 @@ def _digits(n: int) -> str:
 def _mistake_lines(result: BehaviourResult) -> list[str]:
     lines, task = [], result.task
     for source in result.mistakes:
-        order, digits = (result.share(source, name) for name in ("keeps_digits", "in_order"))
-        if order is not None and digits is not None:
-            lines.append(
-                f"Of {order.n} wrong lists of {source}, decoded: the right digits in a wrong order "
-                f"{order.percent()}, ascending but with wrong digits {digits.percent()}."
-            )
+        order, digits = result.share(source, KEEPS), result.share(source, IN_ORDER)
+        if order is not None:
+            line = f"Of {order.n} wrong lists of {source}, decoded: the right digits in a wrong "
+            line += f"order {order.percent()}"
+            if digits is not None:
+                line += f", {task.rule.order} but with wrong digits {digits.percent()}"
+            lines.append(f"{line}.")
     for one in result.shown:
         lines.append(
             f"  {text(task, one.digits)} -> {text(task, one.answer)}: {what_is_wrong(task, one)}"

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly import subplots
 
-from analyses.behaviour.result import BehaviourResult
+from analyses.behaviour.result import IN_ORDER, KEEPS, BehaviourResult
 from interp import figures
 from interp.answers.behaviour import Mistake
 from interp.sites import spans
@@ -144,8 +144,8 @@ def _first_error(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) ->
 
 def _kinds(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
     kinds = {
-        "keeps_digits": "right digits,<br>wrong order",
-        "in_order": "ascending,<br>wrong digits",
+        KEEPS: "right digits,<br>wrong order",
+        IN_ORDER: f"{result.task.rule.order},<br>wrong digits",
     }
     for source, mark in zip(result.mistakes, _SOURCES, strict=True):
         rates = [rate for kind in kinds if (rate := result.share(source, kind)) is not None]

@@ -11,6 +11,8 @@ from interp.task import SortTask
 
 COPIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 """Upper ends of the groups of lists by how often their commonest digit occurs."""
+KEEPS, IN_ORDER = "keeps_digits", "in_order"
+"""What a wrong answer may still have: the right digits, or the right order."""
 RANDOM, FEWER = "random digits", "fewer digits"
 """Sources of mistakes."""
 
@@ -95,9 +97,15 @@ class BehaviourResult:
         return shares
 
     def share(self, source: str, having: str) -> Estimate | None:
-        """Decoded mistakes that have a property of ``Mistake``; None if there are none."""
+        """Decoded mistakes with the right digits, or in the right order; None if there are none.
+
+        None, too, where right answers keep to no order."""
         made = self.mistakes[source]
-        return wilson(sum(getattr(one, having) for one in made), len(made)) if made else None
+        if having == IN_ORDER and self.task.rule.order is None:
+            return None
+        ordered = having == IN_ORDER
+        some = [one.in_order(self.task) if ordered else one.keeps_digits for one in made]
+        return wilson(sum(some), len(made)) if made else None
 
     @property
     def shown(self) -> list[Mistake]:

@@ -71,7 +71,7 @@ class Answer:
 
     @property
     def wrong(self) -> list[int]:
-        """Outputs that are not the sorted digit of their place, counted from 0."""
+        """Outputs that are not the right token of their place, counted from 0."""
         return [i for i, output in enumerate(self.outputs) if not output.right]
 
     @property
@@ -130,20 +130,22 @@ def decode_list(
     model: Transformer, digits: tuple[int, ...], done: Sequence[Intervention] = ()
 ) -> Decoded:
     """Greedy decoding of one list under interventions (``treatment.on_list``)."""
-    probabilities = greedy_decode(model, [digits], interventions=done).probabilities[0].cpu()
+    decoded = greedy_decode(model, [digits], interventions=done)
+    n_said, right = len(decoded.lists[0]), model.task.answer(digits)
+    probabilities = decoded.probabilities[0, :n_said].cpu()
     best = probabilities.topk(2)  # values and indices are [step, 2]
-    right = model.task.answer(digits)
+    expected = [*right, *[model.task.pad] * n_said][:n_said]  # PAD where nothing should be said
     outputs = tuple(
         Output(
             token=tokens[0],
-            expected=expected,
+            expected=wanted,
             probability=chances[0],
             runner_up=tokens[1],
             runner_up_probability=chances[1],
             task=model.task,
         )
-        for expected, chances, tokens in zip(
-            right, best.values.tolist(), best.indices.tolist(), strict=True
+        for wanted, chances, tokens in zip(
+            expected, best.values.tolist(), best.indices.tolist(), strict=True
         )
     )
     return Decoded(Answer(digits, outputs), probabilities.numpy())
@@ -164,7 +166,7 @@ def attention_along(
 ) -> Attention:
     """The attention while ``outputs`` are given back, whoever said them; fewer than all will do."""
     task, length = model.task, len(digits)
-    tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
+    tokens = task.encode([digits]).tokens[:, : task.output_rows(length).stop]
     stop = task.prompt_len + len(outputs) - 1  # the last output is never an input
     tokens[:, task.prompt_len : stop] = torch.tensor(list(outputs[:-1]))
     tokens[:, stop:] = task.pad

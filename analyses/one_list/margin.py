@@ -51,10 +51,9 @@ class AnsweredList:
         Raises:
             UserError: if the list has no such output.
         """
-        if not 0 <= output < len(self.digits):
-            raise UserError(
-                f"there is no output {output}: this list has outputs 0 to {len(self.digits) - 1}"
-            )
+        last = min(len(self.answer), len(self.task.answer(self.digits))) - 1
+        if not 0 <= output <= last:
+            raise UserError(f"there is no output {output}: this list has outputs 0 to {last}")
         return self.task.first_output_row + output
 
 
@@ -62,8 +61,9 @@ def answer_list(subject: ListSubject, seed: int = 0) -> AnsweredList:
     """Let the model answer under the treatment."""
     model, digits, run = subject.model, subject.digits, subject.run(seed)
     tokens = model.task.encode([digits]).tokens.to(model.W_U.device)
-    first, answer = model.task.first_output_row + 1, run.decoded.answer.tokens
-    tokens[0, first : first + len(digits) - 1] = tokens.new_tensor(answer[:-1])
+    first, answer = model.task.prompt_len, run.decoded.answer.tokens
+    tokens[0, first:] = model.task.pad
+    tokens[0, first : first + len(answer) - 1] = tokens.new_tensor(answer[:-1])
     return AnsweredList(
         model=model,
         digits=digits,

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,7 +48,7 @@ class Answers:
     tokens: Int[Tensor, "list pos"]
     lengths: Int[Tensor, " list"]
     wanted: Int[Tensor, "list row"]
-    """The sorted digits."""
+    """The right answers."""
     told: Int[Tensor, "list row"]
     """The most probable token."""
     sure: Float[Tensor, "list row"]
@@ -65,19 +65,20 @@ class Answers:
 
     @cached_property
     def exact(self) -> Bool[Tensor, " list"]:
-        """Lists sorted without a mistake."""
+        """Lists answered without a mistake."""
         return (self.right == self.there).all(1)
 
     @property
     def first_error(self) -> Int[Tensor, " list"]:
-        """Index of the first wrong output; of exact lists their length."""
+        """Index of the first wrong output; of exact lists how many outputs they have."""
         wrong = self.there & ~self.right
-        return torch.where(self.exact, self.lengths, wrong.int().argmax(1))
+        return torch.where(self.exact, self.there.sum(1), wrong.int().argmax(1))
 
     @property
     def copies(self) -> Int[Tensor, " list"]:
         """How often the list's commonest digit occurs in it."""
-        return torch.stack([(self.wanted == digit).sum(1) for digit in self.task.alphabet]).amax(0)
+        listed = self.tokens[:, : self.task.max_len]
+        return torch.stack([(listed == digit).sum(1) for digit in self.task.alphabet]).amax(0)
 
     def exact_rate(self, chosen: Bool[Tensor, " list"] | None = None) -> Estimate | None:
         """Share of lists that are exact, with a Wilson interval; None of no lists."""
@@ -101,10 +102,8 @@ def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) ->
         part = batch[index].to(device)
         view = window(task, part, digits_only=True)
         top = packed_logits(model, part.tokens, view).softmax(-1).max(-1)
-        sure[index, : view.longest], told[index, : view.longest] = (
-            top.values.cpu(),
-            top.indices.cpu(),
-        )
+        sure[index, : view.n_outputs] = top.values.cpu()
+        told[index, : view.n_outputs] = top.indices.cpu()
         progress.step(len(part))
     past = wanted == task.pad
     return Answers(
@@ -167,7 +166,9 @@ def calibration(found: Answers, seed: int = 0) -> Calibration:
             some = here.any(1)
             accuracy = clustered_rate(found.right[some], here[some], seed)
             bins.append(Bin(low, high, int(here.sum()), float(found.sure[here].mean()), accuracy))
-    return Calibration(tuple(bins), _calibration_error(torch.stack(parts, 1), found.lengths, seed))
+    return Calibration(
+        tuple(bins), _calibration_error(torch.stack(parts, 1), found.there.sum(1), seed)
+    )
 
 
 def _calibration_error(
@@ -188,27 +189,30 @@ def _calibration_error(
 
 @dataclass(frozen=True)
 class Mistake:
-    """A list that is not sorted."""
+    """A list that is not answered right."""
 
     digits: tuple[int, ...]
     answer: tuple[int, ...]
     """What greedy decoding gives; of ten digits 10 is SEP, 11 BLANK."""
     wrong: tuple[int, ...]
-    """Indices of outputs that are not the sorted digit."""
+    """Indices of outputs that are not the right token, or that lack or are too many."""
     missing: tuple[int, ...]
-    """Digits of the list that are not in the answer, as often as they lack."""
+    """Tokens of the right answer that are not in this one, as often as they lack."""
     extra: tuple[int, ...]
-    """Outputs that are not in the list, as often as they are too many."""
+    """Outputs that are not in the right answer, as often as they are too many."""
 
     @property
     def keeps_digits(self) -> bool:
-        """Whether the answer has the list's digits, each as often: only their order is wrong."""
+        """Whether the answer has the right tokens, each as often: only their order is wrong."""
         return not self.missing and not self.extra
 
-    @property
-    def in_order(self) -> bool:
-        """Whether the answer ascends all the same: then it is its digits that are wrong."""
-        return all(a <= b for a, b in pairwise(self.answer))
+    def in_order(self, task: SortTask) -> bool:
+        """Whether the answer keeps to the order of right ones (``Rule.order``) all the same: then
+        it is its digits that are wrong. False where right answers keep to none."""
+        steps = pairwise(self.answer)
+        if task.rule.order == "descending":
+            return all(a >= b for a, b in steps)
+        return task.rule.order == "ascending" and all(a <= b for a, b in steps)
 
 
 def mistakes(model: Transformer, found: Answers, most: int) -> tuple[Mistake, ...]:
@@ -229,12 +233,12 @@ def mistakes(model: Transformer, found: Answers, most: int) -> tuple[Mistake, ..
 
 def mistake(task: SortTask, digits: tuple[int, ...], told: tuple[int, ...]) -> Mistake:
     """What is wrong with an answer."""
-    pairs = zip(task.answer(digits), told, strict=True)
-    missing, extra = Counter(digits) - Counter(told), Counter(told) - Counter(digits)
+    right = task.answer(digits)
+    missing, extra = Counter(right) - Counter(told), Counter(told) - Counter(right)
     return Mistake(
         digits,
         told,
-        tuple(i for i, (right, said) in enumerate(pairs) if right != said),
+        tuple(i for i, (a, b) in enumerate(zip_longest(right, told)) if a != b),
         tuple(sorted(missing.elements())),
         tuple(sorted(extra.elements())),
     )

@@ -150,7 +150,7 @@ class Treatment:
                 )
         if self.site is not None:
             self.site.check(config)
-            here = range(task.max_len - len(self.other), task.first_output_row + len(self.other))
+            here = range(task.max_len - len(self.other), task.output_rows(len(self.other)).stop)
             if absent := [p for p in self.site.positions or () if p not in here]:
                 raise UserError(
                     f"position {absent[0]} is padding for a list of {len(self.other)} digits: it "

@@ -202,7 +202,7 @@ class _Scene:
     def answer(self) -> slice:
         """The answer rows, within the window."""
         first = self.view.task.first_output_row - self.view.start
-        return slice(first, first + self.view.longest)
+        return slice(first, first + self.view.n_outputs)
 
     def mean(self, by_row: Float[Tensor, "*head query"]) -> Float[Tensor, "*head rows"]:
         """Over each group of rows; entries that are NaN are left out of their group."""

@@ -72,11 +72,11 @@ class Lens:
         return Lens(self.task, self.depths, self.positions, digits)
 
     def probability(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch depth pos"]:
-        """Of a token at each position; NaN where it is PAD."""
+        """Of a token at each position; NaN where it is PAD, or none of these."""
         return self._pick(self.logits.softmax(-1), tokens)
 
     def logit(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch depth pos"]:
-        """Of a token at each position; NaN where it is PAD."""
+        """Of a token at each position; NaN where it is PAD, or none of these."""
         return self._pick(self.logits, tokens)
 
     def rank(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch depth pos"]:
@@ -86,7 +86,7 @@ class Lens:
         return (above + (level + 1) / 2).masked_fill(logit[..., 0].isnan(), torch.nan)
 
     def _pick(self, values: Tensor, tokens: Int[Tensor, "batch pos"]) -> Tensor:
-        none = tokens == self.task.pad
+        none = tokens >= values.shape[-1]  # PAD, and among digits SEP, too
         index = tokens.masked_fill(none, 0)[:, None, :, None]
         picked = values.gather(-1, index.expand(*values.shape[:-1], 1))[..., 0]
         return picked.masked_fill(none[:, None], torch.nan)
@@ -125,19 +125,18 @@ def lens(model: Transformer, tokens: Int[Tensor, "batch pos"], view: Window) -> 
 # -- what the blanks say ------------------------------------------------------------------------
 
 
-def numbered_blanks(task: SortTask, longest: int) -> range:
-    """Positions of blanks 0, 1, ... that stand for a sorted digit of lists up to ``longest``.
+def numbered_blanks(task: SortTask, n_outputs: int) -> range:
+    """Positions of blanks 0, 1, ... that stand for an output each, of so many.
 
-    Not the last blank: it emits the first sorted digit, so what it says is an answer.
+    Not the last blank: it emits the first output, so what it says is an answer.
     """
-    blanks = task.region(Region.BLANKS)
-    return blanks[:longest]
+    return task.region(Region.BLANKS)[:n_outputs]
 
 
 def sorted_digits(
     task: SortTask, tokens: Int[Tensor, "batch pos"], n_blanks: int
 ) -> Int[Tensor, "batch blank"]:
-    """For blank j: sorted[j], and PAD where the list has no such digit."""
+    """For blank j: the answer's token j (sorted[j]), and PAD where it has none."""
     first = task.first_output_row + 1
     return tokens[:, first : first + n_blanks]
 

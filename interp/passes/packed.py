@@ -117,7 +117,12 @@ class Window:
 
     @property
     def stop(self) -> int:
-        return self.task.first_output_row + self.longest
+        return self.task.first_output_row + self.n_outputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Output rows, of lists with the longest answers."""
+        return self.task.n_outputs(self.longest)
 
     @property
     def rows(self) -> slice:

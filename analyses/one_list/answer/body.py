@@ -24,10 +24,10 @@ def compute(subject: ListSubject, settings: AnswerSettings, seed: int, progress:
     Raises:
         UserError: if the list has no such step.
     """
-    last = len(subject.digits) - 1
+    run = subject.run(seed)
+    last = len(run.decoded.answer.outputs) - 1
     if settings.step is not None and not 0 <= settings.step <= last:
         raise UserError(f"--step must be 0 to {last} for this list, not {settings.step}")
-    run = subject.run(seed)
     if settings.step is None:
         return whole_answer(run.decoded)
     if not settings.attention:

@@ -140,7 +140,8 @@ def sample(
     trials = run_trials(
         model, batch, conditions, donors=donors, seed=seed, progress=progress, words="lists"
     )
-    others = (2 * trials.lengths - 1).clamp(max=wanted)  # digits, and outputs given back
+    outputs = trials.scored.sum(1) - 1  # given back, beside the digits
+    others = (trials.lengths + outputs).clamp(max=wanted)
     return SampleRates(
         exact=tuple(trials.exact_match(name) for name in CONDITIONS),
         digits=tuple(trials.digit_accuracy(name) for name in CONDITIONS),

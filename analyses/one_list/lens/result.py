@@ -39,7 +39,7 @@ class ListLens:
     regions: dict[str, range]
     """Positions, counted as ``labels`` are, that are shown together."""
     right: Int[Tensor, " output"]
-    """The sorted digits."""
+    """The right tokens; PAD past the answer's end."""
     logits: Float[Tensor, "depth pos token"]
 
     @property
@@ -76,7 +76,7 @@ def read_lens(answered: AnsweredList) -> ListLens:
         given=tuple(map(task.token_name, given)),
         said=tuple(map(task.token_name, logits[-1].argmax(-1).tolist())),
         regions=_regions(task, length),
-        right=torch.tensor(task.answer(answered.digits)),
+        right=task.answers(answered.tokens[:, : task.max_len])[0, : view.n_outputs].cpu(),
         logits=logits,
     )
 

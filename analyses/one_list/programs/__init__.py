@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, Needs
 from analyses.subjects import OfList
 
 
@@ -32,4 +32,5 @@ EXPERIMENT = Experiment(
     title="Programs after one prefix",
     about=OfList,
     settings=ProgramsSettings(),
+    needs_task=Needs.SORTING,
 )

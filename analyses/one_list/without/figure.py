@@ -18,7 +18,7 @@ _TITLE = "What is answered, with one thing taken away"
 
 def summary(result: AblatedAnswers) -> list[str]:
     """A line for every line, in words."""
-    n = len(result.digits)
+    n = len(result.right_answer)
     lines = [f"List: {_text(result.digits)}. List B: {_text(result.other)}."]
     for line in result.lines:
         right, follows = result.right(line.name), result.follows(line.name)
@@ -32,13 +32,14 @@ def summary(result: AblatedAnswers) -> list[str]:
 def rows(result: AblatedAnswers) -> list[dict[str, object]]:
     """Every output of every line."""
     kinds = ("right", "list B's", "neither")
+    ours, theirs = result.padded(result.right_answer), result.padded(result.other_answer)
     return [
         {
             "done": line.name,
             "output": i,
             "said": _token(result.task, token),
-            "right answer": result.right_answer[i],
-            "list B's answer": result.other_answer[i],
+            "right answer": ours[i],
+            "list B's answer": theirs[i],
             "verdict": kinds[kind],
         }
         for line in result.lines
@@ -48,7 +49,8 @@ def rows(result: AblatedAnswers) -> list[dict[str, object]]:
 
 def figure(result: AblatedAnswers, title: str = _TITLE) -> go.Figure:
     """Lines by outputs: ✓ right, B as for list B, ✗ neither."""
-    n, marks = len(result.digits), [result.kinds(line) for line in result.lines]
+    n = max(len(line.tokens) for line in result.lines)
+    marks = [result.kinds(line) for line in result.lines]
     text = [
         [
             _cell(result.task, token, kind, n < _MANY)

@@ -90,7 +90,7 @@ def test_a_sorter_that_says_8_for_7() -> None:
     assert set(made) == {(7, 1, 7), (8, 7), (9, 9, 8, 0)}
     assert made[7, 1, 7].answer == (1, 8, 8) and made[7, 1, 7].wrong == (1, 2)
     assert made[7, 1, 7].missing == (7, 7) and made[7, 1, 7].extra == (8, 8)
-    assert made[8, 7].answer == (8, 7) and made[8, 7].keeps_digits and not made[8, 7].in_order
+    assert made[8, 7].answer == (8, 7) and made[8, 7].keeps_digits and not made[8, 7].in_order(TASK)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_what_is_wrong_with_an_answer_to_3_1_1(
 ) -> None:
     one = mistake(SortTask(), (3, 1, 1), told)
     assert (one.wrong, one.missing, one.extra) == (wrong, missing, extra)
-    assert one.in_order == in_order and one.keeps_digits == (not missing and not extra)
+    assert one.in_order(SortTask()) == in_order and one.keeps_digits == (not missing and not extra)
 
 
 def test_outputs_that_are_no_digits() -> None:
