@@ -162,6 +162,7 @@ RULES: dict[str, Rule] = {
     rule.name: rule for rule in (SORT, DESCENDING, SORT_20, REVERSE, UNIQUE, PARITY, MATCH_3)
 }
 _OWN: dict[str, Rule] = {}
+_READ: dict[Path, Rule] = {}  # by their files
 
 
 # -- finding one ----------------------------------------------------------------------------------
@@ -182,11 +183,14 @@ def rule_named(name: str) -> Rule:
 
 
 def read_rule(path: Path) -> Rule:
-    """Run a file of one's own, and keep its ``RULE`` for :func:`rule_named`.
+    """Run a file of one's own, once, and keep its ``RULE`` for :func:`rule_named`.
 
     Raises:
         UserError: if it cannot be run, or holds no ``RULE``, or one by the name of one that ships.
     """
+    known = _READ.get(path.resolve())
+    if known is not None:
+        return known
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise UserError(f"{path} is no Python file with a task in it")
@@ -200,10 +204,5 @@ def read_rule(path: Path) -> Rule:
         raise UserError(f"{path} holds no RULE = Rule(...)")
     if rule.name in RULES:
         raise UserError(f"{path}: {rule.name} is the name of a task that ships; choose another")
-    _OWN[rule.name] = rule
+    _OWN[rule.name] = _READ[path.resolve()] = rule
     return rule
-
-
-def find_rule(text: str) -> Rule:
-    """As a command line names it: a rule's name, or a file that holds one."""
-    return read_rule(Path(text)) if text.endswith(".py") else rule_named(text)

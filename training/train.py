@@ -79,7 +79,8 @@ def _with_own_task(argv: Sequence[str]) -> list[str]:
     resumed = _value_of("resume", argv)  # with the task that it was begun with
     if resumed:
         return [word for word in argv if word not in ("--task", file, f"--task={file}")]
-    return [word.replace(file, name) if file in word else word for word in argv]
+    named = {file: name, f"--task={file}": f"--task={name}"}
+    return [named.get(word, word) for word in argv]
 
 
 def train_command(args: TrainArgs) -> None:
