@@ -17,8 +17,9 @@ from training.evaluate import main as evaluate
 from training.train import main as train
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "your-own-task.md"
-SMALL = "--d-model 32 --n-heads 2 --d-head 16 --d-mlp 64 --steps 300 --batch-size 64 --lr 5e-3"
-QUICK = "--micro-batch 64 --threads 1 --eval-every 300 --eval-lists 60 --checkpoint-every 300"
+SMALL = "--max-len 5 --n-blanks 2 --d-model 32 --n-heads 2 --d-head 16 --d-mlp 64"
+STEPS = "--steps 300 --eval-every 300 --checkpoint-every 300 --eval-lists 60"
+QUICK = f"{STEPS} --batch-size 64 --micro-batch 64 --lr 5e-3 --threads 1"
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def trained(status: Callable[..., int], out: Path, *flags: str) -> Path:
-    argv = [*flags, "--max-len", "5", "--n-blanks", "2", *SMALL.split(), *QUICK.split(), "--out", str(out)]
+    argv = [*flags, *SMALL.split(), *QUICK.split(), "--out", str(out)]
     assert status(train, argv) == 0
     (run,) = out.iterdir()
     return run
