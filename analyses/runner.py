@@ -44,6 +44,7 @@ from interp.checkpoints import (
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
+from interp.task import typed
 from interp.transformer import Transformer
 from training.studies.results import load_results
 
@@ -181,13 +182,13 @@ def _fitting(about: L) -> tuple[L, LoadedModel]:
     """The model, and a list of its length where none was given: ours, so it is for us to fit."""
     loaded = load_model(about.model, pick_device(about.device))
     if about.list == OfList.list:
-        about = replace(about, list=about.list[: 2 * loaded.model.task.max_len - 1])
+        about = replace(about, list=typed(loaded.model.task.example))
     return about, loaded
 
 
-def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
+def _subject(loaded: LoadedModel, text: str, do: str) -> ListSubject:
     task = loaded.model.task
-    digits, treatment = task.given_one(typed), Treatment.parse(do, task)
+    digits, treatment = task.given_one(text), Treatment.parse(do, task)
     treatment.check(loaded.model.config, len(digits))
     return ListSubject(loaded.model, digits, treatment, loaded.name)
 

@@ -49,6 +49,7 @@ else:
 N_DIGITS = DIGITS.n
 SEP, BLANK, PAD = N_DIGITS, N_DIGITS + 1, N_DIGITS + 2
 """Tokens of a task on ten digits, as the published one; of any task ``task.sep`` and so on."""
+_PI = (3, 1, 4, 1, 5, 9, 2, 6, 5, 3)
 NO_LISTS = "there are no lists: give at least one"
 
 
@@ -166,6 +167,11 @@ class Task:
         found = torch.nn.functional.pad(found, (0, 1), value=self.pad)
         ends = (found != self.pad).sum(1, keepdim=True)
         return found.scatter(1, ends, self.sep)
+
+    @property
+    def example(self) -> tuple[int, ...]:
+        """A list to begin with, where none is chosen: of pi's first digits, as many as fit."""
+        return tuple(digit % self.n_symbols for digit in _PI)[: self.max_len]
 
     # -- vocabulary -----------------------------------------------------------------------------
 

@@ -80,8 +80,11 @@ class Answer:
         return " ".join(output.said for output in self.outputs)
 
     def changed_from(self, other: Answer) -> list[int]:
-        """Outputs that are another token than in ``other``, an answer to the same list."""
-        pairs = zip(self.tokens, other.tokens, strict=True)
+        """Outputs that are another token than in ``other``, an answer to the same list.
+
+        Where one answer ends earlier, it does so at an output that is another token.
+        """
+        pairs = zip(self.tokens, other.tokens, strict=False)
         return [i for i, (one, two) in enumerate(pairs) if one != two]
 
 
@@ -95,9 +98,11 @@ class Decoded:
 
     @property
     def of_right(self) -> list[float]:
-        """Each step's probability of the right digit."""
-        steps = zip(self.probabilities, self.answer.outputs, strict=True)
-        return [float(row[output.expected]) for row, output in steps]
+        """Each step's probability of the right token; 0 where nothing should be said."""
+        steps = zip(self.probabilities.tolist(), self.answer.outputs, strict=True)
+        return [
+            row[output.expected] if output.expected < len(row) else 0.0 for row, output in steps
+        ]
 
 
 @dataclass(frozen=True)

@@ -196,11 +196,12 @@ def show_exchange(found: Exchange, treatment: Treatment, task: SortTask) -> Show
     rows = []
     for name, run in found.runs.runs:
         whose = found.follows(run)
-        for i, (ours, theirs) in enumerate(zip(found.right_a, found.right_b, strict=True)):
+        every = zip(run.answer.outputs, found.right_a, found.right_b, strict=False)
+        for i, (output, ours, theirs) in enumerate(every):
             row: dict[str, Any] = {
                 "from_b": "nothing" if name == AS_IT_IS else name,
                 "output": i,
-                "said": run.answer.outputs[i].said,
+                "said": output.said,
                 "follows": whose[i],
                 "digit_a": ours,
                 "digit_b": theirs,

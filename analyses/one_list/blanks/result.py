@@ -60,8 +60,8 @@ class Exchange:
 
     @property
     def differing(self) -> list[int]:
-        """Outputs in which the two right answers differ."""
-        pairs = enumerate(zip_longest(self.right_a, self.right_b))
+        """Outputs in which the two right answers differ, of those that both have."""
+        pairs = enumerate(zip(self.right_a, self.right_b, strict=False))
         return [i for i, (ours, theirs) in pairs if ours != theirs]
 
     def tally(self, run: Decoded) -> str:
