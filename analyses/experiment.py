@@ -25,13 +25,16 @@ import inspect
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass
+from enum import StrEnum
 from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
 
+from interp.rules import SORT
 from interp.sorters.truth import Truth
 from interp.support.cli import run_command
 from interp.support.progress import SILENT, Progress
+from interp.task import SortTask
 
 _CAVEAT = "What it does not show: "
 
@@ -71,6 +74,23 @@ class OnPage:
     """How long that takes."""
 
 
+class Needs(StrEnum):
+    """What an experiment asks of a model's task."""
+
+    NOTHING = "any task"
+    """It is about any list and its answer."""
+    ALIKE = "a task whose answers to lists of one length are of one length"
+    """Rows that answer are taken together, whatever the list."""
+    SORTING = "the task to sort digits"
+    """It knows what a sorter may compute."""
+
+    def met_by(self, task: SortTask) -> bool:
+        """Whether a task has it."""
+        if self is Needs.SORTING:
+            return task.rule is SORT
+        return self is Needs.NOTHING or not task.rule.ends
+
+
 @dataclass(frozen=True, eq=False)
 class Experiment:
     """An experiment by its face; what computes it is opened when it is needed."""
@@ -87,6 +107,7 @@ class Experiment:
     chapter: int | None = None
     """Its place in the report; None: it is not in it."""
     needs_blanks: bool = False
+    needs_task: Needs = Needs.NOTHING
     questions: tuple[Question, ...] = ()
     on_page: OnPage | None = None
 
@@ -94,6 +115,17 @@ class Experiment:
     def body(self) -> ModuleType:
         """The module that computes, and makes words, figure and JSON of what came out."""
         return importlib.import_module(f"{_package(self.name)}.body")
+
+    def refusal(self, task: SortTask) -> str | None:
+        """Why it says nothing of models of a task; None if it does."""
+        if self.needs_blanks and not task.n_blanks:
+            return (
+                f"this model has no blanks, and {self.name} is about them; "
+                "give a model that has some, like blanks"
+            )
+        if not self.needs_task.met_by(task):
+            return f"{self.name} needs {self.needs_task}; this model's is {task.rule}"
+        return None
 
     @property
     def prog(self) -> str:

@@ -16,9 +16,8 @@ from jaxtyping import Bool, Float
 
 from analyses.settings import PairConfig
 from interp.answers.pairs import Pairs, make_pairs, sample_pairs
-from interp.lists import given
 from interp.support.seeds import stream
-from interp.task import N_DIGITS, Region, SortTask
+from interp.task import Region, SortTask
 
 PLACES = (
     "changed digit",
@@ -43,15 +42,15 @@ def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
         UserError: if the two lists that are asked for cannot be compared.
     """
     if config.list is not None and config.corrupt is not None:
-        own, others = (given(text, task.max_len) for text in (config.list, config.corrupt))
+        own, others = (task.given(text) for text in (config.list, config.corrupt))
         return make_pairs(task, own, others)
     if task.max_len > 1:
         return sample_pairs(task, config.pairs, min(config.length, task.max_len), seed)
     # A list of one digit has only a first output, which sample_pairs leaves out.
     generator = stream("pairs of one digit", seed)
-    clean = torch.randint(N_DIGITS, (config.pairs, 1), generator=generator)
-    shift = torch.randint(1, N_DIGITS, (config.pairs, 1), generator=generator)
-    return make_pairs(task, clean.tolist(), ((clean + shift) % N_DIGITS).tolist())
+    clean = torch.randint(task.n_symbols, (config.pairs, 1), generator=generator)
+    shift = torch.randint(1, task.n_symbols, (config.pairs, 1), generator=generator)
+    return make_pairs(task, clean.tolist(), ((clean + shift) % task.n_symbols).tolist())
 
 
 def place_masks(pairs: Pairs) -> Bool[torch.Tensor, "pair place pos"]:

@@ -41,10 +41,11 @@ from interp.checkpoints import (
     shipped_models,
     shipped_runs,
 )
-from interp.lists import from_file, given_one
+from interp.lists import from_file
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
+from interp.task import typed
 from interp.transformer import Transformer
 from training.studies.results import load_with_others
 
@@ -92,14 +93,11 @@ def check(experiment: Experiment, subject: Any) -> None:
     """Whether an experiment says anything about a subject.
 
     Raises:
-        UserError: if it is about blanks and the model has none.
+        UserError: if it is about blanks and the model has none, or needs another task.
     """
     model = subject.model if isinstance(subject, ListSubject) else subject
-    if experiment.needs_blanks and isinstance(model, Transformer) and not model.task.n_blanks:
-        raise UserError(
-            f"this model has no blanks, and {experiment.name} is about them; "
-            "give a model that has some, like blanks"
-        )
+    if isinstance(model, Transformer) and (why := experiment.refusal(model.task)):
+        raise UserError(why)
 
 
 def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
@@ -192,19 +190,19 @@ def _fitting(about: L) -> tuple[L, LoadedModel]:
     """The model, and a list of its length where none was given: ours, so it is for us to fit."""
     loaded = load_model(about.model, pick_device(about.device))
     if about.list == OfList.list:
-        about = replace(about, list=about.list[: 2 * loaded.model.task.max_len - 1])
+        about = replace(about, list=typed(loaded.model.task.example))
     return about, loaded
 
 
-def _subject(loaded: LoadedModel, typed: str, do: str) -> ListSubject:
+def _subject(loaded: LoadedModel, text: str, do: str) -> ListSubject:
     task = loaded.model.task
-    digits, treatment = given_one(typed, task.max_len), Treatment.parse(do, task)
+    digits, treatment = task.given_one(text), Treatment.parse(do, task)
     treatment.check(loaded.model.config, len(digits))
     return ListSubject(loaded.model, digits, treatment, loaded.name)
 
 
 def _asked(about: OfList, settings: Any) -> dict[str, Any]:
-    own = {k: v for k, v in asdict(about).items() if k not in ("out", "json")}
+    own = {k: v for k, v in asdict(about).items() if k not in ("out", "json", "task")}
     return {**own, **asdict(settings)}
 
 

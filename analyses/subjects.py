@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from interp.rules import read_rule
 from interp.support.device import Device
 from interp.support.errors import UserError
 
@@ -22,9 +23,12 @@ class OfModel:
     device: Device = "auto"  # where the model runs
     out: Path = Path("results")  # folder for the figure, the result and the manifest
     json: bool = False  # print the result as JSON on stdout, and nothing else there
+    task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        if self.task is not None:
+            read_rule(self.task)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from interp.config import ModelConfig
 from interp.model import SortTransformer, sinusoids
 from interp.support.errors import UserError
-from interp.task import D_VOCAB_OUT, PAD
+from interp.task import SortTask
 
 _LAYER_KEY = re.compile(r"(|.*\.)layers\.(\d+)\.(.+)")
 _LINEAR = ("weight", "bias")
@@ -55,7 +55,7 @@ class ReferenceModel(nn.Module):
             raise UserError("the published network has LayerNorms and sinusoidal positions")
         self.task = config.task
         self.n_heads = config.n_heads
-        self.embedding = nn.Linear(D_VOCAB_OUT, config.d_model)
+        self.embedding = nn.Linear(config.task.d_vocab_out, config.d_model)
         layer = nn.TransformerEncoderLayer(
             config.d_model,
             config.n_heads,
@@ -69,14 +69,15 @@ class ReferenceModel(nn.Module):
         self.encoder = nn.TransformerEncoder(
             layer, config.n_layers, norm=last, enable_nested_tensor=False
         )
-        self.decoder = nn.Linear(config.d_model, D_VOCAB_OUT)
+        self.decoder = nn.Linear(config.d_model, config.task.d_vocab_out)
         self.dropout = nn.Dropout(dropout)
         self.pe: Tensor
         self.register_buffer("pe", sinusoids(config.task.position_ids(), config.d_model))
 
     def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab_out"]:
         """Log-probabilities. Left padding is token 0 with its key masked, as published."""
-        one_hot = F.one_hot(tokens.where(tokens != PAD, 0), D_VOCAB_OUT).float()
+        some = tokens.where(tokens != self.task.pad, 0)
+        one_hot = F.one_hot(some, self.task.d_vocab_out).float()
         x = self.dropout(self.embedding(one_hot) + self.pe[: tokens.shape[1]])
         x = self.encoder(x, mask=self._mask(tokens))
         return self.decoder(x).log_softmax(-1)
@@ -85,7 +86,9 @@ class ReferenceModel(nn.Module):
         """True where attention is forbidden, for every head of every list."""
         n_pos = tokens.shape[1]
         future = torch.ones(n_pos, n_pos, dtype=torch.bool, device=tokens.device).triu(1)
-        left = (tokens == PAD) & (torch.arange(n_pos, device=tokens.device) < self.task.sep_pos)
+        left = (tokens == self.task.pad) & (
+            torch.arange(n_pos, device=tokens.device) < self.task.sep_pos
+        )
         mask = future | (left[:, None, :] & ~left[:, :, None])
         return mask.repeat_interleave(self.n_heads, 0)
 
@@ -123,8 +126,11 @@ class Published:
         return named
 
 
-def recognise(state: Mapping[str, Tensor]) -> Published:
+def recognise(state: Mapping[str, Tensor], d_vocab: int = SortTask().d_vocab_out) -> Published:
     """What the tensors of a published ``state_dict`` are.
+
+    Args:
+        d_vocab: how many tokens it knows.
 
     Raises:
         UserError: naming the first that is unknown, missing, or of a shape that does not fit.
@@ -135,7 +141,7 @@ def recognise(state: Mapping[str, Tensor]) -> Published:
     d_mlp, d_model = layers[0]["linear1.weight"].shape
     for layer in layers:
         _check_layer_shapes(layer, d_model, d_mlp)
-    embed, unembed = _take_linears(rest, d_model)
+    embed, unembed = _take_linears(rest, d_model, d_vocab)
     norm = _take_norm(rest, f"{prefix}norm", d_model)
     tables = [name for name, tensor in rest.items() if _is_table(tensor, d_model)]
     table = rest.pop(tables[0]).reshape(-1, d_model) if tables else None
@@ -146,13 +152,14 @@ def recognise(state: Mapping[str, Tensor]) -> Published:
 
 def copy_weights(model: SortTransformer, state: Mapping[str, Tensor]) -> None:
     """Copy a published ``state_dict`` into a ``model`` of the same sizes."""
-    published = recognise(state)
+    pad = model.task.pad
+    published = recognise(state, model.task.d_vocab_out)
     embed, unembed = published.embed, published.unembed
     with torch.no_grad():
-        model.embed.W_E[PAD] = 0.0
-        model.embed.W_E[:PAD] = embed["weight"].T
+        model.embed.W_E[pad] = 0.0
+        model.embed.W_E[:pad] = embed["weight"].T
         if model.embed.b_E is None:
-            model.embed.W_E[:PAD] += embed["bias"]
+            model.embed.W_E[:pad] += embed["bias"]
         else:
             model.embed.b_E.copy_(embed["bias"])
         for block, layer in zip(model.blocks, published.layers, strict=True):
@@ -223,7 +230,7 @@ def _check_layer_shapes(layer: Mapping[str, Tensor], d_model: int, d_mlp: int) -
 
 
 def _take_linears(
-    rest: dict[str, Tensor], d_model: int
+    rest: dict[str, Tensor], d_model: int, d_vocab: int
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The input and the output Linear, told apart by which side has the vocabulary."""
     found: dict[str, str] = {}
@@ -231,19 +238,19 @@ def _take_linears(
         stem, _, kind = key.rpartition(".")
         if kind != "weight" or weight.ndim != 2 or f"{stem}.bias" not in rest:
             continue
-        if D_VOCAB_OUT not in weight.shape:
+        if d_vocab not in weight.shape:
             continue  # unknown, and refused as such
         if rest[f"{stem}.bias"].shape != weight.shape[:1]:
             raise UserError(f"{stem} has a weight and a bias of different sizes")
-        side = "in" if weight.shape[1] == D_VOCAB_OUT else "out"
+        side = "in" if weight.shape[1] == d_vocab else "out"
         if side in found or weight.shape[0] == weight.shape[1]:
             raise UserError(f"it has more than one Linear layer that {stem}.weight could be")
         found[side] = stem
-        if sorted(weight.shape) != sorted((d_model, D_VOCAB_OUT)):
+        if sorted(weight.shape) != sorted((d_model, d_vocab)):
             shape = tuple(weight.shape)
             raise UserError(f"{stem}.weight of shape {shape} does not fit its width of {d_model}")
     if set(found) != {"in", "out"}:
-        raise UserError(f"it has no pair of Linear layers for a vocabulary of {D_VOCAB_OUT}")
+        raise UserError(f"it has no pair of Linear layers for a vocabulary of {d_vocab}")
     embed, unembed = (
         {kind: rest.pop(f"{found[side]}.{kind}") for kind in _LINEAR} for side in ("in", "out")
     )

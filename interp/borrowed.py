@@ -16,7 +16,6 @@ from transformer_lens import ActivationCache, HookedTransformer
 
 from interp.sites import first_position
 from interp.support.errors import UserError
-from interp.task import PAD
 
 
 def _refuses(name: str, why: str) -> Any:
@@ -141,7 +140,7 @@ class BorrowedModel(HookedTransformer):
         task = self.config.task
         targets = tokens[:, 1:].to(logits.device)
         positions = first_position() + torch.arange(targets.shape[1], device=logits.device)
-        scored = (positions >= task.sep_pos) & (targets != PAD)
+        scored = (positions >= task.sep_pos) & (targets != task.pad)
         if not scored.any():
             raise UserError("there is no loss: these tokens end before anything is to be predicted")
         log_probs = logits[:, :-1].log_softmax(-1)

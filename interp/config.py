@@ -12,7 +12,7 @@ from interp.support.errors import UserError
 from interp.support.fields import check_types, checked
 from interp.support.limits import MOST_HEADS, MOST_LAYERS, MOST_NEURONS, MOST_PARAMETERS, MOST_WIDTH
 from interp.support.strict_json import short
-from interp.task import D_VOCAB, D_VOCAB_OUT, SortTask
+from interp.task import SortTask
 
 Norm = Literal["pre", "post", "none"]
 """Where blocks normalise.
@@ -87,12 +87,12 @@ class ModelConfig:
         attention = 4 * self.d_model * self.n_heads * self.d_head
         layers = self.n_layers * (attention + 2 * self.d_model * self.d_mlp)
         table = self.task.n_ctx if self.positions == "learned" else 0
-        return layers + self.d_model * (D_VOCAB + D_VOCAB_OUT + table)
+        return layers + self.d_model * (self.task.d_vocab + self.task.d_vocab_out + table)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it. An unrestricted ``sight`` is left out: hashes of models are taken over
         this, and must stay those of the time before there were restrictions."""
-        data = asdict(self)
+        data = {**asdict(self), "task": self.task.to_dict()}
         if self.sight == "all":
             del data["sight"]
         return data
@@ -102,7 +102,7 @@ class ModelConfig:
         """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
         if not isinstance(data, dict):
             raise UserError(f"the model part of a config must be an object, not {short(data)}")
-        task = SortTask(**checked(SortTask, data.get("task", {}), "task"))
+        task = SortTask.from_dict(data.get("task", {}))
         return cls(**checked(cls, {**data, "task": task}, "model"))
 
 

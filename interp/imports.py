@@ -25,7 +25,7 @@ from interp.model import SortTransformer
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.support.tensors import read_torch
-from interp.task import PAD, SortTask
+from interp.task import SortTask
 from interp.weights import check_finite
 
 Norm = Literal["pre", "post"]
@@ -211,7 +211,7 @@ def _compare(path: Path, model: SortTransformer, published: Published) -> None:
     if published.table is not None:
         reference.pe = published.table
         tokens = tokens[:, : len(published.table)]
-    real = tokens != PAD
+    real = tokens != model.task.pad
     ours, theirs = model(tokens).log_softmax(-1)[real], reference(tokens)[real]
     off = float(((ours - theirs).abs() / (1 + theirs.abs())).max())
     if not off < _SAME:

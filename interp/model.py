@@ -34,7 +34,7 @@ from interp.passes.untouched import Blueprint, Scoped, touch
 from interp.sites import FIRST_POSITION
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import D_VOCAB, D_VOCAB_OUT, PAD, TOKEN_LABELS, SortTask
+from interp.task import SortTask
 
 
 class SortTransformer(BorrowedModel):
@@ -42,7 +42,7 @@ class SortTransformer(BorrowedModel):
 
     ``run_with_cache``, ``run_with_hooks``, ``add_hook``, ``past_kv_cache`` and ``ActivationCache``
     behave as they do for any ``HookedTransformer``. Tokens are [batch, pos], laid out as in
-    :mod:`interp.task`; a prefix of the full sequence is fine. Logits are [batch, pos, 12].
+    :mod:`interp.task`; a prefix of the full sequence is fine. Logits are [batch, pos, d_vocab_out].
     """
 
     # Type checkers take a module's attributes to be tensors or modules, and allow little on them.
@@ -128,7 +128,7 @@ class SortTransformer(BorrowedModel):
                 *args,
                 tokens=tokens if start_at_layer is not None else None,
                 start_at_layer=start_at_layer,
-                attention_mask=(tokens != PAD).int(),
+                attention_mask=(tokens != self.task.pad).int(),
                 past_kv_cache=past_kv_cache,
                 **kwargs,
             )
@@ -162,20 +162,21 @@ class SortTransformer(BorrowedModel):
         if tokens.ndim != 2 or not tokens.numel():
             shape = tuple(tokens.shape)
             raise UserError(f"tokens are [batch, pos], at least one of each, not of shape {shape}")
-        past = _past(past_kv_cache)
-        if past + tokens.shape[1] > self.task.n_ctx:
+        past, task = _past(past_kv_cache), self.task
+        if past + tokens.shape[1] > task.n_ctx:
             raise UserError(
                 f"the sequence has {past + tokens.shape[1]} positions; this model takes at most "
-                f"{self.task.n_ctx} (lists of 1 to {self.task.max_len} digits, "
-                f"{self.task.n_blanks} blanks)"
+                f"{task.n_ctx} (lists of 1 to {task.max_len} {task.symbols.word}s, "
+                f"{task.n_blanks} blanks)"
             )
-        if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= D_VOCAB):
-            wrong = tokens[(tokens < 0) | (tokens >= D_VOCAB)][0].item()
+        if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= task.d_vocab):
+            wrong = tokens[(tokens < 0) | (tokens >= task.d_vocab)][0].item()
+            others = range(task.n_symbols, task.d_vocab)
             raise UserError(
-                f"{wrong} is no token: digits are 0 to 9, then "
-                + ", ".join(f"{i} = {TOKEN_LABELS[i]}" for i in range(10, D_VOCAB))
+                f"{wrong} is no token: {task.symbols.word}s are 0 to {task.n_symbols - 1}, then "
+                + ", ".join(f"{i} = {task.token_label(i)}" for i in others)
             )
-        real = tokens != PAD
+        real = tokens != task.pad
         if ((~real[:, :-1] & real[:, 1:]).sum(1) > 1 - real[:, 0].int()).any():
             raise UserError(
                 "padding in the middle of a sequence: PAD may only precede the list or follow the "
@@ -206,8 +207,8 @@ def _hooked_config(config: ModelConfig) -> HookedTransformerConfig:
         n_heads=config.n_heads,
         d_head=config.d_head,
         d_mlp=config.d_mlp,
-        d_vocab=D_VOCAB,
-        d_vocab_out=D_VOCAB_OUT,
+        d_vocab=config.task.d_vocab,
+        d_vocab_out=config.task.d_vocab_out,
         act_fn="relu",
         eps=config.ln_eps,
         normalization_type=None if config.norm == "none" else "LN",
@@ -330,4 +331,4 @@ def initialise(model: SortTransformer, seed: int) -> None:
             else:
                 std = 1.0 if kind == "W_E" else small
                 parameter.normal_(0.0, std, generator=stream("init", seed, name))
-        model.embed.W_E[PAD] = 0.0
+        model.embed.W_E[model.task.pad] = 0.0

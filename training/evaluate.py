@@ -1,4 +1,4 @@
-"""How well a model sorts, with intervals, by length, and with its blanks masked.
+"""How well a model does its task, with intervals, by length, and with its blanks masked.
 
     python -m training.evaluate --model blanks
     python -m training.evaluate --model runs/0001-stable-blanks-s0 --lists 2000 --decode
@@ -19,13 +19,14 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from interp.checkpoints import load_model
+from interp.rules import read_rule
 from interp.support.cli import note, run_command
 from interp.support.device import Device, pick_device
 from interp.support.errors import UserError, at_least
-from interp.task import N_DIGITS
 
 if TYPE_CHECKING:
     from interp.answers.decode import Scores
@@ -44,19 +45,20 @@ class EvaluateArgs:
     model: str = "blanks"  # a shipped model, a run folder or a checkpoint
     lists: int = 10_000  # how many, as many of every length
     seed: int = 0  # of the lists
-    distinct_digits: int = N_DIGITS  # draw each list from so many digits; few make many repeats
+    distinct_digits: int | None = None  # draw lists from so many digits each (default: from all)
     mask_blanks: bool = False  # outputs after the first may not attend to the blanks
     mask_row_97: bool = False  # nor may the last blank, which emits the first output
     decode: bool = False  # also decode greedily, token by token, and check that both agree
+    task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
     device: Device = "auto"  # where the model runs
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
     def __post_init__(self) -> None:
         at_least(self, lists=1)
-        if not 1 <= self.distinct_digits <= N_DIGITS:
-            raise UserError(
-                f"--distinct-digits must be 1 to {N_DIGITS}, not {self.distinct_digits}"
-            )
+        if self.distinct_digits is not None:
+            at_least(self, distinct_digits=1)
+        if self.task is not None:
+            read_rule(self.task)
         if self.seed < 0:
             raise UserError(f"--seed must be 0 or more, not {self.seed}")
         if self.mask_row_97 and not self.mask_blanks:
@@ -92,7 +94,7 @@ def evaluate(
     *,
     mask_blanks: bool = False,
     mask_last_blank: bool = False,
-    distinct: int = N_DIGITS,
+    distinct: int | None = None,
 ) -> dict[str, Any]:
     """Exact match and digit accuracy on ``lists`` held-out lists, in all and by length.
 
@@ -112,7 +114,7 @@ def evaluate(
         masked = "blanks from outputs and from the last blank"
     return {
         "seed": seed,
-        "distinct_digits": distinct,
+        "distinct_digits": model.task.n_symbols if distinct is None else distinct,
         "masked": masked,
         **_rates(scores, seed),
         "by_length": {

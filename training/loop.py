@@ -29,7 +29,7 @@ from interp.passes.packed import Dropout, length_sorted, packed_logits, window
 from interp.support.device import pick_device, pick_precision
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import PAD, SortBatch
+from interp.task import SortBatch
 from training.average import WeightAverage
 from training.init import pytorch_initialise
 from training.optimizer_state import check_optimizer, check_tensors
@@ -179,10 +179,10 @@ class Trainer:
             logits = self._logits(self.model, batch.tokens, view, dropout)
         targets = task.targets(batch.tokens)[:, view.rows]
         loss = F.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD, reduction="sum"
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=task.pad, reduction="sum"
         )
         gradients = torch.autograd.grad(loss / self._divisor, self.parameters)
-        scored = targets != PAD
+        scored = targets != task.pad
         right = (logits.argmax(-1) == targets) & scored
         return _Part(
             list(gradients),

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from tyro.conf import arg
 
 from interp.config import ModelConfig, Norm, Positions, Sight
+from interp.rules import SORT, rule_named
 from interp.support.device import Device
 from interp.support.errors import UserError
 from interp.support.fields import checked
@@ -40,6 +43,7 @@ class TrainConfig:
 
     recipe: RecipeName = "stable"  # which defaults the other flags start from
     # The task
+    rule: Annotated[str, arg(name="task")] = SORT.name  # what is asked: a name, or your own FILE.py
     max_len: int = 48  # longest list
     n_blanks: int | None = None  # blanks before the answer (default: max_len + 1, as published)
     no_blanks: bool = False  # no blanks at all
@@ -115,7 +119,10 @@ class TrainConfig:
         published = self.max_len + 1
         blanks = published if self.n_blanks is None else self.n_blanks
         return SortTask(
-            self.max_len, 0 if self.no_blanks else blanks, published if self.pos_offset else 0
+            self.max_len,
+            0 if self.no_blanks else blanks,
+            published if self.pos_offset else 0,
+            rule_named(self.rule),
         )
 
     def model(self) -> ModelConfig:
@@ -148,10 +155,15 @@ class TrainConfig:
         arm += "" if self.sight == "all" else f"-{self.sight}"
         arm += "" if self.blank_loss else "-no-blank-loss"
         length = "" if self.max_len == SortTask().max_len else f"-len{self.max_len}"
-        return f"{self.recipe}-{arm}{length}-s{self.seed}"
+        asked = "" if task.rule is SORT else f"-{task.rule}"
+        return f"{self.recipe}{asked}-{arm}{length}-s{self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON holds it; as a model's config, it leaves out a rule that is to sort."""
+        data = asdict(self)
+        if self.rule == SORT.name:
+            del data["rule"]
+        return data
 
     def learned(self) -> dict[str, Any]:
         """What decides what is learned, up to rounding and the dropout masks: the fields but those

@@ -1,8 +1,9 @@
-"""Train a sort transformer.
+"""Train a transformer to sort, or to another task.
 
     python training/train.py                                # the default recipe, full length
     python training/train.py --max-len 10 --steps 600       # a small one, in a few minutes
     python training/train.py --recipe original --no-blanks  # the published experiment
+    python training/train.py --task reverse --max-len 10    # another task; or --task FILE.py
     python training/train.py --resume runs/0001-stable-blanks-s0
 
 A run goes to a numbered folder under --out. Ctrl-C writes a checkpoint and says how to go on; a
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 if not __package__:  # run as a script: import from the repository, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from interp.rules import read_rule
 from interp.support.cli import fail, note, run_command
 from interp.support.errors import UserError
 from training.recipes import RECIPES, STABLE, TrainConfig
@@ -47,18 +49,38 @@ class TrainArgs:
 
 def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
-    default = TrainArgs(config=RECIPES.get(_recipe_in(argv), STABLE))
+    default = TrainArgs(config=RECIPES.get(_value_of("recipe", argv), STABLE))
+    try:
+        argv = _with_own_task(argv)
+    except UserError as error:
+        fail(PROG, str(error), 2)
     run_command(TrainArgs, train_command, PROG, argv, default)
 
 
-def _recipe_in(argv: Sequence[str]) -> str:
-    """The recipe asked for: its fields are the defaults of all other flags."""
+def _value_of(name: str, argv: Sequence[str]) -> str:
+    """What a flag is given, which has to be known before the others; empty without it.
+
+    The recipe's fields are the defaults of all other flags; a task of one's own is run to be known.
+    """
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
-        if flag == "--recipe":
+        if flag == f"--{name}":
             return value
-        if flag.startswith("--recipe="):
+        if flag.startswith(f"--{name}="):
             return flag.split("=", 1)[1]
-    return STABLE.recipe
+    return ""
+
+
+def _with_own_task(argv: Sequence[str]) -> list[str]:
+    """The same flags with the name of a task in place of the file that holds it."""
+    file = _value_of("task", argv)
+    if not file.endswith(".py"):
+        return list(argv)
+    name = read_rule(Path(file)).name
+    resumed = _value_of("resume", argv)  # with the task that it was begun with
+    if resumed:
+        return [word for word in argv if word not in ("--task", file, f"--task={file}")]
+    named = {file: name, f"--task={file}": f"--task={name}"}
+    return [named.get(word, word) for word in argv]
 
 
 def train_command(args: TrainArgs) -> None:
@@ -115,7 +137,7 @@ def _train_and_say(trainer: Trainer, run: Path) -> None:
         fail(PROG, f"{error}; try a lower --lr. The run is in {run}", 1)
     else:
         lists = trainer.config.eval_lists
-        print(f"{run}: {100 * exact:.2f} % of {lists} held-out lists sorted exactly")
+        print(f"{run}: {100 * exact:.2f} % of {lists} held-out lists answered exactly")
 
 
 class Stopped(Exception):

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment import Experiment, Needs, OnPage, Question
 from analyses.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -62,6 +62,7 @@ EXPERIMENT = Experiment(
     title="Where the program's variables are",
     about=OfModel,
     settings=AlignConfig(),
+    needs_task=Needs.SORTING,
     chapter=15,
     questions=(
         Question(

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment, Needs, Question
 from analyses.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -52,6 +52,7 @@ EXPERIMENT = Experiment(
     title="Where heads look",
     about=OfModel,
     settings=PatternConfig(),
+    needs_task=Needs.ALIKE,
     chapter=8,
     questions=(
         Question(

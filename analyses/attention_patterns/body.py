@@ -16,7 +16,7 @@ from interp.methods.attention import (
     Target,
     attention_stats,
 )
-from interp.methods.circuits import TOKENS, copying_score, ov_circuit, qk_circuit
+from interp.methods.circuits import copying_score, ov_circuit, qk_circuit
 from interp.sites import head_name
 from interp.stats import Estimate
 from interp.support.progress import Progress
@@ -39,7 +39,7 @@ def compute(
         attention_stats(model, batch.to(model.W_U.device), seed),
         torch.stack([qk_circuit(model, layer).token_preference for layer in layers]).cpu(),
         ov.cpu(),
-        torch.stack([copying_score(one) for one in ov]),
+        torch.stack([copying_score(model.task, one) for one in ov]),
         settings,
     )
     progress.step()
@@ -141,7 +141,7 @@ def to_json(result: PatternResult) -> dict[str, Any]:
     return {
         "length": stats.length,
         "lists": len(stats.mass),
-        "tokens": list(TOKENS),
+        "tokens": stats.task.token_labels,
         "heads": [one(*h, row) for h, row in zip(stats.heads, result.table, strict=True)],
         "looks_for": verdicts(result),
     }

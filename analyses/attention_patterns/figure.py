@@ -9,7 +9,6 @@ from plotly import subplots
 
 from analyses.attention_patterns.result import BEST, PatternResult
 from interp import figures
-from interp.methods.circuits import TOKENS
 from interp.sites import head_name
 from interp.task import Region
 
@@ -36,8 +35,8 @@ def figure(result: PatternResult) -> go.Figure:
     for layer, head in result.stats.heads:
         row, col = 2 + layer, 1 + head
         _draw_pattern(fig, result, (layer, head), row, col)
-        _draw_circuit(fig, result.qk[layer, head], "score", row + n_layers, col)
-        _draw_circuit(fig, result.ov[layer, head], "logit", row + 2 * n_layers, col)
+        _draw_circuit(fig, result, "score", (layer, head), row + n_layers, col)
+        _draw_circuit(fig, result, "logit", (layer, head), row + 2 * n_layers, col)
     title = f"Where heads look · {len(result.stats.mass)} lists of {result.stats.length} digits"
     figures.style(fig, title, total + 170)
     _scale(fig, result, heights, gap)
@@ -139,8 +138,11 @@ def _draw_pattern(
 _SMALL: dict[str, Any] = {"tickfont": {"size": 10}, "tickangle": 0, "showgrid": False}
 
 
-def _draw_circuit(fig: go.Figure, values: Any, name: str, row: int, col: int) -> None:
-    tokens = list(TOKENS)
+def _draw_circuit(
+    fig: go.Figure, result: PatternResult, name: str, head: tuple[int, int], row: int, col: int
+) -> None:
+    values = (result.qk if name == "score" else result.ov)[head]
+    tokens = result.stats.task.token_labels
     limit = max(1e-6, float(values.abs().max()))
     cells = figures.heatmap(values.tolist(), tokens, tokens, name=name, signed=True, limit=limit)
     cells.showscale = False

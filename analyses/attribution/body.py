@@ -34,7 +34,7 @@ from interp.sites import Component, Site, all_sites, head_sites
 from interp.sorters.truth import Truth
 from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
-from interp.task import N_DIGITS, Region, SortBatch, SortTask
+from interp.task import Region, SortBatch, SortTask
 from interp.transformer import Transformer
 
 # See analyses.experiment.
@@ -73,7 +73,7 @@ def direct_result(
     for index in length_sorted(batch, -(-len(batch) // _LISTS_AT_ONCE)):
         names, values, total, by_source = _direct(model, batch[index].to(model.W_U.device))
         if not filled:
-            shape = (len(batch), task.max_len)
+            shape = (len(batch), task.n_outputs())
             filled["values"] = torch.full((*shape, len(names)), torch.nan)
             filled["total"] = torch.full(shape, torch.nan)
             n_heads = cfg.n_layers * cfg.n_heads
@@ -113,8 +113,9 @@ def pairs_of(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
     """Minimal pairs; of lists of one digit too, which part at the first output."""
     if length > 1:
         return sample_pairs(task, n_pairs, length, seed)
-    clean = [[number % N_DIGITS] for number in range(n_pairs)]
-    return make_pairs(task, clean, [[(digit + 1) % N_DIGITS] for (digit,) in clean])
+    n = task.n_symbols
+    clean = [[number % n] for number in range(n_pairs)]
+    return make_pairs(task, clean, [[(digit + 1) % n] for (digit,) in clean])
 
 
 def patching_result(

@@ -7,10 +7,9 @@ from typing import Any
 
 from analyses.behaviour import BehaviourConfig
 from analyses.behaviour.figure import figure, offset_text, text, what_is_wrong
-from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
+from analyses.behaviour.result import FEWER, IN_ORDER, KEEPS, RANDOM, BehaviourResult
 from interp.answers.behaviour import Answers, answer, calibration, mistakes
 from interp.support.progress import Progress
-from interp.task import N_DIGITS
 from interp.transformer import Transformer
 
 __all__ = ["compute", "figure", "summary", "to_json", "verdicts"]  # see analyses.experiment
@@ -21,11 +20,11 @@ def compute(
 ) -> BehaviourResult:
     """Answer held-out lists, and decode some of those that go wrong."""
     task = model.task
-    progress.begin(settings.lists + (N_DIGITS - 1) * settings.lists_each, "answers")
+    progress.begin(settings.lists + (task.n_symbols - 1) * settings.lists_each, "answers")
     found = answer(model, task.held_out(settings.lists, seed), progress)
     by_distinct = {
         distinct: answer(model, task.held_out(settings.lists_each, seed, distinct), progress)
-        for distinct in range(1, N_DIGITS)
+        for distinct in range(1, task.n_symbols)
     }
     sources = {RANDOM: found, FEWER: Answers.join(list(by_distinct.values()))}
     return BehaviourResult(
@@ -44,7 +43,7 @@ def compute(
 def verdicts(result: BehaviourResult) -> dict[str, Any]:
     """The share of lists sorted, and of those from fewer digits; the first wrong list's length."""
     wrong = [n for n, rate in result.by_length.items() if rate.value < 1]
-    fewer = [rate.value for k, rate in result.distinct_rates.items() if k < N_DIGITS]
+    fewer = [rate.value for k, rate in result.fewer_rates.items()]
     return {
         "exact": result.exact.value,
         "exact_few_digits": sum(fewer) / len(fewer),
@@ -55,7 +54,7 @@ def verdicts(result: BehaviourResult) -> dict[str, Any]:
 def summary(result: BehaviourResult) -> list[str]:
     """What goes right and wrong, and the finding."""
     errors = {source: found.error for source, found in result.calibration.items()}
-    few = {k: rate for k, rate in result.distinct_rates.items() if k < N_DIGITS}
+    few = result.fewer_rates
     lines = [
         f"{result.exact.n} held-out lists, as many of every length up to {max(result.by_length)}; "
         f"digits right: {result.digit_accuracy.percent(2)}.",
@@ -82,23 +81,26 @@ def _digits(n: int) -> str:
 
 
 def _mistake_lines(result: BehaviourResult) -> list[str]:
-    lines = []
+    lines, task = [], result.task
     for source in result.mistakes:
-        order, digits = (result.share(source, name) for name in ("keeps_digits", "in_order"))
-        if order is not None and digits is not None:
-            lines.append(
-                f"Of {order.n} wrong lists of {source}, decoded: the right digits in a wrong order "
-                f"{order.percent()}, ascending but with wrong digits {digits.percent()}."
-            )
+        order, digits = result.share(source, KEEPS), result.share(source, IN_ORDER)
+        if order is not None:
+            line = f"Of {order.n} wrong lists of {source}, decoded: the right digits in a wrong "
+            line += f"order {order.percent()}"
+            if digits is not None:
+                line += f", {task.rule.order} but with wrong digits {digits.percent()}"
+            lines.append(f"{line}.")
     for one in result.shown:
-        lines.append(f"  {text(one.digits)} -> {text(one.answer)}: {what_is_wrong(one)}")
+        lines.append(
+            f"  {text(task, one.digits)} -> {text(task, one.answer)}: {what_is_wrong(task, one)}"
+        )
     return lines
 
 
 def _finding(result: BehaviourResult) -> str:
     exact, n = result.exact, result.exact.n
     many = result.distinct_rates
-    few = min((k for k in many if k < N_DIGITS), key=lambda k: many[k].value)
+    few = min(result.fewer_rates, key=lambda k: many[k].value)
     if exact.value == 1:
         start = f"Every one of {n} held-out lists is sorted: {exact.percent(2)}"
     else:
@@ -125,7 +127,7 @@ def to_json(result: BehaviourResult) -> dict[str, Any]:
         ],
         "by_output": [rate.to_dict() for rate in result.by_output],
         "wrong_by": {
-            source: {offset_text(off): rate.to_dict() for off, rate in rates.items()}
+            source: {offset_text(result.task, off): rate.to_dict() for off, rate in rates.items()}
             for source, rates in result.by_offset.items()
         },
         "calibration": {name: asdict(found) for name, found in result.calibration.items()},

@@ -8,12 +8,12 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly import subplots
 
-from analyses.behaviour.result import BehaviourResult
+from analyses.behaviour.result import IN_ORDER, KEEPS, BehaviourResult
 from interp import figures
 from interp.answers.behaviour import Mistake
 from interp.sites import spans
 from interp.stats import Estimate
-from interp.task import N_DIGITS
+from interp.task import SortTask
 
 _PANEL_HEIGHT, _GAP, _ROW_HEIGHT = 240, 85, 24  # pixels; rows are those of the table
 
@@ -35,7 +35,7 @@ def figure(result: BehaviourResult) -> go.Figure:
     for number, draw in enumerate(_PANELS.values()):
         draw(fig, result, {"row": number // 2 + 1, "col": number % 2 + 1})
     if shown:
-        fig.add_trace(_table(result.shown), row=5, col=1)
+        fig.add_trace(_table(result.task, result.shown), row=5, col=1)
     title = f"What the model does · {result.exact.n} held-out lists, {result.exact.percent()} exact"
     figures.style(fig, title, height + 200)
     legend = {"y": 1 + 40 / height, "yanchor": "bottom", "x": 0}
@@ -110,10 +110,13 @@ def _calibration(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) ->
 
 def _by_offset(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
     for (source, rates), mark in zip(result.by_offset.items(), _SOURCES, strict=True):
-        names = [offset_text(off) for off in rates]
+        names = [offset_text(result.task, off) for off in rates]
         fig.add_trace(figures.rate_points(names, list(rates.values()), source, *mark), **at)
     every = sorted({off for rates in result.by_offset.values() for off in rates})
-    order = {"categoryorder": "array", "categoryarray": [offset_text(off) for off in every]}
+    order = {
+        "categoryorder": "array",
+        "categoryarray": [offset_text(result.task, off) for off in every],
+    }
     fig.update_xaxes(title="told minus sorted digit", type="category", **order, **at)
     fig.update_yaxes(title="of wrong outputs, %", rangemode="tozero", **at)
     _nothing(fig, at, bool(every))
@@ -141,8 +144,8 @@ def _first_error(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) ->
 
 def _kinds(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
     kinds = {
-        "keeps_digits": "right digits,<br>wrong order",
-        "in_order": "ascending,<br>wrong digits",
+        KEEPS: "right digits,<br>wrong order",
+        IN_ORDER: f"{result.task.rule.order},<br>wrong digits",
     }
     for source, mark in zip(result.mistakes, _SOURCES, strict=True):
         rates = [rate for kind in kinds if (rate := result.share(source, kind)) is not None]
@@ -185,12 +188,12 @@ def _table_title(result: BehaviourResult, shown: int) -> str:
     return f"{shown} of {wrong} wrong lists, and what greedy decoding answers" if shown else ""
 
 
-def _table(shown: list[Mistake]) -> go.Table:
+def _table(task: SortTask, shown: list[Mistake]) -> go.Table:
     font = {"family": "monospace", "size": 11, "color": "black"}
     columns = [
-        [text(one.digits) for one in shown],
-        [text(one.answer) for one in shown],
-        [what_is_wrong(one) for one in shown],
+        [text(task, one.digits) for one in shown],
+        [text(task, one.answer) for one in shown],
+        [what_is_wrong(task, one) for one in shown],
     ]
     return go.Table(
         header={"values": ["list", "answer", "mistake"], "align": "left", "fill_color": "#D0D0D0",
@@ -201,21 +204,21 @@ def _table(shown: list[Mistake]) -> go.Table:
     )  # fmt: skip
 
 
-def text(tokens: tuple[int, ...]) -> str:
+def text(task: SortTask, tokens: tuple[int, ...]) -> str:
     """One character each; a token that is no digit is a dash."""
-    return "".join(str(token) if token < N_DIGITS else "-" for token in tokens)
+    return "".join(str(token) if token < task.n_symbols else "-" for token in tokens)
 
 
-def what_is_wrong(one: Mistake) -> str:
+def what_is_wrong(task: SortTask, one: Mistake) -> str:
     parts = [f"wrong at {spans(one.wrong)}"]
     for words, tokens in (("missing", one.missing), ("too many", one.extra)):
         if tokens:
             times = {token: tokens.count(token) for token in tokens}
-            found = [text((t,)) + (f"×{n}" if n > 1 else "") for t, n in times.items()]
+            found = [text(task, (t,)) + (f"×{n}" if n > 1 else "") for t, n in times.items()]
             parts.append(f"{words} {' '.join(found)}")
     return ", ".join(parts)
 
 
-def offset_text(off: int) -> str:
+def offset_text(task: SortTask, off: int) -> str:
     """``+1``, ``-3``, ``no digit``"""
-    return "no digit" if off == N_DIGITS else f"{off:+d}"
+    return "no digit" if off == task.n_symbols else f"{off:+d}"

@@ -7,10 +7,12 @@ from functools import cached_property
 
 from interp.answers.behaviour import Answers, Calibration, Mistake, offsets
 from interp.stats import Estimate, clustered_rate, wilson
-from interp.task import N_DIGITS
+from interp.task import SortTask
 
 COPIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 """Upper ends of the groups of lists by how often their commonest digit occurs."""
+KEEPS, IN_ORDER = "keeps_digits", "in_order"
+"""What a wrong answer may still have: the right digits, or the right order."""
 RANDOM, FEWER = "random digits", "fewer digits"
 """Sources of mistakes."""
 
@@ -22,7 +24,7 @@ class BehaviourResult:
     answers: Answers
     """To lists of random digits."""
     by_distinct: dict[int, Answers]
-    """To lists drawn from 1 to 9 different digits, chosen anew for each; 10 is ``answers``."""
+    """To lists drawn from fewer different digits than there are, chosen anew for each."""
     calibration: dict[str, Calibration]
     """Of each of ``sources``."""
     mistakes: dict[str, tuple[Mistake, ...]]
@@ -34,6 +36,10 @@ class BehaviourResult:
     def sources(self) -> dict[str, Answers]:
         """Whose mistakes are told apart: lists like those of training, and lists unlike them."""
         return {RANDOM: self.answers, FEWER: Answers.join(list(self.by_distinct.values()))}
+
+    @property
+    def task(self) -> SortTask:
+        return self.answers.task
 
     @property
     def exact(self) -> Estimate:
@@ -53,7 +59,12 @@ class BehaviourResult:
     def distinct_rates(self) -> dict[int, Estimate]:
         """Lists exact, by how many different digits they are drawn from."""
         rates = {k: given(answers.exact_rate()) for k, answers in self.by_distinct.items()}
-        return {**rates, N_DIGITS: self.exact}
+        return {**rates, self.task.n_symbols: self.exact}
+
+    @property
+    def fewer_rates(self) -> dict[int, Estimate]:
+        """As ``distinct_rates``, without lists of all digits."""
+        return {k: rate for k, rate in self.distinct_rates.items() if k < self.task.n_symbols}
 
     @cached_property
     def by_copies(self) -> dict[tuple[int, int], Estimate]:
@@ -74,7 +85,7 @@ class BehaviourResult:
 
     @cached_property
     def by_offset(self) -> dict[str, dict[int, Estimate]]:
-        """Wrong outputs: what share is too large or too small by so much, 10 for no digit."""
+        """Wrong outputs: what share is too large or too small by so much: see ``offsets``."""
         shares: dict[str, dict[int, Estimate]] = {}
         for name, found in self.sources.items():
             off, wrong = offsets(found), found.there & ~found.right
@@ -86,9 +97,15 @@ class BehaviourResult:
         return shares
 
     def share(self, source: str, having: str) -> Estimate | None:
-        """Decoded mistakes that have a property of ``Mistake``; None if there are none."""
+        """Decoded mistakes with the right digits, or in the right order; None if there are none.
+
+        None, too, where right answers keep to no order."""
         made = self.mistakes[source]
-        return wilson(sum(getattr(one, having) for one in made), len(made)) if made else None
+        if having == IN_ORDER and self.task.rule.order is None:
+            return None
+        ordered = having == IN_ORDER
+        some = [one.in_order(self.task) if ordered else one.keeps_digits for one in made]
+        return wilson(sum(some), len(made)) if made else None
 
     @property
     def shown(self) -> list[Mistake]:

@@ -106,7 +106,7 @@ def compute(
     batch = task.sample(settings.pairs, stream("matrix pairs", seed), lengths).to(model.W_U.device)
     blanks = [*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)]
     progress.begin(settings.pairs * len(blanks), "each blank")
-    effects = torch.full((settings.pairs, len(blanks), int(lengths[0])), torch.nan)
+    effects = torch.full((settings.pairs, len(blanks), task.n_outputs(int(lengths[0]))), torch.nan)
     with torch.no_grad():
         for chunk in chunks(model, batch, donors_for(model, batch, seed), seed):
             effects[chunk.index] = _effects(chunk, blanks, progress)
@@ -119,8 +119,11 @@ def _effects(
     task, donor = chunk.model.task, chunk.own_donor()
     later = tuple(range(1, chunk.model.cfg.n_layers))
     ours, theirs = (
-        sorted_digits(task, lists)[:, : chunk.length] for lists in (chunk.batch, chunk.own_donors())
+        sorted_digits(task, lists)[:, : len(chunk.rows)]
+        for lists in (chunk.batch, chunk.own_donors())
     )
+    both = (ours != task.pad) & (theirs != task.pad)
+    ours, theirs = (tokens.masked_fill(~both, 0) for tokens in (ours, theirs))
 
     def difference(logits: torch.Tensor) -> torch.Tensor:
         """B's digit above A's."""

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment import Experiment, Needs, OnPage, Question
 from analyses.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -68,6 +68,7 @@ EXPERIMENT = Experiment(
     title="The circuit",
     about=OfModel,
     settings=CircuitConfig(),
+    needs_task=Needs.ALIKE,
     chapter=13,
     questions=(
         Question(

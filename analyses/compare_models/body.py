@@ -41,6 +41,10 @@ def compute(subject: TwoModels, settings: CompareSettings, seed: int, progress: 
     """
     a, b = subject.a, subject.b
     names = drawn.named(a.name, b.name)
+    if a.model.task.rule != b.model.task.rule:
+        raise UserError(
+            f"A's task is {a.model.task.rule}, B's {b.model.task.rule}: there is nothing to compare"
+        )
     if settings.of_no_list and (a.treatment or b.treatment):
         raise UserError(f"--part {settings.part} is of the models as they are; leave out --do")
     if settings.part == "lengths":

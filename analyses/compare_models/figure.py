@@ -19,7 +19,6 @@ from analyses.one_list.subject import Shown
 from analyses.training_curves.figure import legend_on_top, short_name
 from interp import figures
 from interp.stats import Estimate
-from interp.task import token_name
 
 _COLOURS, _SYMBOLS = (figures.BLUE, figures.ORANGE), ("circle", "diamond")
 _FITS = 36  # characters of a model's name in a figure
@@ -44,29 +43,29 @@ def outputs(names: Names, a: Decoded, b: Decoded) -> Shown:
     fig = subplots.make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.62, 0.38], vertical_spacing=0.1
     )
-    wanted = [output.expected for output in a.answer.outputs]
-    x = list(range(len(wanted)))
+    wanted = [
+        output.should_be for output in max(a, b, key=lambda one: len(one.of_right)).answer.outputs
+    ]
     for name, decoded, colour, symbol in zip(names, (a, b), _COLOURS, _SYMBOLS, strict=True):
         outputs = decoded.answer.outputs
         # An open symbol with a cross inside is a wrong output: no colour needed to tell.
         symbols = [symbol if output.right else f"{symbol}-x-open" for output in outputs]
         fig.add_scatter(
-            x=x,
+            x=list(range(len(outputs))),
             y=[100 * p for p in decoded.of_right],
             mode="markers",
             name=name,
             marker={"color": colour, "symbol": symbols, "size": 11, "line": {"width": 1.5}},
             customdata=[
-                [output.expected, token_name(output.token), "✓" if output.right else "✗"]
-                for output in outputs
+                [output.should_be, output.said, "✓" if output.right else "✗"] for output in outputs
             ],
             hovertemplate=name + "<br>out %{x}, right digit %{customdata[0]}: %{y:.1f} %<br>"
             "says %{customdata[1]} %{customdata[2]}<extra></extra>",
             row=1,
             col=1,
         )
-    gaps = [100 * (p - q) for p, q in zip(a.of_right, b.of_right, strict=True)]
-    _bars(fig, x, gaps, "out %{x}: %{y:+.1f} points<extra></extra>")
+    gaps = [100 * (p - q) for p, q in zip(a.of_right, b.of_right, strict=False)]
+    _bars(fig, list(range(len(gaps))), gaps, "out %{x}: %{y:+.1f} points<extra></extra>")
     fig.update_yaxes(title="probability, %", range=[-4, 104], row=1, col=1)
     most = max(1.0, *(abs(gap) for gap in gaps)) * 1.1
     fig.update_yaxes(title="A − B, points", range=[-most, most], row=2, col=1)
@@ -90,20 +89,20 @@ def _bars(fig: go.Figure, x: list[Any], gaps: list[float], hover: str) -> None:
     fig.add_hline(y=0, line={"color": figures.GREY, "width": 1}, row=2, col=1)
 
 
-def _ticks(wanted: Sequence[int]) -> dict[str, Any]:
+def _ticks(wanted: Sequence[str]) -> dict[str, Any]:
     return figures.label_axis([f"{i}<br>({digit})" for i, digit in enumerate(wanted)], most=30)
 
 
 def _output_rows(a: Decoded, b: Decoded) -> list[dict[str, Any]]:
-    pairs = zip(a.answer.outputs, b.answer.outputs, a.of_right, b.of_right, strict=True)
+    pairs = zip(a.answer.outputs, b.answer.outputs, a.of_right, b.of_right, strict=False)
     return [
         {
             "output": i,
             "right": ours.expected,
-            "a_says": token_name(ours.token),
+            "a_says": ours.said,
             "a_right": ours.right,
             "a_probability_of_right": p,
-            "b_says": token_name(theirs.token),
+            "b_says": theirs.said,
             "b_right": theirs.right,
             "b_probability_of_right": q,
             "a_minus_b": p - q,
@@ -113,11 +112,10 @@ def _output_rows(a: Decoded, b: Decoded) -> list[dict[str, Any]]:
 
 
 def _output_words(names: Names, a: Answer, b: Answer) -> list[str]:
-    n = len(a.outputs)
-    lines = [
-        f"{name} says {answer.text}: {n - len(answer.wrong)} of {n} right"
-        for name, answer in zip(names, (a, b), strict=True)
-    ]
+    lines = []
+    for name, answer in zip(names, (a, b), strict=True):
+        n = len(answer.outputs)
+        lines.append(f"{name} says {answer.text}: {n - len(answer.wrong)} of {n} right")
     apart = ", ".join(map(str, b.changed_from(a)))
     return [*lines, f"They differ at outputs {apart}." if apart else "They agree."]
 

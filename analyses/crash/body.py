@@ -20,7 +20,7 @@ from interp.model import SortTransformer
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import PAD, SortBatch
+from interp.task import SortBatch
 from training.average import WeightAverage
 from training.loop import Trainer
 from training.replay import Snapshot, replayed
@@ -138,8 +138,9 @@ def mistakes(model: SortTransformer, held_out: SortBatch, seed: int) -> dict[str
     """Of all outputs along right answers, the share that goes wrong in each of ``WAYS``."""
     trials = run_trials(model, held_out, {"as it is": nothing}, seed=seed)
     right, said, scored = trials.answers, trials.of("as it is"), trials.scored
-    last = torch.cat([torch.full_like(right[:, :1], PAD), right[:, :-1]], 1)
-    wrong, first = (said != right) & scored, last == PAD
+    pad = model.task.pad
+    last = torch.cat([torch.full_like(right[:, :1], pad), right[:, :-1]], 1)
+    wrong, first = (said != right) & scored, last == pad
     first[:, 1:] = False
     due = (right == last) & ~first  # another copy of the last digit is to come
     ways = {

@@ -12,11 +12,10 @@ from jaxtyping import Float
 from analyses.head_circuits import NAMES, CircuitConfig
 from interp import figures
 from interp.config import ModelConfig
-from interp.methods.circuits import TOKENS, copying_score, ov_circuit, qk_circuit
+from interp.methods.circuits import copying_score, ov_circuit, qk_circuit
 from interp.sites import head_name
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import N_DIGITS
 from interp.transformer import Transformer
 
 _FAINTEST = 0.01  # the least that the colours reach to: rounding is not to look like a circuit
@@ -52,7 +51,7 @@ def compute(
             f"there is no head {settings.head}: a layer has 0 to {model.cfg.n_heads - 1} here"
         )
     ov = ov_circuit(model, settings.layer)
-    tokens, positions = list(TOKENS), model.task.labels()
+    tokens, positions = model.task.token_labels, model.task.labels()
     rows = positions if settings.circuit.startswith("qk-position") else tokens
     columns = positions if settings.circuit.endswith(("-position", "-positions")) else tokens
     values = ov[settings.head] if settings.circuit == "ov" else _qk(model, settings)
@@ -62,7 +61,7 @@ def compute(
         columns,
         settings,
         approximation(model.config, settings),
-        float(copying_score(ov)[settings.head]),
+        float(copying_score(model.task, ov)[settings.head]),
     )
 
 
@@ -73,7 +72,7 @@ def _qk(model: Transformer, config: CircuitConfig) -> Float[torch.Tensor, "row c
         return qk.token_preference[head]
     if config.circuit == "qk-position-token":
         scores = qk.position_to_token[head]
-        return scores - scores[:, :N_DIGITS].mean(-1, keepdim=True)
+        return scores - scores[:, : model.task.n_symbols].mean(-1, keepdim=True)
     if config.circuit == "qk-token-position":
         scores = qk.token_to_position[head]
         return scores - scores.mean(-1, keepdim=True)

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment import Experiment, Needs, OnPage, Question
 from analyses.subjects import OfModel
 from interp.answers.kinds import HEAD_KINDS, HeadKind
 from interp.support.errors import UserError, at_least
@@ -63,6 +63,7 @@ EXPERIMENT = Experiment(
     title="Which heads carry the answer",
     about=OfModel,
     settings=HeadConfig(),
+    needs_task=Needs.ALIKE,
     chapter=9,
     questions=(
         Question(

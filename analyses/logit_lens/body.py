@@ -41,8 +41,8 @@ def compute(model: Transformer, settings: LensConfig, seed: int, progress: Progr
     task = model.task
     batch = task.held_out(settings.lists, seed)
     others = task.sample(len(batch), stream("lens others", seed), batch.lengths)
-    places, n_blanks = depths(model.cfg.n_layers), len(numbered_blanks(task, task.max_len))
-    outputs = (len(batch), len(places), task.max_len)
+    places, n_blanks = depths(model.cfg.n_layers), len(numbered_blanks(task, task.n_outputs()))
+    outputs = (len(batch), len(places), task.n_outputs())
     blanks = (len(batch), len(places), n_blanks)
     said = (len(batch), len(places), len(CANDIDATES), n_blanks)
     result = LensResult(
@@ -74,10 +74,10 @@ def _read(
 
     rows = seen.at(range(task.first_output_row, view.stop))
     answers = sorted_digits(task, mine, len(rows.positions))
-    into.right[index, :, : view.longest] = rows.probability(answers).cpu()
-    into.top[index, :, : view.longest] = (rows.rank(answers) == 1).cpu()
+    into.right[index, :, : view.n_outputs] = rows.probability(answers).cpu()
+    into.top[index, :, : view.n_outputs] = (rows.rank(answers) == 1).cpu()
 
-    blanks = numbered_blanks(task, view.longest)
+    blanks = numbered_blanks(task, view.n_outputs)
     at = (index, slice(None), slice(len(blanks)))
     here, there = seen.at(blanks), beside.at(blanks)
     for number, tokens in enumerate(blank_candidates(task, mine, seen).unbind(1)):

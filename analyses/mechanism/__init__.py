@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, Needs
 from analyses.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -45,5 +45,6 @@ EXPERIMENT = Experiment(
     title="How copies are counted",
     about=OfModel,
     settings=MechanismConfig(),
+    needs_task=Needs.SORTING,
 )
 compute = EXPERIMENT.compute

@@ -1,6 +1,6 @@
 """What a model answers to one list, and what its heads attend to while it does.
 
-Shape glossary: ``step`` output i of the answer, ``token`` the 12 that can be said, ``query key``
+Shape glossary: ``step`` output i of the answer, ``token`` those that can be said, ``query key``
 the real positions of one sequence, left padding left out.
 """
 
@@ -20,8 +20,10 @@ from interp.interventions import Intervention, edits_of
 from interp.passes.forward import forward
 from interp.passes.packed import Window
 from interp.sites import Component
-from interp.task import PAD, Region, SortTask, token_name
+from interp.task import Region, SortTask
 from interp.transformer import Transformer
+
+_PUBLISHED = SortTask()
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,23 @@ class Output:
     probability: float
     runner_up: int
     runner_up_probability: float
+    task: SortTask = _PUBLISHED
+    """Whose tokens these are."""
+
+    @property
+    def said(self) -> str:
+        """The token's name."""
+        return self.task.token_name(self.token)
+
+    @property
+    def should_be(self) -> str:
+        """The right token's name."""
+        return self.task.token_name(self.expected)
+
+    @property
+    def second(self) -> str:
+        """The runner-up's name."""
+        return self.task.token_name(self.runner_up)
 
     @property
     def right(self) -> bool:
@@ -52,17 +71,20 @@ class Answer:
 
     @property
     def wrong(self) -> list[int]:
-        """Outputs that are not the sorted digit of their place, counted from 0."""
+        """Outputs that are not the right token of their place, counted from 0."""
         return [i for i, output in enumerate(self.outputs) if not output.right]
 
     @property
     def text(self) -> str:
         """``1 1 3``; a token that is no digit by its name."""
-        return " ".join(map(token_name, self.tokens))
+        return " ".join(output.said for output in self.outputs)
 
     def changed_from(self, other: Answer) -> list[int]:
-        """Outputs that are another token than in ``other``, an answer to the same list."""
-        pairs = zip(self.tokens, other.tokens, strict=True)
+        """Outputs that are another token than in ``other``, an answer to the same list.
+
+        Where one answer ends earlier, it does so at an output that is another token.
+        """
+        pairs = zip(self.tokens, other.tokens, strict=False)
         return [i for i, (one, two) in enumerate(pairs) if one != two]
 
 
@@ -72,13 +94,15 @@ class Decoded:
 
     answer: Answer
     probabilities: Float[np.ndarray, "step token"]
-    """Each step's distribution over the 12 tokens, given the outputs before it."""
+    """Each step's distribution over all tokens, given the outputs before it."""
 
     @property
     def of_right(self) -> list[float]:
-        """Each step's probability of the right digit."""
-        steps = zip(self.probabilities, self.answer.outputs, strict=True)
-        return [float(row[output.expected]) for row, output in steps]
+        """Each step's probability of the right token; 0 where nothing should be said."""
+        steps = zip(self.probabilities.tolist(), self.answer.outputs, strict=True)
+        return [
+            row[output.expected] if output.expected < len(row) else 0.0 for row, output in steps
+        ]
 
 
 @dataclass(frozen=True)
@@ -111,19 +135,22 @@ def decode_list(
     model: Transformer, digits: tuple[int, ...], done: Sequence[Intervention] = ()
 ) -> Decoded:
     """Greedy decoding of one list under interventions (``treatment.on_list``)."""
-    probabilities = greedy_decode(model, [digits], interventions=done).probabilities[0].cpu()
+    decoded = greedy_decode(model, [digits], interventions=done)
+    n_said, right = len(decoded.lists[0]), model.task.answer(digits)
+    probabilities = decoded.probabilities[0, :n_said].cpu()
     best = probabilities.topk(2)  # values and indices are [step, 2]
-    right = model.task.answer(digits)
+    expected = [*right, *[model.task.pad] * n_said][:n_said]  # PAD where nothing should be said
     outputs = tuple(
         Output(
             token=tokens[0],
-            expected=expected,
+            expected=wanted,
             probability=chances[0],
             runner_up=tokens[1],
             runner_up_probability=chances[1],
+            task=model.task,
         )
-        for expected, chances, tokens in zip(
-            right, best.values.tolist(), best.indices.tolist(), strict=True
+        for wanted, chances, tokens in zip(
+            expected, best.values.tolist(), best.indices.tolist(), strict=True
         )
     )
     return Decoded(Answer(digits, outputs), probabilities.numpy())
@@ -144,10 +171,10 @@ def attention_along(
 ) -> Attention:
     """The attention while ``outputs`` are given back, whoever said them; fewer than all will do."""
     task, length = model.task, len(digits)
-    tokens = task.encode([digits]).tokens[:, : task.prompt_len + length - 1]
+    tokens = task.encode([digits]).tokens[:, : task.output_rows(length).stop]
     stop = task.prompt_len + len(outputs) - 1  # the last output is never an input
     tokens[:, task.prompt_len : stop] = torch.tensor(list(outputs[:-1]))
-    tokens[:, stop:] = PAD
+    tokens[:, stop:] = task.pad
     tokens = tokens.to(model.W_U.device)
     places = [(Component.PATTERN, layer) for layer in range(model.config.n_layers)]
     with torch.no_grad():
@@ -157,7 +184,7 @@ def attention_along(
     return Attention(
         pattern=pattern.cpu().numpy(),
         labels=_labels(task, tokens[0, :stop].tolist(), start),
-        emitted=tuple(map(token_name, outputs)),
+        emitted=tuple(map(task.token_name, outputs)),
         regions=tuple(task.region_of(p, length) for p in range(start, stop)),
         start=start,
     )
@@ -169,6 +196,6 @@ def _labels(task: SortTask, tokens: list[int], start: int) -> tuple[str, ...]:
     labels = task.labels(length)
     valued = {*task.region(Region.DIGITS, length), *task.region(Region.OUTPUTS, length)}
     return tuple(
-        f"{labels[p]}: {token_name(tokens[p])}" if p in valued else labels[p]
+        f"{labels[p]}: {task.token_name(tokens[p])}" if p in valued else labels[p]
         for p in range(start, len(tokens))
     )

@@ -22,7 +22,7 @@ from interp.methods.attribution import difference
 from interp.passes.forward import Edits
 from interp.passes.packed import Window
 from interp.support.errors import UserError
-from interp.task import SortTask, token_name
+from interp.task import SortTask
 from interp.transformer import Transformer
 
 
@@ -51,10 +51,9 @@ class AnsweredList:
         Raises:
             UserError: if the list has no such output.
         """
-        if not 0 <= output < len(self.digits):
-            raise UserError(
-                f"there is no output {output}: this list has outputs 0 to {len(self.digits) - 1}"
-            )
+        last = min(len(self.answer), len(self.task.answer(self.digits))) - 1
+        if not 0 <= output <= last:
+            raise UserError(f"there is no output {output}: this list has outputs 0 to {last}")
         return self.task.first_output_row + output
 
 
@@ -62,8 +61,9 @@ def answer_list(subject: ListSubject, seed: int = 0) -> AnsweredList:
     """Let the model answer under the treatment."""
     model, digits, run = subject.model, subject.digits, subject.run(seed)
     tokens = model.task.encode([digits]).tokens.to(model.W_U.device)
-    first, answer = model.task.first_output_row + 1, run.decoded.answer.tokens
-    tokens[0, first : first + len(digits) - 1] = tokens.new_tensor(answer[:-1])
+    first, answer = model.task.prompt_len, run.decoded.answer.tokens
+    tokens[0, first:] = model.task.pad
+    tokens[0, first : first + len(answer) - 1] = tokens.new_tensor(answer[:-1])
     return AnsweredList(
         model=model,
         digits=digits,
@@ -77,6 +77,7 @@ def answer_list(subject: ListSubject, seed: int = 0) -> AnsweredList:
 class Margin:
     """The right digit against the strongest other token."""
 
+    task: SortTask
     right: int
     other: int
     target: Float[Tensor, "1 1 d_vocab_out"]
@@ -89,14 +90,15 @@ class Margin:
     @property
     def words(self) -> str:
         """``4 against 5``"""
-        return f"{token_name(self.right)} against {token_name(self.other)}"
+        return f"{self.task.token_name(self.right)} against {self.task.token_name(self.other)}"
 
 
 def margin(answered: AnsweredList, output: int, logits: Float[Tensor, "1 1 d_vocab_out"]) -> Margin:
     """The margin of an output whose logits are given."""
-    right = logits.new_tensor([[answered.task.answer(answered.digits)[output]]], dtype=torch.long)
+    task = answered.task
+    right = logits.new_tensor([[task.answer(answered.digits)[output]]], dtype=torch.long)
     other = logits.scatter(-1, right[..., None], -torch.inf).argmax(-1)
-    return Margin(int(right), int(other), difference(right, other))
+    return Margin(task, int(right), int(other), difference(task, right, other))
 
 
 class UpTo(Window):

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment import Experiment, Needs, OnPage, Question
 from analyses.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -49,6 +49,7 @@ EXPERIMENT = Experiment(
     title="Probing the blanks",
     about=OfModel,
     settings=ProbeConfig(),
+    needs_task=Needs.SORTING,
     chapter=12,
     needs_blanks=True,
     questions=(

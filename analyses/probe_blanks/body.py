@@ -184,7 +184,7 @@ def _set_json(found: ProbeSet) -> dict[str, Any]:
             what: {blank: by_kind(what, key, blank) for blank in found.blanks}
             for what in probes.GROUPS
         },
-        "by_count": {what: by_kind(what, key) for what in probes.COUNTS},
+        "by_count": {what: by_kind(what, key) for what in found.counts},
     }
 
 
@@ -223,7 +223,7 @@ def figure(result: ProbeResult) -> go.Figure:
             cells = [(what, key, blank) for blank in blanks]
             _draw(fig, found, row, column, blanks, cells)
             fig.update_xaxes(title="blank j", row=row, col=column)
-    sites, counts = result.any_length.sites, list(probes.COUNTS)
+    sites, counts = result.any_length.sites, result.any_length.counts
     names = [f"before {site.layer}" for site in sites[:-1]] + ["after the last"]
     _draw(fig, result.any_length, 3, 1, names, [("sorted", site, None) for site in sites])
     values = list(range(len(counts)))

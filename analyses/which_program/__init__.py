@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment import Experiment, Needs, OnPage, Question
 from analyses.subjects import OfModel
 from interp.programs.catalogue import same_function
 from interp.support.errors import UserError, at_least
@@ -53,6 +53,7 @@ EXPERIMENT = Experiment(
     title="Which program the model runs",
     about=OfModel,
     settings=WhichProgramConfig(),
+    needs_task=Needs.SORTING,
     chapter=14,
     questions=(
         Question(

@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from analyses.one_list.answers import Answer, Output
 from interp.figures import ORANGE, REGION_COLOURS, VERMILLION
-from interp.task import Region, SortTask, token_name
+from interp.task import Region, SortTask
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _ADDRESS = re.compile(r"(https?(?=:)|www(?=\.)|(?=@))", re.IGNORECASE)
@@ -109,16 +109,16 @@ def strip(said: Answer, name: str, before: Answer | None = None) -> str:
         before: another answer to the same list; outputs that are not as in it say what they were.
     """
     changed = said.changed_from(before) if before else []
-    was = {i: token_name(before.outputs[i].token) for i in changed} if before else {}
+    was = {i: before.outputs[i].said for i in changed} if before else {}
     items = "".join(_item(i, output, was.get(i)) for i, output in enumerate(said.outputs))
     return f'{_STRIP_STYLE}<ol class="outputs" aria-label="{html.escape(name)}">{items}</ol>'
 
 
 def _item(number: int, output: Output, was: str | None) -> str:
-    token, second = token_name(output.token), token_name(output.runner_up)
+    token, second = output.said, output.second
     first, other = share(output.probability), share(output.runner_up_probability)
-    verdict = "✓" if output.right else f"✗ not {output.expected}"
-    spoken = "right" if output.right else f"wrong, should be {output.expected}"
+    verdict = "✓" if output.right else f"✗ not {output.should_be}"
+    spoken = "right" if output.right else f"wrong, should be {output.should_be}"
     label = f"out {number}: {token}, {spoken}; probability {first}, runner-up {second} with {other}"
     classes, changed = "right" if output.right else "wrong", ""
     if was is not None:
@@ -150,7 +150,7 @@ def sequence(
         emits: mark the position that says the last output.
         touched: positions that are intervened on.
     """
-    names = [token_name(output.token) for output in outputs]
+    names = [output.said for output in outputs]
     tokens = [*map(str, digits), "SEP", *["_"] * task.n_blanks, *names]
     first = task.max_len - len(digits)
     last = first + len(tokens) - 1

@@ -90,6 +90,9 @@ def study(view: View, experiment: Experiment, quick: bool = False) -> None:
     if experiment.needs_blanks and not view.opened.task.n_blanks:
         st.info("This model has no blanks, so there is nothing to probe.")
         return
+    if why := experiment.refusal(view.opened.task):
+        st.info(f"{why[0].upper()}{why[1:]}.")
+        return
     outcome = asked_for(one)
     if outcome is None:
         return

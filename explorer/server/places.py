@@ -35,6 +35,7 @@ from interp.checkpoints import (
     shipped_models,
     shipped_runs,
 )
+from interp.rules import read_rule
 from interp.support.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -179,13 +180,19 @@ class Places:
 def places_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Places:
     """What the server was started with: ``--models DIR`` (repeatable) and the variable.
 
+    Files that ``--task`` names (repeatable) are read: models whose task is in one can be opened.
+
     Raises:
-        UserError: for any other argument, and for a folder that is not there.
+        UserError: for any other argument, and for a folder or a task that is not there.
     """
     parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--models", action="append", default=[], metavar="DIR")
+    parser.add_argument("--task", action="append", default=[], metavar="FILE.py")
+    asked = parser.parse_args(arguments)
+    for file in asked.task:
+        read_rule(Path(file).expanduser())
     given = [
-        *parser.parse_args(arguments).models,
+        *asked.models,
         *filter(None, environment.get(VARIABLE, "").split(os.pathsep)),
     ]
     folders = [Path(text).expanduser() for text in given]
@@ -199,7 +206,9 @@ class _Parser(argparse.ArgumentParser):
     """A mistake is for the page to show, and no reason to end the server."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise UserError(f"the page was started wrongly: {message}; it takes --models DIR")
+        raise UserError(
+            f"the page was started wrongly: {message}; it takes --models DIR and --task FILE.py"
+        )
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,7 +30,7 @@ from interp.passes.packed import packed_logits, parts_of, window
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
-from interp.task import N_DIGITS, PAD, SortBatch, SortTask
+from interp.task import SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 BIN_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 """Of probabilities; narrow near 1, where a trained model's are."""
-NO_DIGIT = N_DIGITS
-"""The offset of an output that is BLANK or SEP; of digits they are -9 to 9."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Answers:
     tokens: Int[Tensor, "list pos"]
     lengths: Int[Tensor, " list"]
     wanted: Int[Tensor, "list row"]
-    """The sorted digits."""
+    """The right answers."""
     told: Int[Tensor, "list row"]
     """The most probable token."""
     sure: Float[Tensor, "list row"]
@@ -59,7 +57,7 @@ class Answers:
     @cached_property
     def there(self) -> Bool[Tensor, "list row"]:
         """Outputs that the list has."""
-        return self.wanted != PAD
+        return self.wanted != self.task.pad
 
     @cached_property
     def right(self) -> Bool[Tensor, "list row"]:
@@ -67,19 +65,20 @@ class Answers:
 
     @cached_property
     def exact(self) -> Bool[Tensor, " list"]:
-        """Lists sorted without a mistake."""
+        """Lists answered without a mistake."""
         return (self.right == self.there).all(1)
 
     @property
     def first_error(self) -> Int[Tensor, " list"]:
-        """Index of the first wrong output; of exact lists their length."""
+        """Index of the first wrong output; of exact lists how many outputs they have."""
         wrong = self.there & ~self.right
-        return torch.where(self.exact, self.lengths, wrong.int().argmax(1))
+        return torch.where(self.exact, self.there.sum(1), wrong.int().argmax(1))
 
     @property
     def copies(self) -> Int[Tensor, " list"]:
         """How often the list's commonest digit occurs in it."""
-        return torch.stack([(self.wanted == digit).sum(1) for digit in range(N_DIGITS)]).amax(0)
+        listed = self.tokens[:, : self.task.max_len]
+        return torch.stack([(listed == digit).sum(1) for digit in self.task.alphabet]).amax(0)
 
     def exact_rate(self, chosen: Bool[Tensor, " list"] | None = None) -> Estimate | None:
         """Share of lists that are exact, with a Wilson interval; None of no lists."""
@@ -98,30 +97,30 @@ def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) ->
     """One forward pass per list along the right answer, in float32."""
     task, device = model.task, model.W_U.device
     wanted = task.targets(batch.tokens)[:, task.first_output_row : -1].cpu()
-    told, sure = torch.full_like(wanted, PAD), torch.zeros(wanted.shape)
+    told, sure = torch.full_like(wanted, task.pad), torch.zeros(wanted.shape)
     for index in parts_of(model, batch, _LISTS_AT_ONCE):
         part = batch[index].to(device)
         view = window(task, part, digits_only=True)
         top = packed_logits(model, part.tokens, view).softmax(-1).max(-1)
-        sure[index, : view.longest], told[index, : view.longest] = (
-            top.values.cpu(),
-            top.indices.cpu(),
-        )
+        sure[index, : view.n_outputs] = top.values.cpu()
+        told[index, : view.n_outputs] = top.indices.cpu()
         progress.step(len(part))
-    past = wanted == PAD
+    past = wanted == task.pad
     return Answers(
         task,
         batch.tokens.cpu(),
         batch.lengths.cpu(),
         wanted,
-        told.masked_fill(past, PAD),
+        told.masked_fill(past, task.pad),
         sure.masked_fill(past, 0.0),
     )
 
 
 def offsets(found: Answers) -> Int[Tensor, "list row"]:
-    """Told minus wanted where that is a digit, ``NO_DIGIT`` where it is none; 0 past the end."""
-    off = torch.where(found.told < N_DIGITS, found.told - found.wanted, NO_DIGIT)
+    """Told minus wanted, from -9 to 9 of ten digits; what is told and no digit is off by
+    ``task.n_symbols``, more than any digit can be. 0 past the end."""
+    n = found.task.n_symbols
+    off = torch.where(found.told < n, found.told - found.wanted, n)
     return off.masked_fill(~found.there, 0)
 
 
@@ -167,7 +166,9 @@ def calibration(found: Answers, seed: int = 0) -> Calibration:
             some = here.any(1)
             accuracy = clustered_rate(found.right[some], here[some], seed)
             bins.append(Bin(low, high, int(here.sum()), float(found.sure[here].mean()), accuracy))
-    return Calibration(tuple(bins), _calibration_error(torch.stack(parts, 1), found.lengths, seed))
+    return Calibration(
+        tuple(bins), _calibration_error(torch.stack(parts, 1), found.there.sum(1), seed)
+    )
 
 
 def _calibration_error(
@@ -188,27 +189,30 @@ def _calibration_error(
 
 @dataclass(frozen=True)
 class Mistake:
-    """A list that is not sorted."""
+    """A list that is not answered right."""
 
     digits: tuple[int, ...]
     answer: tuple[int, ...]
-    """What greedy decoding gives; 10 is SEP, 11 is BLANK."""
+    """What greedy decoding gives; of ten digits 10 is SEP, 11 BLANK."""
     wrong: tuple[int, ...]
-    """Indices of outputs that are not the sorted digit."""
+    """Indices of outputs that are not the right token, or that lack or are too many."""
     missing: tuple[int, ...]
-    """Digits of the list that are not in the answer, as often as they lack."""
+    """Tokens of the right answer that are not in this one, as often as they lack."""
     extra: tuple[int, ...]
-    """Outputs that are not in the list, as often as they are too many."""
+    """Outputs that are not in the right answer, as often as they are too many."""
 
     @property
     def keeps_digits(self) -> bool:
-        """Whether the answer has the list's digits, each as often: only their order is wrong."""
+        """Whether the answer has the right tokens, each as often: only their order is wrong."""
         return not self.missing and not self.extra
 
-    @property
-    def in_order(self) -> bool:
-        """Whether the answer ascends all the same: then it is its digits that are wrong."""
-        return all(a <= b for a, b in pairwise(self.answer))
+    def in_order(self, task: SortTask) -> bool:
+        """Whether the answer keeps to the order of right ones (``Rule.order``) all the same: then
+        it is its digits that are wrong. False where right answers keep to none."""
+        steps = pairwise(self.answer)
+        if task.rule.order == "descending":
+            return all(a >= b for a, b in steps)
+        return task.rule.order == "ascending" and all(a <= b for a, b in steps)
 
 
 def mistakes(model: Transformer, found: Answers, most: int) -> tuple[Mistake, ...]:
@@ -221,18 +225,20 @@ def mistakes(model: Transformer, found: Answers, most: int) -> tuple[Mistake, ..
     for index in wrong.split(_LISTS_AT_ONCE):
         lists = [found.task.decode_list(tokens) for tokens in found.tokens[index]]
         decoded = greedy_decode(model, lists).lists if lists else []
-        made += [mistake(digits, told) for digits, told in zip(lists, decoded, strict=True)]
+        made += [
+            mistake(found.task, digits, told) for digits, told in zip(lists, decoded, strict=True)
+        ]
     return tuple(made)
 
 
-def mistake(digits: tuple[int, ...], told: tuple[int, ...]) -> Mistake:
+def mistake(task: SortTask, digits: tuple[int, ...], told: tuple[int, ...]) -> Mistake:
     """What is wrong with an answer."""
-    pairs = zip(sorted(digits), told, strict=True)
-    missing, extra = Counter(digits) - Counter(told), Counter(told) - Counter(digits)
+    right = task.answer(digits)
+    missing, extra = Counter(right) - Counter(told), Counter(told) - Counter(right)
     return Mistake(
         digits,
         told,
-        tuple(i for i, (right, said) in enumerate(pairs) if right != said),
+        tuple(i for i, (a, b) in enumerate(zip_longest(right, told)) if a != b),
         tuple(sorted(missing.elements())),
         tuple(sorted(extra.elements())),
     )

@@ -1,7 +1,7 @@
 """What a model answers, and whether it is right.
 
     scores = score(model, model.task.held_out(10_000))
-    scores.exact.float().mean()                     # share of lists sorted without a mistake
+    scores.exact.float().mean()                     # share of lists answered without a mistake
     greedy_decode(model, [[3, 1, 1]]).lists         # [(1, 1, 3)]
 
 A whole list is decoded greedily without error exactly when every teacher-forced prediction along
@@ -25,7 +25,7 @@ from interp.passes.packed import Window, packed_logits, parts_of, window
 from interp.passes.untouched import touch
 from interp.stats import Estimate, wilson
 from interp.support.errors import UserError
-from interp.task import N_DIGITS, PAD, SortBatch
+from interp.task import SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
@@ -78,7 +78,7 @@ def score(
             logits = packed_logits(model, part.tokens, view)
         predicted = logits.argmax(-1)
         right[index, : predicted.shape[1]] = predicted == targets[index, : predicted.shape[1]]
-    scored = targets != PAD
+    scored = targets != task.pad
     return Scores(batch.lengths, scored, right & scored)
 
 
@@ -100,7 +100,7 @@ class Decoded:
     """Greedy decoding, one output per step."""
 
     lists: list[tuple[int, ...]]
-    """What came out; a token that is no digit appears as its number (10 SEP, 11 BLANK)."""
+    """What came out, as tokens: of ten digits 10 is SEP, 11 BLANK."""
     probabilities: Float[Tensor, "batch step d_vocab_out"]
     """Each step's distribution, given the outputs before it."""
 
@@ -114,7 +114,8 @@ def greedy_decode(
 ) -> Decoded:
     """Answer ``lists`` token by token, feeding each output back.
 
-    As many outputs are taken as each list has digits. A pass along a guess (the right answer at
+    As many outputs are taken as an answer to such a list may have, or up to the SEP that ends it,
+    where answers differ in length. A pass along a guess (the right answer at
     first, then what was said to the last guess) settles every output up to the first that is not
     the guess, and that one, too: a list that is sorted without a mistake takes one pass, not one
     per token. It is the fixed point that Jacobi decoding (Santilli et al. 2023) looks for.
@@ -125,14 +126,15 @@ def greedy_decode(
     """
     task, edits = model.task, edits_of(model, interventions)
     batch = task.encode(lists).to(model.W_U.device)
-    view, steps = window(task, batch, digits_only=True), batch.longest
+    view = window(task, batch, digits_only=True)
+    steps, most = view.n_outputs, _most_outputs(task, batch)
     fed = batch.tokens.clone()
     given = fed[:, task.first_output_row + 1 : view.stop]  # a view: the outputs fed back
-    fed_back = torch.arange(steps - 1, device=fed.device) < batch.lengths[:, None] - 1
+    fed_back = torch.arange(steps - 1, device=fed.device) < most[:, None] - 1
     for _ in range(steps):  # each pass settles at least one output more
         logits = forward(model, fed, view, edits).logits
         chosen = logits.argmax(-1)
-        wrong = (chosen[:, :-1] != given) & fed_back
+        wrong = (chosen[:, :-1] != given) & fed_back & ~_ended(task, chosen[:, :-1])
         if not wrong.any():
             break
         # From its first mistake on a list's next guess is what it said to this one.
@@ -140,10 +142,29 @@ def greedy_decode(
         given[mistaken & fed_back] = chosen[:, :-1][mistaken & fed_back]
     if edits.opens or touch(model):
         _refuse_looking_ahead(model, batch, fed, edits, logits)
-    answers = chosen.tolist()
-    lengths = batch.lengths.tolist()
-    cut = [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]
-    return Decoded(cut, logits.softmax(-1))
+    return Decoded(_cut(task, chosen, most), logits.softmax(-1))
+
+
+def _most_outputs(task: SortTask, batch: SortBatch) -> Int[Tensor, " batch"]:
+    """How many outputs each list may have."""
+    return torch.tensor(
+        [task.n_outputs(n) for n in batch.lengths.tolist()], device=batch.lengths.device
+    )
+
+
+def _ended(task: SortTask, said: Int[Tensor, "batch row"]) -> Bool[Tensor, "batch row"]:
+    """Outputs at which, or before which, the answer ends: nothing follows them."""
+    if not task.rule.ends:
+        return torch.zeros_like(said, dtype=torch.bool)
+    return (said == task.sep).cumsum(1) > 0
+
+
+def _cut(
+    task: SortTask, said: Int[Tensor, "batch row"], most: Int[Tensor, " batch"]
+) -> list[tuple[int, ...]]:
+    """Answers as long as they are."""
+    n_said = torch.minimum(most, (~_ended(task, said)).sum(1) + 1)
+    return [tuple(row[:n]) for row, n in zip(said.tolist(), n_said.tolist(), strict=True)]
 
 
 @torch.no_grad()
@@ -159,17 +180,16 @@ def decode_stepwise(
     """
     from transformer_lens import TransformerLensKeyValueCache
 
-    batch = model.task.encode(lists).to(model.W_U.device)
+    task = model.task
+    batch = task.encode(lists).to(model.W_U.device)
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, model.W_U.device, len(batch))
-    feed, said = batch.tokens[:, : model.task.prompt_len], []
+    feed, said = batch.tokens[:, : task.prompt_len], []
     with intervene(model, interventions):
-        for _ in range(batch.longest):
+        for _ in range(task.n_outputs(batch.longest)):
             logits = model(feed, past_kv_cache=cache)
             feed = logits[:, -1:].argmax(-1)
             said.append(feed)
-    answers = torch.cat(said, 1).tolist()
-    lengths = batch.lengths.tolist()
-    return [tuple(row[:length]) for row, length in zip(answers, lengths, strict=True)]
+    return _cut(task, torch.cat(said, 1), _most_outputs(task, batch))
 
 
 def _refuse_looking_ahead(
@@ -181,13 +201,15 @@ def _refuse_looking_ahead(
 ) -> None:
     """Whether outputs stay as they are when the last token that is fed back is another."""
     first, lists = model.task.first_output_row, torch.arange(len(batch), device=fed.device)
-    last = first + batch.lengths - 1  # of lists of one digit, the first output row
+    n_fed = (fed[:, first + 1 :] != model.task.pad).sum(1)  # the answer's last token, too
+    n_fed = torch.minimum(n_fed, _most_outputs(model.task, batch) - 1)
+    last = first + n_fed  # of a single output, the first output row
     other = fed.clone()
-    other[lists, last] = (other[lists, last] + 1) % N_DIGITS
-    single = batch.lengths == 1  # nothing is fed back
+    other[lists, last] = (other[lists, last] + 1) % model.task.n_symbols
+    single = n_fed == 0  # nothing is fed back
     other[single] = fed[single]
     again = forward(model, other, window(model.task, batch, digits_only=True), edits).logits
-    before = torch.arange(logits.shape[1], device=fed.device) < batch.lengths[:, None] - 1
+    before = torch.arange(logits.shape[1], device=fed.device) < n_fed[:, None]
     if ((again - logits).abs().amax(-1)[before] > _SAME).any():
         raise UserError(
             "what is done to this model lets an output depend on later tokens (or on chance), so "

@@ -18,7 +18,7 @@ from jaxtyping import Int
 
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import N_DIGITS, PAD, SortBatch, SortTask
+from interp.task import SortBatch, SortTask
 
 
 @dataclass(frozen=True)
@@ -64,36 +64,45 @@ def make_pairs(task: SortTask, clean: Iterable[Any], corrupt: Iterable[Any]) -> 
             f"the two lists must have the same length, not {found[0]} and {found[-1]}, and so must "
             "all pairs: patching compares like positions"
         )
-    return _pairs(task, a, b)
+    return _pairs(task, a, b, found[0])
 
 
 def sample_pairs(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
     """Random lists, each with one digit replaced, whose answers part after the first output.
 
     The first output is emitted by the last blank; leaving it out keeps that position's two roles
-    apart. Pairs that part at the first output are drawn and dropped.
+    apart. Pairs that part at the first output are drawn and dropped, and those whose answers are
+    the same. Where an answer is a single output, it is that one at which they part.
 
     Raises:
-        UserError: if ``length`` does not fit the task.
+        UserError: if ``length`` does not fit the task, or hardly any two answers part.
     """
     if not 2 <= length <= task.max_len:
         raise UserError(f"--length must be from 2 to {task.max_len} here, not {length}")
     generator = stream("pairs", seed)
+    first = task.first_output_row - (task.n_outputs(length) == 1)
     kept: list[Pairs] = []
-    while sum(len(p) for p in kept) < n_pairs:
+    for _ in range(_TRIES):
         drawn = _draw(task, n_pairs, length, generator)
-        kept.append(drawn[(drawn.rows > task.first_output_row).nonzero()[:, 0]])
-    return _join(kept)[torch.arange(n_pairs)]
+        kept.append(drawn[(drawn.rows > first).nonzero()[:, 0]])
+        if sum(len(p) for p in kept) >= n_pairs:
+            return _join(kept)[torch.arange(n_pairs)]
+    raise UserError(f"of lists of {length} that differ in one place hardly any answers differ")
+
+
+_TRIES = 1000
 
 
 def _draw(task: SortTask, n_pairs: int, length: int, generator: torch.Generator) -> Pairs:
     clean = task.sample(n_pairs, generator, torch.full((n_pairs,), length))
     index = torch.randint(length, (n_pairs,), generator=generator)
-    shift = torch.randint(1, N_DIGITS, (n_pairs,), generator=generator)
+    shift = torch.randint(1, task.n_symbols, (n_pairs,), generator=generator)
     slots = clean.tokens[:, : task.max_len].clone()
     at = (torch.arange(n_pairs), task.max_len - length + index)
-    slots[at] = (slots[at] + shift) % N_DIGITS
-    return _pairs(task, clean, task.encode([task.decode_list(row) for row in slots]))
+    slots[at] = (slots[at] + shift) % task.n_symbols
+    corrupt = task.encode([task.decode_list(row) for row in slots])
+    part = (clean.tokens != corrupt.tokens)[:, task.first_output_row + 1 :].any(1).nonzero()[:, 0]
+    return _pairs(task, clean[part], corrupt[part], length)
 
 
 def _join(parts: list[Pairs]) -> Pairs:
@@ -105,22 +114,22 @@ def _join(parts: list[Pairs]) -> Pairs:
     return replace(first, **joined)
 
 
-def _pairs(task: SortTask, clean: SortBatch, corrupt: SortBatch) -> Pairs:
+def _pairs(task: SortTask, clean: SortBatch, corrupt: SortBatch, length: int) -> Pairs:
     differ = (
         clean.tokens[:, task.first_output_row + 1 :]
         != (corrupt.tokens[:, task.first_output_row + 1 :])
     )
     if not differ.any(1).all():
-        raise UserError("the two lists have the same sorted answer: there is nothing to compare")
+        raise UserError("the two lists have the same answer: there is nothing to compare")
     rows = task.first_output_row + differ.int().argmax(1)
     n = torch.arange(len(rows))
     answers = torch.stack([clean.tokens[n, rows + 1], corrupt.tokens[n, rows + 1]], 1)
     unseen = torch.arange(task.n_ctx) > rows[:, None]
     return Pairs(
         task,
-        clean.tokens.masked_fill(unseen, PAD),
-        corrupt.tokens.masked_fill(unseen, PAD),
+        clean.tokens.masked_fill(unseen, task.pad),
+        corrupt.tokens.masked_fill(unseen, task.pad),
         rows,
         answers,
-        int(clean.lengths[0]),
+        length,
     )

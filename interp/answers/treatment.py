@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from interp.answers.kinds import Kind
-from interp.lists import digits_in
+from interp.lists import DIGITS, symbols_in
 from interp.sites import Component, Site, spans
 from interp.support.errors import UserError
 from interp.task import SortTask, spaced, typed
@@ -102,7 +102,7 @@ class Treatment:
         if name not in list(Act) or len(rest) != _PARTS[Act(name)]:
             raise UserError(f"{text[:80]!r} is nothing that can be done; there is {_FORMS}")
         act = Act(name)
-        other = _digits(rest[-1]) if act in (Act.TRANSPLANT, Act.PATCH) else ()
+        other = _list(rest[-1], task) if act in (Act.TRANSPLANT, Act.PATCH) else ()
         if act is Act.PATCH:
             return cls(act, other=other, site=_site(rest[0], _numbers(rest[1])))
         return cls(act, _blanks(rest[0], task) if rest else (), other)
@@ -150,7 +150,7 @@ class Treatment:
                 )
         if self.site is not None:
             self.site.check(config)
-            here = range(task.max_len - len(self.other), task.first_output_row + len(self.other))
+            here = range(task.max_len - len(self.other), task.output_rows(len(self.other)).stop)
             if absent := [p for p in self.site.positions or () if p not in here]:
                 raise UserError(
                     f"position {absent[0]} is padding for a list of {len(self.other)} digits: it "
@@ -254,11 +254,12 @@ def _where(site: Site, task: SortTask, length: int) -> str:
     return f"{words}, at {', '.join(labels[p] for p in site.positions if p < len(labels))}"
 
 
-def _digits(text: str) -> tuple[int, ...]:
+def _list(text: str, task: SortTask | None) -> tuple[int, ...]:
     """As lists are written, ``3,1,4``; the ``314`` of old links, too."""
-    found = digits_in(text)
+    symbols = DIGITS if task is None else task.symbols
+    found = symbols_in(text, symbols)
     if not found:
-        raise UserError(f"{text[:80]!r} is no list of digits like 3,1,4,1,5")
+        raise UserError(f"{text[:80]!r} is no list of {symbols.word}s like {symbols.example}")
     return found
 
 

@@ -4,7 +4,7 @@
         return [Mask(chunk.rows, task.region(Region.BLANKS))]
 
     trials = run_trials(model, batch, {"as it is": nothing, "masked": masked})
-    trials.exact("masked")              # [list], sorted without a mistake
+    trials.exact("masked")              # [list], answered without a mistake
 
 Lists go through in chunks of one length, so that positions mean the same throughout a chunk. A
 condition is a function of the chunk, because it may need what the chunk's lists, their donors or a
@@ -32,7 +32,7 @@ from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
-from interp.task import NO_LISTS, PAD, SortBatch, SortTask
+from interp.task import NO_LISTS, SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -115,26 +115,27 @@ def nothing(chunk: Chunk) -> Sequence[Intervention]:
 class Trials:
     """Answers under every condition, on the same lists."""
 
+    task: SortTask
     names: tuple[str, ...]
     lengths: Int[Tensor, " list"]
     answers: Int[Tensor, "list row"]
-    """The sorted digits; PAD past the end of a list."""
+    """The right answers; PAD past their ends."""
     predicted: Int[Tensor, "condition list row"]
-    """The most probable token; PAD past the end of a list."""
+    """The most probable token; PAD past the end of an answer."""
     log_prob: Float[Tensor, "condition list row"]
-    """Of the sorted digit, in nats; 0 past the end of a list."""
+    """Of the right token, in nats; 0 past the end of an answer."""
     seed: int
 
     @cached_property
     def scored(self) -> Bool[Tensor, "list row"]:
-        return self.answers != PAD
+        return self.answers != self.task.pad
 
     def of(self, name: str) -> Int[Tensor, "list row"]:
         """The tokens predicted under a condition."""
         return self.predicted[self.names.index(name)]
 
     def right(self, name: str) -> Bool[Tensor, "list row"]:
-        """Outputs that are the sorted digit."""
+        """Outputs that are right."""
         return (self.of(name) == self.answers) & self.scored
 
     def exact(self, name: str) -> Bool[Tensor, " list"]:
@@ -172,25 +173,28 @@ def run_trials(
     """
     task = model.task
     answers = sorted_digits(task, batch).cpu()
-    shape = (len(conditions), len(batch), task.max_len)
-    predicted = torch.full(shape, PAD)
+    shape = (len(conditions), len(batch), task.n_outputs())
+    predicted = torch.full(shape, task.pad)
     log_prob = torch.zeros(shape)
     progress.begin(len(batch) * len(conditions), words)
     for chunk in chunks(model, batch, donors, seed):
-        wanted = answers[chunk.index, : chunk.length]
+        n_outputs = len(chunk.rows)
+        wanted = answers[chunk.index, :n_outputs]
+        past = wanted == task.pad
         for number, condition in enumerate(conditions.values()):
             logits = chunk.logits(condition(chunk)).cpu()
-            predicted[number, chunk.index, : chunk.length] = logits.argmax(-1)
-            right = logits.log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
-            log_prob[number, chunk.index, : chunk.length] = right
+            said = logits.argmax(-1).masked_fill(past, task.pad)
+            predicted[number, chunk.index, :n_outputs] = said
+            token = wanted.masked_fill(past, 0)[..., None]
+            right = logits.log_softmax(-1).gather(-1, token)[..., 0].masked_fill(past, 0.0)
+            log_prob[number, chunk.index, :n_outputs] = right
             progress.step(len(chunk.batch))
-    return Trials(tuple(conditions), batch.lengths.cpu(), answers, predicted, log_prob, seed)
+    return Trials(task, tuple(conditions), batch.lengths.cpu(), answers, predicted, log_prob, seed)
 
 
 def sorted_digits(task: SortTask, batch: SortBatch) -> Int[Tensor, "list row"]:
     """The right answers of a batch, whatever is given back as a prefix; PAD past their ends."""
-    # PAD is above every digit, so it sorts to the right.
-    return batch.tokens[:, : task.max_len].sort(1).values
+    return task.answers(batch.tokens[:, : task.max_len])
 
 
 def chunks(

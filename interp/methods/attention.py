@@ -33,7 +33,7 @@ from interp.passes.packed import Window, allowed_attention
 from interp.sites import Component
 from interp.stats import Estimate, bootstrap_mean
 from interp.support.errors import UserError
-from interp.task import PAD, Region, SortBatch, SortTask
+from interp.task import Region, SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -202,7 +202,7 @@ class _Scene:
     def answer(self) -> slice:
         """The answer rows, within the window."""
         first = self.view.task.first_output_row - self.view.start
-        return slice(first, first + self.view.longest)
+        return slice(first, first + self.view.n_outputs)
 
     def mean(self, by_row: Float[Tensor, "*head query"]) -> Float[Tensor, "*head rows"]:
         """Over each group of rows; entries that are NaN are left out of their group."""
@@ -309,9 +309,11 @@ def _target_masks(
     here = torch.arange(view.start, view.stop, device=tokens.device)
     positions = here[scene.answer]
     keys, own = tokens[:, view.start : view.stop], tokens[:, positions]
-    listed = scene.regions[KEYS.index(Region.DIGITS)].bool() & (keys < PAD)
+    listed = scene.regions[KEYS.index(Region.DIGITS)].bool() & (keys < task.pad)
     emits = tokens[:, positions + 1]
-    larger = keys[:, None].masked_fill(~listed[:, None] | (keys[:, None] <= own[..., None]), PAD)
+    larger = keys[:, None].masked_fill(
+        ~listed[:, None] | (keys[:, None] <= own[..., None]), task.pad
+    )
     following = larger.amin(-1)  # PAD where there is none
     blank = positions - task.n_blanks + 1
     blank = blank.masked_fill(blank > task.first_output_row, -1)  # more outputs than blanks

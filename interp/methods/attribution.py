@@ -40,7 +40,7 @@ from interp.passes.forward import Place, Run, forward
 from interp.passes.packed import Window
 from interp.passes.untouched import refuse_touched
 from interp.sites import Component
-from interp.task import D_VOCAB_OUT, N_DIGITS, PAD
+from interp.task import SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -246,18 +246,19 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def logit_of(
+    task: SortTask,
     answers: Int[Tensor, "batch row"],
 ) -> Float[Tensor, "batch row d_vocab_out"]:
     """The logit of one token a row; nothing where it is PAD."""
-    return torch.nn.functional.one_hot(answers, D_VOCAB_OUT + 1)[..., :PAD].float()
+    return torch.nn.functional.one_hot(answers, task.d_vocab)[..., : task.pad].float()
 
 
 def difference(
-    answers: Int[Tensor, "batch row"], others: Int[Tensor, "batch row"]
+    task: SortTask, answers: Int[Tensor, "batch row"], others: Int[Tensor, "batch row"]
 ) -> Float[Tensor, "batch row d_vocab_out"]:
     """The logit of one token minus that of another; nothing where either is PAD."""
-    counted = ((answers != PAD) & (others != PAD))[..., None]
-    return (logit_of(answers) - logit_of(others)) * counted
+    counted = ((answers != task.pad) & (others != task.pad))[..., None]
+    return (logit_of(task, answers) - logit_of(task, others)) * counted
 
 
 def against_other_digits(
@@ -267,9 +268,10 @@ def against_other_digits(
 
     What adds the same to all ten digits adds nothing to this, as it adds nothing to the choice.
     """
-    answers = view.task.targets(tokens)[:, view.rows]
+    task, n = view.task, view.task.n_symbols
+    answers = task.targets(tokens)[:, view.rows]
     emits = torch.arange(view.first_row, view.stop, device=tokens.device)
-    counted = (answers < N_DIGITS) & (emits >= view.task.first_output_row)
-    weights = logit_of(answers) * (N_DIGITS / (N_DIGITS - 1))
-    weights[..., :N_DIGITS] -= 1 / (N_DIGITS - 1)
+    counted = (answers < n) & (emits >= task.first_output_row)
+    weights = logit_of(task, answers) * (n / (n - 1))
+    weights[..., :n] -= 1 / (n - 1)
     return weights * counted[..., None]

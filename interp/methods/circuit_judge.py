@@ -74,7 +74,7 @@ def judged_runs(
     graph: Graph, groups: Sequence[Group], runs: Sequence[GraphRun], seed: int
 ) -> Judged:
     """The same of runs that were made."""
-    longest = graph.config.task.max_len
+    longest = graph.config.task.n_outputs()
 
     def padded(rows: Tensor) -> Tensor:
         return F.pad(rows, (0, longest - rows.shape[1]))

@@ -39,7 +39,7 @@ from interp.methods.circuit_run import Graph, GraphRun, Lists
 from interp.passes.packed import embed
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
-from interp.task import N_DIGITS, SortTask
+from interp.task import SortTask
 
 Attribution = Literal["EAP", "EAP-IG"]
 """Where the gradient is taken: at the list's own run; along the line from the donor to it."""
@@ -116,9 +116,10 @@ def typical_lengths(task: SortTask) -> tuple[int, ...]:
 def _draw(
     task: SortTask, n_lists: int, length: int, generator: torch.Generator
 ) -> Int[Tensor, "batch pos"]:
-    """Lists of ``length``, each from five to ten different digits."""
-    some = torch.randint(_FEWEST_DIGITS, N_DIGITS + 1, (n_lists, 1), generator=generator)
-    order = torch.rand(n_lists, N_DIGITS, generator=generator).argsort(1)
+    """Lists of ``length``, each from five to all different digits."""
+    n = task.n_symbols
+    some = torch.randint(min(_FEWEST_DIGITS, n), n + 1, (n_lists, 1), generator=generator)
+    order = torch.rand(n_lists, n, generator=generator).argsort(1)
     chosen = (torch.rand(n_lists, length, generator=generator) * some).long()
     return task.encode(order.gather(1, chosen).tolist()).tokens
 

@@ -4,7 +4,7 @@
     qk.tokens[2]            # [query token, key token]: who would look for whom in head 2
     ov_circuit(model, 0)[2] # [source token, output token]: what attending there adds to the logits
 
-Tokens are the digits, SEP and BLANK, labelled by ``TOKENS``; positions are those of the full
+Tokens are the digits, SEP and BLANK (``task.token_labels``); positions are those of the full
 sequence. All is about the *direct* path: what the embedding puts into the residual stream, as it
 reaches the head unchanged by the layers between. In layer 0 that is all a head can see.
 
@@ -35,13 +35,10 @@ from torch import Tensor
 
 from interp.passes.untouched import refuse_touched
 from interp.support.errors import UserError
-from interp.task import D_VOCAB_OUT, N_DIGITS, TOKEN_LABELS
+from interp.task import SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
-
-TOKENS = TOKEN_LABELS[:D_VOCAB_OUT]
-"""The tokens that can be attended to, and predicted."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,9 @@ class QKCircuit:
     up to what depends on the query alone.
     """
 
+    task: SortTask
     tokens: Float[Tensor, "head query_token key_token"]
+    """Of all tokens that can be attended to, and predicted."""
     token_to_position: Float[Tensor, "head query_token key"]
     position_to_token: Float[Tensor, "head query key_token"]
     positions: Float[Tensor, "head query key"]
@@ -66,7 +65,7 @@ class QKCircuit:
     @property
     def token_preference(self) -> Float[Tensor, "head query_token key_token"]:
         """``tokens`` less the mean over the digits as keys: who is preferred over them."""
-        return self.tokens - self.tokens[..., :N_DIGITS].mean(-1, keepdim=True)
+        return self.tokens - self.tokens[..., : self.task.n_symbols].mean(-1, keepdim=True)
 
 
 @torch.no_grad()
@@ -85,6 +84,7 @@ def qk_circuit(model: Transformer, layer: int) -> QKCircuit:
 
     of_token, of_position = tokens @ attn.W_Q, positions @ attn.W_Q  # [head, ..., d_head]
     return QKCircuit(
+        model.task,
         scores(of_token, tokens),
         scores(of_token, positions),
         scores(of_position, tokens),
@@ -111,6 +111,7 @@ def ov_circuit(model: Transformer, layer: int) -> Float[Tensor, "head source_tok
 
 
 def copying_score(
+    task: SortTask,
     ov: Float[Tensor, "head source_token output_token"],
 ) -> Float[Tensor, " head"]:
     """Whether heads raise the digit that they attend to: from -1 (lower it) to 1 (copy it).
@@ -118,7 +119,7 @@ def copying_score(
     The sum of the eigenvalues of the digits' part of an OV circuit over the sum of their sizes
     (Elhage et al. 2021). NaN for a head that writes nothing about the digits.
     """
-    digits = ov[:, :N_DIGITS, :N_DIGITS].double().cpu()
+    digits = ov[:, : task.n_symbols, : task.n_symbols].double().cpu()
     values = torch.linalg.eigvals(digits)
     size = values.abs().sum(-1)
     nothing = digits.abs().amax((-2, -1)) < _NOTHING
@@ -145,7 +146,7 @@ def _embeddings(
     elif model.config.norm == "post":
         passed = [norm for block in model.blocks[:layer] for norm in (block.ln1, block.ln2)]
     return (
-        _linear_part(model.W_E[:D_VOCAB_OUT], passed),
+        _linear_part(model.W_E[: model.task.d_vocab_out], passed),
         _linear_part(model.pos_embed.W_pos, passed),
     )
 

@@ -96,7 +96,7 @@ def _record(model: Transformer, batch: SortBatch) -> Run:
 def log_prob_lost(trials: Trials, name: str) -> Float[Tensor, " list"]:
     """Log-probability of the right digits lost under a condition: nats, mean over the outputs."""
     before, after = (trials.log_prob[trials.names.index(n)] for n in (AS_IT_IS, name))
-    return (before - after).sum(1) / trials.lengths
+    return (before - after).sum(1) / trials.scored.sum(1)
 
 
 def exact_lost(trials: Trials, name: str) -> Estimate:

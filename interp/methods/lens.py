@@ -30,7 +30,7 @@ from torch import Tensor
 from interp.passes.forward import Place, forward
 from interp.passes.packed import Window, unembed
 from interp.sites import Component
-from interp.task import BLANK, N_DIGITS, PAD, Region, SortBatch, SortTask
+from interp.task import Region, SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -44,12 +44,13 @@ the model emits at output row j; ``blank``, the BLANK that it is trained to pred
 class Lens:
     """Logits of every residual stream."""
 
+    task: SortTask
     depths: tuple[Place, ...]
     """The residual streams, in the order of the forward pass."""
     positions: range
     """Absolute positions."""
     logits: Float[Tensor, "batch depth pos token"]
-    """The tokens are all that can be predicted, or in :meth:`among_digits` the ten digits."""
+    """The tokens are all that can be predicted, or in :meth:`among_digits` the digits."""
 
     @property
     def labels(self) -> list[str]:
@@ -61,18 +62,21 @@ class Lens:
         start = positions.start - self.positions.start
         if positions and not 0 <= start <= start + len(positions) <= len(self.positions):
             raise ValueError(f"this lens has positions {self.positions}, not all of {positions}")
-        return Lens(self.depths, positions, self.logits[:, :, start : start + len(positions)])
+        return Lens(
+            self.task, self.depths, positions, self.logits[:, :, start : start + len(positions)]
+        )
 
     def among_digits(self) -> Lens:
-        """The ten digits alone, as if nothing else could be said."""
-        return Lens(self.depths, self.positions, self.logits[..., :N_DIGITS])
+        """The digits alone, as if nothing else could be said."""
+        digits = self.logits[..., : self.task.n_symbols]
+        return Lens(self.task, self.depths, self.positions, digits)
 
     def probability(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch depth pos"]:
-        """Of a token at each position; NaN where it is PAD."""
+        """Of a token at each position; NaN where it is PAD, or none of these."""
         return self._pick(self.logits.softmax(-1), tokens)
 
     def logit(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch depth pos"]:
-        """Of a token at each position; NaN where it is PAD."""
+        """Of a token at each position; NaN where it is PAD, or none of these."""
         return self._pick(self.logits, tokens)
 
     def rank(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch depth pos"]:
@@ -82,9 +86,10 @@ class Lens:
         return (above + (level + 1) / 2).masked_fill(logit[..., 0].isnan(), torch.nan)
 
     def _pick(self, values: Tensor, tokens: Int[Tensor, "batch pos"]) -> Tensor:
-        index = tokens.masked_fill(tokens == PAD, 0)[:, None, :, None]
+        none = tokens >= values.shape[-1]  # PAD, and among digits SEP, too
+        index = tokens.masked_fill(none, 0)[:, None, :, None]
         picked = values.gather(-1, index.expand(*values.shape[:-1], 1))[..., 0]
-        return picked.masked_fill((tokens == PAD)[:, None], torch.nan)
+        return picked.masked_fill(none[:, None], torch.nan)
 
 
 def depths(n_layers: int) -> tuple[Place, ...]:
@@ -110,29 +115,28 @@ def lens(model: Transformer, tokens: Int[Tensor, "batch pos"], view: Window) -> 
         tokens: full sequences, none longer than ``view.longest``.
         view: see :func:`everywhere` and :func:`interp.passes.packed.window`.
     """
-    places = depths(model.cfg.n_layers)
+    task, places = model.task, depths(model.cfg.n_layers)
     run = forward(model, tokens, view, keep=places)
     n_rows = view.stop - view.first_row
     streams = torch.stack([run.at(*place)[:, -n_rows:] for place in places], 1)
-    return Lens(places, range(view.first_row, view.stop), unembed(model, streams))
+    return Lens(task, places, range(view.first_row, view.stop), unembed(model, streams))
 
 
 # -- what the blanks say ------------------------------------------------------------------------
 
 
-def numbered_blanks(task: SortTask, longest: int) -> range:
-    """Positions of blanks 0, 1, ... that stand for a sorted digit of lists up to ``longest``.
+def numbered_blanks(task: SortTask, n_outputs: int) -> range:
+    """Positions of blanks 0, 1, ... that stand for an output each, of so many.
 
-    Not the last blank: it emits the first sorted digit, so what it says is an answer.
+    Not the last blank: it emits the first output, so what it says is an answer.
     """
-    blanks = task.region(Region.BLANKS)
-    return blanks[:longest]
+    return task.region(Region.BLANKS)[:n_outputs]
 
 
 def sorted_digits(
     task: SortTask, tokens: Int[Tensor, "batch pos"], n_blanks: int
 ) -> Int[Tensor, "batch blank"]:
-    """For blank j: sorted[j], and PAD where the list has no such digit."""
+    """For blank j: the answer's token j (sorted[j]), and PAD where it has none."""
     first = task.first_output_row + 1
     return tokens[:, first : first + n_blanks]
 
@@ -149,8 +153,8 @@ def blank_candidates(
     right = sorted_digits(task, tokens, len(blanks))
     rows = range(task.first_output_row, task.first_output_row + len(blanks))
     emitted = seen.at(rows).logits[:, -1].argmax(-1)
-    every = torch.stack([right, emitted, torch.full_like(right, BLANK)], 1)
-    return every.masked_fill((right == PAD)[:, None], PAD)
+    every = torch.stack([right, emitted, torch.full_like(right, task.blank)], 1)
+    return every.masked_fill((right == task.pad)[:, None], task.pad)
 
 
 def preference(
@@ -168,7 +172,8 @@ def preference(
     """
     own = _chooses(mine.logit(my_tokens), mine.logit(their_tokens))
     other = _chooses(theirs.logit(their_tokens), theirs.logit(my_tokens))
-    undecided = (my_tokens == their_tokens) | (my_tokens == PAD) | (their_tokens == PAD)
+    pad = mine.task.pad
+    undecided = (my_tokens == their_tokens) | (my_tokens == pad) | (their_tokens == pad)
     return ((own + other) / 2).masked_fill(undecided[:, None], torch.nan)
 
 

@@ -12,15 +12,18 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp.support.seeds import stream
-from interp.task import N_DIGITS, SortBatch, SortTask
+from interp.task import SortBatch, SortTask
 
 Array = np.ndarray
-COUNTS = tuple(f"C(<={v})" for v in range(N_DIGITS - 1))  # C(<=9) is the length
-TARGETS = ("sorted", *COUNTS, "length")
 _HELD_OUT = 1 / 3  # of the lists
 _ROUNDING = 1e-4  # what varies less, beside the size of a feature, is nothing but rounding errors
 _PENALTIES = np.logspace(-4, 3, 8)  # of the ridge: chosen by leaving one list out, by target
 _STEPS = 300  # of the logistic regression; stopped early, it is as good on other lists
+
+
+def targets_of(task: SortTask) -> tuple[str, ...]:
+    """What a probe is asked; C(<=v) of the last digit v is the length."""
+    return ("sorted", *(f"C(<={v})" for v in task.alphabet[:-1]), "length")
 
 
 class Kind(StrEnum):
@@ -44,14 +47,14 @@ def held_out(batch: SortBatch, seed: int) -> Bool[Tensor, " list"]:
     return rank[groups] < max(1, round(n_groups * _HELD_OUT))
 
 
-def best_guess(j: int, lengths: Int[Tensor, " list"]) -> Int[Tensor, " list"]:
+def best_guess(task: SortTask, j: int, lengths: Int[Tensor, " list"]) -> Int[Tensor, " list"]:
     """The most probable sorted[j] of lists of known lengths above j, digits being uniform.
 
     sorted[j] <= v exactly if more than j of the digits are: a binomial tail.
     """
     from scipy.stats import binom
 
-    shares = np.arange(1, N_DIGITS + 1) / N_DIGITS
+    shares = np.arange(1, task.n_symbols + 1) / task.n_symbols
     at_most = torch.from_numpy(binom.sf(j, lengths.cpu().numpy()[:, None], shares))
     return at_most.diff(dim=1, prepend=torch.zeros(len(lengths), 1)).argmax(1)
 
@@ -71,16 +74,17 @@ class Cell:
     def of(
         cls, task: SortTask, batch: SortBatch, held: Bool[Tensor, " list"], j: int, seed: int
     ) -> Cell:
+        n = task.n_symbols
         slots, lengths = batch.tokens[:, : task.max_len].cpu(), batch.lengths.cpu()
         train = ((lengths > j) & ~held).nonzero()[:, 0]
         test = ((lengths > j) & held).nonzero()[:, 0]
-        digits = slots.sort(1).values[:, j].clamp(max=N_DIGITS - 1)  # PAD where there is no such
-        counts = (slots[:, None] <= torch.arange(len(COUNTS))[:, None]).sum(2)
+        digits = task.answers(slots)[:, j].clamp(max=n - 1)  # PAD where there is no such
+        counts = (slots[:, None] <= torch.arange(n - 1)[:, None]).sum(2)
         values = torch.cat([counts, lengths[:, None]], 1)
         # Each type of list, by its true label and last digit, gets the label of a random list.
         donors = torch.randint(
             max(1, len(train)),
-            (values.shape[1] + 1, task.max_len + N_DIGITS, N_DIGITS),
+            (values.shape[1] + 1, task.max_len + n, n),
             generator=stream("probe control", seed, j),
         )
 
@@ -89,7 +93,7 @@ class Cell:
 
         mixed = [arbitrary(values[:, column], column) for column in range(values.shape[1])]
         at_test = lengths[test, None].double()
-        shares = torch.arange(1, len(COUNTS) + 1) / N_DIGITS
+        shares = torch.arange(1, n) / n
         expected = torch.cat(
             [at_test * shares, values[train, -1:].double().mean().expand_as(at_test)], 1
         )
@@ -99,7 +103,7 @@ class Cell:
             test.numpy(),
             (digits.numpy(), arbitrary(digits, -1).numpy()),
             (values.numpy(), torch.stack(mixed, 1).numpy()),
-            (best_guess(j, lengths[test]).numpy(), expected.numpy()),
+            (best_guess(task, j, lengths[test]).numpy(), expected.numpy()),
         )
 
     def errors(self, features: Array, twin: Array) -> Array:

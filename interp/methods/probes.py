@@ -23,7 +23,7 @@ logistic regression, scored by accuracy), the *counts* C(<=v) of digits up to v,
 
 A probe never shows that what it reads is used.
 
-Shape glossary: ``target`` of ``TARGETS``, ``kind`` of ``Kind``, ``site`` a residual stream,
+Shape glossary: ``target`` of ``ProbeSet.targets``, ``kind`` of ``Kind``, ``site`` a stream,
 ``list`` held-out lists, ``blank`` those that are probed.
 """
 
@@ -40,7 +40,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.methods.probe_fits import COUNTS, TARGETS, Cell, Kind, held_out
+from interp.methods.probe_fits import Cell, Kind, held_out, targets_of
 from interp.passes.forward import forward
 from interp.passes.packed import Window
 from interp.sites import Component, Site
@@ -63,6 +63,7 @@ _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor
 class ProbeSet:
     """Errors of every probe on every held-out list."""
 
+    task: SortTask
     errors: Float[Tensor, "target kind site list blank"]
     """Of sorted[j]: 1 where wrong, else 0. Of the others: squared, as a share of the variance of
     what was to be told. NaN where a list has no sorted[j], and where there is nothing to tell."""
@@ -78,14 +79,25 @@ class ProbeSet:
         """What the last layer reads at the blanks: all that can reach an answer through them."""
         return next(s for s in reversed(self.sites) if s.component is Component.RESID_PRE)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What is asked."""
+        return targets_of(self.task)
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """Of ``targets`` the counts."""
+        return self.targets[1:-1]
+
     def scores(self, what: str, kind: Kind, site: Site) -> Float[Tensor, "list blank"]:
         """1 - error: the mean over lists is the accuracy, or R2. NaN where absent.
 
         Args:
-            what: of ``TARGETS``, or ``counts``: the mean over all of them.
+            what: of ``targets``, or ``counts``: the mean over all of them.
         """
-        rows = range(1, 1 + len(COUNTS)) if what == "counts" else [TARGETS.index(what)]
-        errors = self.errors[list(rows), list(Kind).index(kind), self.sites.index(site)]
+        asked = self.counts if what == "counts" else (what,)
+        rows = [self.targets.index(one) for one in asked]
+        errors = self.errors[rows, list(Kind).index(kind), self.sites.index(site)]
         return (1 - errors).nanmean(0)
 
     def score(self, what: str, kind: Kind, site: Site, blank: int | None = None) -> Estimate | None:
@@ -263,7 +275,8 @@ def probe(
     for one in (model, SortTransformer(model.config, seed, model.W_U.device)):
         streams.append(blank_streams(one, here, kept, sites).double().numpy())
         progress.step()
-    errors = np.full((len(TARGETS), len(Kind), len(sites), len(batch), len(kept)), np.nan)
+    n_targets = len(targets_of(model.task))
+    errors = np.full((n_targets, len(Kind), len(sites), len(batch), len(kept)), np.nan)
     with threadpool_limits(1), warnings.catch_warnings():  # threads slow small fits down
         warnings.filterwarnings("ignore", "lbfgs failed to converge")  # see probe_fits
         for b, cell in enumerate(cells):
@@ -272,4 +285,5 @@ def probe(
                 errors[:, :, s, cell.test, b] = found
             progress.step()
     fitted = torch.tensor([len(cell.train) for cell in cells])
-    return ProbeSet(torch.from_numpy(errors[..., held.numpy(), :]), fitted, sites, kept, seed)
+    scored = torch.from_numpy(errors[..., held.numpy(), :])
+    return ProbeSet(model.task, scored, fitted, sites, kept, seed)

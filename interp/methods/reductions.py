@@ -114,12 +114,12 @@ def contribution(model: Transformer, batch: SortBatch) -> Contribution:
         part = batch[index]
         view = window(task, part, digits_only=True)
         run = forward(model, part.tokens.to(model.W_U.device), view, keep=places)
-        rows = torch.arange(view.first_row, view.stop) - task.first_output_row
-        known = rows < part.lengths[:, None]
+        known = task.scored_digits(part.tokens)[:, view.rows].cpu()
+        n_rows = known.shape[1]
         n += int(known.sum())
         keys = slice(blanks.start - view.start, blanks.stop - view.start)
         for layer in range(cfg.n_layers):
-            pattern = run.at(Component.PATTERN, layer)[:, :, -len(rows) :, keys]
+            pattern = run.at(Component.PATTERN, layer)[:, :, -n_rows:, keys]
             values = run.at(Component.V, layer)[:, keys]
             gathered = torch.einsum("nhqk,nkhd->nqhd", pattern, values).cpu()[known]
             total[layer] += gathered.sum(0)

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.config import ModelConfig
-from interp.task import D_VOCAB, D_VOCAB_OUT, SortTask
+from interp.task import SortTask
 
 
 class BareTransformer:
@@ -81,7 +81,7 @@ class _Embed(SimpleNamespace):
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Every tensor of a checkpoint and its shape, as ``SortTransformer.state_dict`` has them."""
     d, h, k, m = config.d_model, config.n_heads, config.d_head, config.d_mlp
-    shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (D_VOCAB, d)}
+    shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (config.task.d_vocab, d)}
     if config.embed_bias:
         shapes["embed.b_E"] = (d,)
     if config.positions != "sinusoidal":
@@ -104,7 +104,8 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         shapes |= {f"blocks.{layer}.{name}": shape for name, shape in block.items()}
     if config.norm == "pre":
         shapes |= {f"ln_final.{part}": shape for part, shape in norms.items()}
-    return shapes | {"unembed.W_U": (d, D_VOCAB_OUT), "unembed.b_U": (D_VOCAB_OUT,)}
+    d_out = config.task.d_vocab_out
+    return shapes | {"unembed.W_U": (d, d_out), "unembed.b_U": (d_out,)}
 
 
 def _tree(weights: Mapping[str, Tensor]) -> Any:

@@ -25,7 +25,6 @@ from torch.nn import functional as F
 from interp.config import Norm
 from interp.passes.kernels import operators
 from interp.passes.packed import Dropout, Window, norm_after, norm_before, unembed
-from interp.task import PAD
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
@@ -86,7 +85,7 @@ class _Lists:
 
     @classmethod
     def of(cls, tokens: Tensor, view: Window, closed: Tensor) -> _Lists:
-        real = tokens != PAD
+        real = tokens != view.task.pad
         where, here = real.nonzero(as_tuple=True)
         count = real.sum(1)
         first = count.cumsum(0) - count

@@ -30,7 +30,7 @@ from interp.passes.hooked import run_hooked
 from interp.passes.untouched import refuse_touched, touch
 from interp.sites import Component
 from interp.support.errors import UserError
-from interp.task import NO_LISTS, PAD, SortBatch, SortTask
+from interp.task import NO_LISTS, SortBatch, SortTask
 
 if TYPE_CHECKING:
     from interp.transformer import Transformer
@@ -117,7 +117,12 @@ class Window:
 
     @property
     def stop(self) -> int:
-        return self.task.first_output_row + self.longest
+        return self.task.first_output_row + self.n_outputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Output rows, of lists with the longest answers."""
+        return self.task.n_outputs(self.longest)
 
     @property
     def rows(self) -> slice:
@@ -241,7 +246,7 @@ def attention_mask(
     causal = torch.ones(size, size, dtype=torch.bool, device=tokens.device).tril()
     if blocked is not None:
         causal = causal & ~blocked[view.start : view.stop, view.start : view.stop]
-    real = (tokens != PAD)[:, None, :]  # [batch, 1, key]
+    real = (tokens != view.task.pad)[:, None, :]  # [batch, 1, key]
     if not rest_on_padding:
         return (causal & real)[:, None]
     # A padded row sees itself: softmax over nothing would be NaN, and nothing reads that row.

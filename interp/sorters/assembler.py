@@ -26,7 +26,7 @@ from torch import Tensor
 from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.sorters.truth import N_HEADS
-from interp.task import BLANK, N_DIGITS, SEP, SortTask
+from interp.task import SortTask
 
 LOGIT = 12.0  # of the emitted digit; other digits have 0, and BLANK half of it, for want of a digit
 D_MLP = 64  # neurons of a layer
@@ -57,11 +57,11 @@ class Assembler:
 
     def __init__(self, task: SortTask, *computed: str) -> None:
         self.task = task
-        slots = min(task.max_len, task.n_blanks)
-        sizes = {"digit": N_DIGITS, "sep": 1, "blank": 1, "listed": 1, "place": 2}
-        sizes |= {"slot": slots, "row": task.max_len, "answer": N_DIGITS}
+        slots, n = min(task.max_len, task.n_blanks), task.n_symbols
+        sizes = {"digit": n, "sep": 1, "blank": 1, "listed": 1, "place": 2}
+        sizes |= {"slot": slots, "row": task.max_len, "answer": n}
         self._spaces: dict[str, range] = {}
-        for name, size in (sizes | dict.fromkeys(computed, N_DIGITS)).items():
+        for name, size in (sizes | dict.fromkeys(computed, n)).items():
             start = sum(map(len, self._spaces.values()))
             self._spaces[name] = range(start, start + size)
         self._d_model = sum(map(len, self._spaces.values()))
@@ -70,7 +70,7 @@ class Assembler:
                 task=task,
                 d_model=self._d_model,
                 n_heads=N_HEADS,
-                d_head=_square(max(slots + 1, N_DIGITS)),
+                d_head=_square(max(slots + 1, n)),
                 d_mlp=D_MLP,
                 norm="none",
                 positions="learned",
@@ -87,12 +87,12 @@ class Assembler:
     @torch.no_grad()
     def _embed(self) -> None:
         task, model = self.task, self.model
-        for digit in range(N_DIGITS):
+        for digit in task.alphabet:
             model.embed.W_E[digit] = self.at("digit", digit).weights
             model.unembed.W_U[:, digit] = LOGIT * self.at("answer", digit).weights
-        model.embed.W_E[SEP] = self.at("sep").weights
-        model.embed.W_E[BLANK] = self.at("blank").weights
-        model.unembed.b_U[BLANK] = LOGIT / 2
+        model.embed.W_E[task.sep] = self.at("sep").weights
+        model.embed.W_E[task.blank] = self.at("blank").weights
+        model.unembed.b_U[task.blank] = LOGIT / 2
         table = model.pos_embed.W_pos
         table[: task.max_len] += self.at("listed").weights
         for i in range(self.size("slot")):

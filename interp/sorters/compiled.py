@@ -29,7 +29,7 @@ from operator import add
 from interp.model import SortTransformer
 from interp.sorters.assembler import Assembler, Linear
 from interp.sorters.truth import PUBLISHED, SORTERS, Edge, SorterName, Truth, truth_of
-from interp.task import N_DIGITS, SortTask
+from interp.task import SortTask
 
 __all__ = ["SORTERS", "CompiledSorter", "Edge", "SorterName", "Truth", "compile_sorter"]
 
@@ -129,7 +129,7 @@ def _successor(task: SortTask) -> SortTransformer:
     _equal_digit(a, 0, 0)
     _previous(a, 0, 1)
     _count(a, 0, 2, rows=outputs, sink=a.at("sep"), to="counts")
-    for d in range(N_DIGITS):
+    for d in task.alphabet:
         own, count = a.at("digit", d), a.at("counts", d)
         below = a.at("counts", d - 1) if d else a.zero
         a.neuron(0, a.one - (count - below), a.at("absent", d))
@@ -141,9 +141,9 @@ def _successor(task: SortTask) -> SortTransformer:
     _own_slot_decoy(a, 1, 0)
     _previous(a, 1, 1)
     _equal_digit(a, 1, 2)
-    for last in range(-1, N_DIGITS):  # -1: nothing has been emitted, row 0 begins
+    for last in (-1, *task.alphabet):  # -1: nothing has been emitted, row 0 begins
         due = a.at("used_up", last) if last >= 0 else a.at("row", 0)
-        for d in range(last + 1, N_DIGITS):
+        for d in task.alphabet[last + 1 :]:
             a.neuron(1, due - a.at("absent", d), a.at("answer", d))
             due = due + a.at("absent", d) - a.one  # for a larger digit, this one must be absent
     return a.model
@@ -174,16 +174,16 @@ def _count(
         (a.one, -_SHUT * elsewhere),
         (a.one - rows, -_SHUT * a.at("listed")),
     ]
-    up_to = [reduce(add, (a.at("digit", d) for d in range(v + 1))) for v in range(N_DIGITS)]
-    writes = [weight * a.at(to, v) if to else a.zero for v in range(N_DIGITS)]
+    up_to = [reduce(add, (a.at("digit", d) for d in range(v + 1))) for v in a.task.alphabet]
+    writes = [weight * a.at(to, v) if to else a.zero for v in a.task.alphabet]
     a.head(layer, head, scores, zip(up_to, writes, strict=True))
 
 
 def _sorted_digit(a: Assembler, layer: int, index: str, counts: str, *, to: str) -> None:
     """Where ``index`` is j: the one-hot sorted[j] of ``counts``; elsewhere nothing."""
     a.neuron(layer, a.total(index), a.at(to, 0))  # t(-1) = 1
-    for v in range(N_DIGITS):
-        following = a.at(to, v + 1) if v + 1 < N_DIGITS else a.zero
+    for v in a.task.alphabet:
+        following = a.at(to, v + 1) if v + 1 < a.task.n_symbols else a.zero
         _at_most(a, layer, index, a.at(counts, v), following - a.at(to, v))  # what t(v) adds
 
 
@@ -197,7 +197,7 @@ def _at_most(a: Assembler, layer: int, index: str, count: Linear, write: Linear)
 def _erase(a: Assembler, layer: int, counts: str, but: Linear | None = None) -> None:
     """Empties ``counts`` again at all positions, or all but those where ``but`` is 1."""
     kept = a.zero if but is None else (a.task.max_len + 1) * but
-    for v in range(N_DIGITS):
+    for v in a.task.alphabet:
         a.neuron(layer, a.at(counts, v) - kept, -a.at(counts, v))
 
 
@@ -213,7 +213,7 @@ def _own_slot_decoy(a: Assembler, layer: int, head: int) -> None:
 
 def _equal_digit(a: Assembler, layer: int, head: int) -> None:
     """A decoy: a digit attends to digits like itself."""
-    scores = [(_FOCUS * a.at("digit", d), a.at("digit", d)) for d in range(N_DIGITS)]
+    scores = [(_FOCUS * a.at("digit", d), a.at("digit", d)) for d in a.task.alphabet]
     a.head(layer, head, scores, a.moves("digit", None))
 
 

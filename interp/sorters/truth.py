@@ -24,7 +24,7 @@ from interp.task import Region, SortTask
 SorterName = Literal["slots", "histogram", "direct", "sink", "successor"]
 """The algorithm of a compiled sorter; ``truth_of(name).words`` says each in two sentences."""
 
-SORTERS: tuple[str, ...] = get_args(SorterName)
+SORTERS: tuple[SorterName, ...] = get_args(SorterName)
 PUBLISHED = SortTask()  # the published experiment: up to 48 digits, 49 blanks
 N_HEADS = 3  # per layer, in every sorter: those that carry the answer, and decoys
 

@@ -14,7 +14,6 @@ from analyses.attention_patterns.body import figure, summary, to_json, verdicts
 from analyses.attention_patterns.result import BEST, PatternResult
 from interp.checkpoints import save_model
 from interp.methods.attention import Target
-from interp.methods.circuits import TOKENS
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.task import SortTask
@@ -69,7 +68,7 @@ def test_words_say_where_and_that_it_does_not_show_use(slots: PatternResult) -> 
 
 def test_circuits_come_with_their_tokens(slots: PatternResult) -> None:
     data = json.loads(json.dumps(to_json(slots), allow_nan=False))
-    assert data["tokens"] == list(TOKENS)
+    assert data["tokens"] == SortTask().token_labels
     equal = torch.tensor(data["heads"][0]["qk_tokens"])  # 0.0 looks for equal digits
     assert equal[:10, :10].argmax(1).tolist() == list(range(10))
     assert data["heads"][0]["copying"] is None  # it writes nothing

@@ -68,7 +68,13 @@ def test_the_finding_tells_no_use_of_contents_from_a_little() -> None:
         predicted = torch.ones(4, 100, 1, dtype=torch.long)
         predicted[0], predicted[3, :exact] = 0, 0
         trials = Trials(
-            names, torch.ones(100, dtype=torch.long), answers, predicted, torch.zeros(4, 100, 1), 0
+            TASK,
+            names,
+            torch.ones(100, dtype=torch.long),
+            answers,
+            predicted,
+            torch.zeros(4, 100, 1),
+            0,
         )
         kinds = ("mask", "mask, weights kept", "resample")
         result = ablate_blanks_body.AblateResult(trials, trials, trials, kinds, 1, (1,))

@@ -295,11 +295,11 @@ def test_a_second_list_may_stand_in_a_file(
         run_command(one, [*out, f"--{flag}", given])
         return capsys.readouterr().out
 
-    (tmp_path / "one").write_text("\n3 1 4 2\n")
+    (tmp_path / "one").write_text("\n3,1,4,2\n")
     (tmp_path / "two").write_text("3142\n3143\n")
     typed = "3,1,4,2" if name != "programs" else "1,2"
     if name == "programs":
-        (tmp_path / "one").write_text("12")
+        (tmp_path / "one").write_text("1,2")
     assert said(str(tmp_path / "one")) == said(typed)
     for file, why in (("two", "holds 2 lists"), ("none", "neither a list")):
         assert status(partial(run_command, one), [*out, f"--{flag}", str(tmp_path / file)]) == 2

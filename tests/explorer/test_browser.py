@@ -22,7 +22,7 @@ from benchmarks.browser import chromium as a_browser
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_model, shipped_models
-from interp.task import token_name
+from interp.task import SortTask
 from tests.pages import small_models
 from training.train import main as train
 
@@ -209,7 +209,7 @@ def test_two_visitors_with_different_interventions_at_once(
         for text, page in done.items():
             interventions = Treatment.parse(text).on_list(model, lists[text])
             said = greedy_decode(model, [lists[text]], interventions=interventions).lists[0]
-            words = " ".join(token_name(token) for token in said)
+            words = " ".join(SortTask().token_name(token) for token in said)
             page.locator(".st-key-changed_answer code", has_text=exactly(words)).wait_for(
                 timeout=WAIT_MS
             )

@@ -31,7 +31,7 @@ from interp.model import SortTransformer
 from interp.passes.bare import BareTransformer
 from interp.stats import Estimate, wilson
 from interp.support.errors import UserError
-from interp.task import SortTask, token_name
+from interp.task import SortTask
 from tests.explorer.test_training_page import command, spec, values
 from tests.models import TASK, small_model
 from tests.pages import SIZES, address, captions, errors, open_page, small_models
@@ -202,7 +202,7 @@ def test_both_answers_stand_side_by_side(start: Callable[..., AppTest], folder: 
         model = load_bare(path).model
         done = Treatment.parse("zero:0-2").on_list(model, DIGITS)
         said = greedy_decode(model, [DIGITS], interventions=done)
-        assert page.code[number].value.split() == [token_name(t) for t in said.lists[0]]
+        assert page.code[number].value.split() == [SortTask().token_name(t) for t in said.lists[0]]
         right = [100 * float(said.probabilities[0, i, d]) for i, d in enumerate((1, 1, 2, 3))]
         assert values(spec(page, 0)["data"][number]["y"]) == pytest.approx(right)
         assert f"{'AB'[number]}: {path}" in captions(page).replace("\\", "")

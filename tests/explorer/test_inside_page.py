@@ -36,7 +36,7 @@ from interp.methods.lens import lens as lens_of
 from interp.model import SortTransformer
 from interp.sorters.truth import truth_of
 from interp.support.errors import UserError
-from interp.task import SortBatch, SortTask, token_name
+from interp.task import SortBatch, SortTask
 from tests.models import TASK, small_model
 from tests.pages import address, button, captions, errors, open_page
 
@@ -253,7 +253,9 @@ def by_hand() -> ListLens:
     regions = {"outputs": range(2, 4), "digits": range(2)}
     labels, given = ("in 0", "SEP", "blank 0", "out 0"), ("7", "SEP", "BLANK", "7")
     right = torch.tensor([7, 5])
-    return ListLens(("embedding", "after MLP 0"), labels, given, (), regions, right, logits)
+    return ListLens(
+        SortTask(), ("embedding", "after MLP 0"), labels, given, (), regions, right, logits
+    )
 
 
 def test_the_map_shows_the_top_token_and_marks_wrong_outputs() -> None:
@@ -390,7 +392,9 @@ def test_the_page_shows_the_numbers_of_the_list_under_the_intervention(
     assert at_last == pytest.approx(said.probabilities[0, 2].tolist(), abs=1e-5)
     first = chart(page, 0)["data"][0]
     tokens = [text.removesuffix("✗") for text in first["text"][-1]]
-    names = [{"BLANK": "_", "SEP": "S"}.get(n, n) for n in map(token_name, said.lists[0])]
+    names = [
+        {"BLANK": "_", "SEP": "S"}.get(n, n) for n in map(SortTask().token_name, said.lists[0])
+    ]
     assert tokens == names
     best = said.probabilities[0].max(-1).values.tolist()
     assert first["z"][-1] == pytest.approx(best, abs=1e-5)

@@ -37,7 +37,7 @@ from interp.answers.treatment import Treatment
 from interp.checkpoints import checkpoint_step, load_bare, run_checkpoints, shipped_runs
 from interp.stats import wilson
 from interp.support.errors import UserError
-from interp.task import Region, token_name
+from interp.task import Region, SortTask
 from tests.models import small_model
 from tests.pages import address, button, captions, errors, open_page, small_models
 from training.recipes import STABLE
@@ -297,7 +297,7 @@ def test_the_slider_moves_the_answer_the_rates_and_the_line(
         assert not page.exception
         model = load_bare(run / "checkpoints" / f"step-{step:06d}").model
         said = greedy_decode(model, [DIGITS]).lists[0]
-        assert page.code[1].value.split() == [token_name(token) for token in said]
+        assert page.code[1].value.split() == [SortTask().token_name(token) for token in said]
         assert {shape["x0"] for shape in spec(page, 0)["layout"]["shapes"]} == {step}
         weights = glanced(model).pattern[1, 0]
         drawn = values(spec(page, 1)["data"][1]["z"])

@@ -15,7 +15,6 @@ from interp.answers.behaviour import answer
 from interp.answers.decode import exact_match, greedy_decode, score
 from interp.answers.pairs import make_pairs
 from interp.answers.trials import nothing, run_trials, stratified
-from interp.lists import given, given_one
 from interp.methods.attention import attention_stats
 from interp.methods.lens import everywhere
 from interp.passes.packed import window
@@ -120,12 +119,12 @@ def test_a_file_holds_a_list_on_each_line(tmp_path: Path) -> None:
     path = tmp_path / "lists.txt"
     path.write_text("3,1,4\n\n  2 2\n[5, 0]\n314\n")
     wanted = [(3, 1, 4), (2, 2), (5, 0), (3, 1, 4)]
-    assert given(str(path), 6) == wanted
+    assert TASK.given(str(path)) == wanted
     with pytest.raises(UserError, match=r"holds 4 lists; this is about one"):
-        given_one(str(path), 6)
+        TASK.given_one(str(path))
     path.write_text("2,2\n")
-    assert given_one(str(path), 6) == (2, 2)
-    assert given("3,1,4", 6) == [(3, 1, 4)]
+    assert TASK.given_one(str(path)) == (2, 2)
+    assert TASK.given("3,1,4") == [(3, 1, 4)]
 
 
 @pytest.mark.parametrize(
@@ -141,19 +140,19 @@ def test_a_file_holds_a_list_on_each_line(tmp_path: Path) -> None:
 def test_a_bad_line_is_named(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "lists.txt").write_text(text)
     with pytest.raises(UserError, match=words):
-        given(str(tmp_path / "lists.txt"), 6)
+        TASK.given(str(tmp_path / "lists.txt"))
 
 
 def test_what_is_no_file_of_lists_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="is not text"):
-        given(str(tmp_path / "binary"), 6)
+        TASK.given(str(tmp_path / "binary"))
     with pytest.raises(UserError, match=str(tmp_path)):
-        given(str(tmp_path), 6)
+        TASK.given(str(tmp_path))
     with pytest.raises(UserError, match="neither a list like 3,1,4,1,5 nor a file"):
-        given("nothing.txt", 6)
+        TASK.given("nothing.txt")
     with pytest.raises(UserError, match="'12' is not a digit"):
-        given("3,12", 6)
+        TASK.given("3,12")
 
 
 def test_pairs_may_come_from_two_files(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import BLANK, D_VOCAB, D_VOCAB_OUT, PAD, SEP, TOKEN_LABELS, Region, SortTask
+from interp.task import BLANK, PAD, SEP, Region, SortTask
 
 SMALL = SortTask(max_len=4, n_blanks=5)
 P, S, B = PAD, SEP, BLANK
@@ -28,8 +28,11 @@ def tasks_with_lists(draw):
 
 
 def test_vocabulary():
-    assert (SEP, BLANK, PAD, D_VOCAB, D_VOCAB_OUT) == (10, 11, 12, 13, 12)
-    assert TOKEN_LABELS == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "SEP", "_", "PAD")
+    assert (SEP, BLANK, PAD) == (SMALL.sep, SMALL.blank, SMALL.pad) == (10, 11, 12)
+    assert (SMALL.d_vocab, SMALL.d_vocab_out) == (13, 12)
+    assert SMALL.token_labels == [*"0123456789", "SEP", "_"]
+    assert SMALL.token_names == [*"0123456789", "SEP", "BLANK"]
+    assert SMALL.token_name(PAD) == SMALL.token_label(PAD) == "PAD"
 
 
 def test_the_example_of_the_docstring():

@@ -87,7 +87,7 @@ def test_json_alone_on_stdout_and_decoding_agrees(
     [
         (["--lists", "0"], "--lists must be at least 1"),
         (["--seed", "-1"], "--seed must be 0 or more"),
-        (["--distinct-digits", "11"], "--distinct-digits must be 1 to 10"),
+        (["--distinct-digits", "11"], "distinct digits must be 1 to 10"),
         (["--mask-row-97"], "give both"),
         (["--model", "nonesuch"], "no model 'nonesuch'"),
         (["--lists", "many"], "many"),

@@ -14,7 +14,6 @@ from analyses.one_list.answers import Attention, Decoded
 from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import token_name
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
@@ -25,10 +24,10 @@ def compute(subject: ListSubject, settings: AnswerSettings, seed: int, progress:
     Raises:
         UserError: if the list has no such step.
     """
-    last = len(subject.digits) - 1
+    run = subject.run(seed)
+    last = len(run.decoded.answer.outputs) - 1
     if settings.step is not None and not 0 <= settings.step <= last:
         raise UserError(f"--step must be 0 to {last} for this list, not {settings.step}")
-    run = subject.run(seed)
     if settings.step is None:
         return whole_answer(run.decoded)
     if not settings.attention:
@@ -51,9 +50,9 @@ def one_step(decoded: Decoded, step: int) -> Shown:
     """All tokens' probabilities at one step."""
     output = decoded.answer.outputs[step]
     words = [
-        f"out {step}: {token_name(output.token)} with probability {output.probability:.4f}, "
-        f"runner-up {token_name(output.runner_up)} with {output.runner_up_probability:.4f}; "
-        + ("right." if output.right else f"wrong, should be {output.expected}.")
+        f"out {step}: {output.said} with probability {output.probability:.4f}, "
+        f"runner-up {output.second} with {output.runner_up_probability:.4f}; "
+        + ("right." if output.right else f"wrong, should be {output.should_be}.")
     ]
     return Shown(step_figure(decoded, step), _rows(decoded, [step]), words)
 
@@ -62,11 +61,14 @@ def _rows(decoded: Decoded, steps: Sequence[int]) -> list[dict[str, Any]]:
     rows = []
     for step in steps:
         output = decoded.answer.outputs[step]
-        for token, probability in enumerate(decoded.probabilities[step].tolist()):
+        chances = decoded.probabilities[step].tolist()
+        for token, (name, probability) in enumerate(
+            zip(output.task.token_names, chances, strict=True)
+        ):
             rows.append(
                 {
                     "output": step,
-                    "token": token_name(token),
+                    "token": name,
                     "probability": probability,
                     "said": token == output.token,
                     "right": token == output.expected,

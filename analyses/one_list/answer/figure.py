@@ -9,14 +9,14 @@ import plotly.graph_objects as go
 from analyses.one_list.answer.result import weights_at
 from analyses.one_list.answers import Attention, Decoded
 from interp import figures
-from interp.task import D_VOCAB_OUT, token_name
 
 _NAMED = 0.08  # the least share of the width that holds a region's name
 
 
 def answer_figure(decoded: Decoded) -> go.Figure:
     """Rows are tokens, columns outputs; a disc is what should be said, a cross a wrong output."""
-    outputs, names = decoded.answer.outputs, _token_names()
+    outputs = decoded.answer.outputs
+    names = outputs[0].task.token_names
     columns = [f"out {i}" for i in range(len(outputs))]
     figure = go.Figure(
         go.Heatmap(
@@ -68,9 +68,10 @@ def _mark(
 
 
 def step_figure(decoded: Decoded, step: int) -> go.Figure:
-    """The distribution over the 12 tokens at one step, a bar each, with its number."""
+    """The distribution over all tokens at one step, a bar each, with its number."""
     output, values = decoded.answer.outputs[step], decoded.probabilities[step].tolist()
-    ticks, colours, hatches = _token_names(), [figures.GREY] * D_VOCAB_OUT, [""] * D_VOCAB_OUT
+    names = output.task.token_names
+    ticks, colours, hatches = [*names], [figures.GREY] * len(names), [""] * len(names)
     colours[output.token] = figures.BLUE
     if output.right:
         ticks[output.token] = f"<b>✓ said: {ticks[output.token]}</b>"
@@ -83,17 +84,17 @@ def step_figure(decoded: Decoded, step: int) -> go.Figure:
         go.Bar(
             orientation="h",
             x=values,
-            y=list(range(D_VOCAB_OUT)),
+            y=list(range(len(names))),
             text=[_number(value) for value in values],
             textposition="outside",
             cliponaxis=False,
             marker={"color": colours, "pattern": {"shape": hatches}},
-            customdata=_token_names(),
+            customdata=names,
             hovertemplate="%{customdata}<br>probability %{x:.6f}<extra></extra>",
         )
     )
     figure.update_yaxes(
-        tickvals=list(range(D_VOCAB_OUT)), ticktext=ticks, autorange="reversed", showgrid=False
+        tickvals=list(range(len(names))), ticktext=ticks, autorange="reversed", showgrid=False
     )
     figure.update_xaxes(title="probability", range=[0, 1.25], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figures.style(figure, f"Output {step}: which token", 400)
@@ -177,7 +178,3 @@ def _draw_regions(figure: go.Figure, attention: Attention, n_keys: int) -> None:
                 showarrow=False,
                 font={"size": 11},
             )
-
-
-def _token_names() -> list[str]:
-    return [token_name(token) for token in range(D_VOCAB_OUT)]

@@ -17,7 +17,7 @@ from interp.methods.attention import Target
 from interp.sites import head_name
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import BLANK, Region, SortTask
+from interp.task import Region, SortTask
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
@@ -78,10 +78,10 @@ def targets(
     attention: Attention, answer: Answer, task: SortTask
 ) -> dict[str, Bool[np.ndarray, "row key"]]:
     """Keys that an algorithm might have each emitting row look for, by name of the target."""
-    n, keys = len(answer.digits), np.arange(len(attention.labels))
+    n, keys = len(answer.outputs), np.arange(len(attention.labels))
     digits, blanks = np.array(answer.digits), span(attention, Region.BLANKS, Region.LAST_BLANK)
     # The first row's token is no digit: it equals none of the list, and none is larger.
-    given = np.array([BLANK, *answer.tokens[:-1]])
+    given = np.array([task.blank, *answer.tokens[:-1]])
     larger = [min([d for d in answer.digits if d > token], default=-1) for token in given]
     own = blanks.start + np.arange(n)
     places = {
@@ -91,12 +91,12 @@ def targets(
     in_list = {
         Target.EQUAL: given,
         Target.LARGER: larger,
-        Target.EMITTED: task.answer(answer.digits),
+        Target.EMITTED: [output.expected for output in answer.outputs],
     }
     masks = {target: keys == place[:, None] for target, place in places.items()}
     for target, wanted in in_list.items():
         masks[target] = np.zeros((n, len(keys)), dtype=bool)
-        masks[target][:, :n] = digits == np.array(wanted)[:, None]
+        masks[target][:, : len(digits)] = digits == np.array(wanted)[:, None]
     return {target.value: masks[target] for target in Target}
 
 

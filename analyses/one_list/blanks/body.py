@@ -27,7 +27,7 @@ from interp.interventions import Intervention, Transplant, edits_of
 from interp.passes.forward import forward
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
-from interp.task import SortTask, token_name
+from interp.task import SortTask
 from interp.transformer import Transformer
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
@@ -140,7 +140,8 @@ def sample(
     trials = run_trials(
         model, batch, conditions, donors=donors, seed=seed, progress=progress, words="lists"
     )
-    others = (2 * trials.lengths - 1).clamp(max=wanted)  # digits, and outputs given back
+    outputs = trials.scored.sum(1) - 1  # given back, beside the digits
+    others = (trials.lengths + outputs).clamp(max=wanted)
     return SampleRates(
         exact=tuple(trials.exact_match(name) for name in CONDITIONS),
         digits=tuple(trials.digit_accuracy(name) for name in CONDITIONS),
@@ -195,11 +196,12 @@ def show_exchange(found: Exchange, treatment: Treatment, task: SortTask) -> Show
     rows = []
     for name, run in found.runs.runs:
         whose = found.follows(run)
-        for i, (ours, theirs) in enumerate(zip(found.right_a, found.right_b, strict=True)):
+        every = zip(run.answer.outputs, found.right_a, found.right_b, strict=False)
+        for i, (output, ours, theirs) in enumerate(every):
             row: dict[str, Any] = {
                 "from_b": "nothing" if name == AS_IT_IS else name,
                 "output": i,
-                "said": token_name(run.answer.outputs[i].token),
+                "said": output.said,
                 "follows": whose[i],
                 "digit_a": ours,
                 "digit_b": theirs,

@@ -44,7 +44,7 @@ def exchange_figure(found: Exchange, words: str) -> go.Figure:
         (found.runs.control, "control from B", False),
     ):
         _draw_run(fig, found, run, name, filled)
-    fig.update_xaxes(title="output", range=[-0.6, len(found.a) - 0.4])
+    fig.update_xaxes(title="output", range=[-0.6, len(found.right_a) - 0.4])
     fig.update_yaxes(title="probability", range=[-0.06, 1.06])
     return _style(fig, f"Whose digit comes out, where the sorted lists differ<br>{words} from B")
 
@@ -57,6 +57,7 @@ def _style(fig: go.Figure, title: str) -> go.Figure:
 
 
 def _draw_run(fig: go.Figure, found: Exchange, run: Decoded, name: str, filled: bool) -> None:
+    there = [i for i in found.differing if i < len(run.probabilities)]
     digits = (
         ("A", found.right_a, figures.BLUE, "circle"),
         ("B", found.right_b, figures.ORANGE, "square"),
@@ -64,8 +65,8 @@ def _draw_run(fig: go.Figure, found: Exchange, run: Decoded, name: str, filled: 
     for whose, wanted, colour, symbol in digits:
         fig.add_trace(
             go.Scatter(
-                x=found.differing,
-                y=[float(run.probabilities[i, wanted[i]]) for i in found.differing],
+                x=there,
+                y=[float(run.probabilities[i, wanted[i]]) for i in there],
                 name=f"{whose}'s digit, {name}",
                 mode="markers",
                 marker={

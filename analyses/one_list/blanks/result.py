@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from analyses.one_list.answers import Decoded
 from interp.stats import Estimate
@@ -51,24 +52,22 @@ class Exchange:
         return self.task.answer(self.b)
 
     def follows(self, run: Decoded) -> tuple[str, ...]:
-        """Output by output: ``A`` or ``B`` if it is that list's sorted digit, ``both`` if it is
-        the digit of both, else ``neither``."""
-        return tuple(
-            _whose(output.token, ours, theirs)
-            for output, ours, theirs in zip(
-                run.answer.outputs, self.right_a, self.right_b, strict=True
-            )
-        )
+        """Output by output: ``A`` or ``B`` if it is that list's right token, ``both`` if it is
+        that of both, else ``neither``."""
+        sides = zip_longest(run.answer.tokens, self.right_a, self.right_b, fillvalue=self.task.pad)
+        every = [_whose(token, ours, theirs) for token, ours, theirs in sides]
+        return tuple(every[: len(run.answer.outputs)])
 
     @property
     def differing(self) -> list[int]:
-        """Outputs in which the two right answers differ."""
-        pairs = enumerate(zip(self.right_a, self.right_b, strict=True))
+        """Outputs in which the two right answers differ, of those that both have."""
+        pairs = enumerate(zip(self.right_a, self.right_b, strict=False))
         return [i for i, (ours, theirs) in pairs if ours != theirs]
 
     def tally(self, run: Decoded) -> str:
         """``of 9 outputs in which the answers differ 9 follow A, 0 B and 0 neither``"""
-        whose = [self.follows(run)[i] for i in self.differing]
+        follows = self.follows(run)
+        whose = [follows[i] if i < len(follows) else "neither" for i in self.differing]
         a, b, neither = (whose.count(name) for name in ("A", "B", "neither"))
         noun = "output" if len(whose) == 1 else "outputs"
         return (

@@ -62,11 +62,11 @@ class AnswerRows:
 
 def answer_rows(attention: Attention, task: SortTask) -> AnswerRows:
     """The rows of all that is known of a sequence which emit its answer."""
-    length = len(attention.emitted)
+    length, n_rows = attention.regions.count(Region.DIGITS), len(attention.emitted)
     return AnswerRows(
         task=task,
         length=length,
-        pattern=attention.pattern[..., -length:, :],
+        pattern=attention.pattern[..., -n_rows:, :],
         rows=tuple(attention.row_labels),
         keys=attention.labels,
     )

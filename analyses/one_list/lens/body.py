@@ -11,7 +11,6 @@ from analyses.one_list.margin import answer_list
 from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import token_name
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
@@ -40,9 +39,9 @@ def _lens_rows(found: ListLens, position: int) -> list[dict[str, Any]]:
             "position": found.labels[position],
             "token": found.given[position],
             "depth": depth,
-            "top": token_name(tokens[0]),
+            "top": found.task.token_name(tokens[0]),
             "probability": chances[0],
-            "second": token_name(tokens[1]),
+            "second": found.task.token_name(tokens[1]),
             "second_probability": chances[1],
         }
         for depth, tokens, chances in zip(

@@ -10,10 +10,8 @@ from plotly import subplots
 
 from analyses.one_list.lens.result import ListLens
 from interp import figures
-from interp.task import BLANK, SEP, TOKEN_LABELS
+from interp.task import SortTask
 
-SIGNS = {BLANK: "_", SEP: "S"}
-"""In cells, which are one letter wide; digits stand for themselves."""
 TITLES = {
     "outputs": "Rows that emit the answer",
     "digits": "The list",
@@ -23,9 +21,9 @@ _MOST_TICKS = 50  # labels on an axis of positions: all of them, in every region
 _ROW = 26  # pixels of a layer
 
 
-def sign(token: int) -> str:
-    """One letter: a digit, ``_`` for BLANK, ``S`` for SEP."""
-    return SIGNS.get(token, str(token))
+def sign(task: SortTask, token: int) -> str:
+    """In little room: a digit, ``_`` for BLANK, ``S`` for SEP."""
+    return "S" if token == task.sep else task.token_label(token)
 
 
 def lens_map(found: ListLens, regions: Sequence[str]) -> go.Figure:
@@ -54,13 +52,13 @@ def lens_map(found: ListLens, regions: Sequence[str]) -> go.Figure:
 
 
 def _cells(found: ListLens, span: range) -> go.Heatmap:
+    label = found.task.token_label
     best = found.probabilities[:, span.start : span.stop].topk(2)
     tokens, chances = best.indices.tolist(), best.values.tolist()
     labels = [f"{found.labels[p]} (holds {found.given[p]})" for p in span]
     hover = [
         [
-            f"{labels[x]} · {depth}<br>{TOKEN_LABELS[t[0]]} {p[0]:.3f}, "
-            f"then {TOKEN_LABELS[t[1]]} {p[1]:.3f}"
+            f"{labels[x]} · {depth}<br>{label(t[0])} {p[0]:.3f}, then {label(t[1])} {p[1]:.3f}"
             for x, (t, p) in enumerate(zip(tokens[y], chances[y], strict=True))
         ]
         for y, depth in enumerate(found.depths)
@@ -69,7 +67,10 @@ def _cells(found: ListLens, span: range) -> go.Heatmap:
         z=[[p[0] for p in row] for row in chances],
         x=list(range(len(span))),
         y=list(range(len(found.depths))),
-        text=[*([sign(t[0]) for t in row] for row in tokens[:-1]), _last_row(found, span)],
+        text=[
+            *([sign(found.task, t[0]) for t in row] for row in tokens[:-1]),
+            _last_row(found, span),
+        ],
         texttemplate="%{text}",
         textfont={"size": 12},
         hovertext=hover,
@@ -84,9 +85,9 @@ def _last_row(found: ListLens, span: range) -> list[str]:
     """What the model itself says, wrong outputs marked."""
     said = found.logits[-1, span.start : span.stop].argmax(-1).tolist()
     if span != found.regions["outputs"]:
-        return [sign(token) for token in said]
+        return [sign(found.task, token) for token in said]
     right = found.right.tolist()
-    return [sign(t) + ("" if t == r else "✗") for t, r in zip(said, right, strict=True)]
+    return [sign(found.task, t) + ("" if t == r else "✗") for t, r in zip(said, right, strict=True)]
 
 
 def _columns(found: ListLens, span: range) -> list[str]:

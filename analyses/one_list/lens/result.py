@@ -14,7 +14,7 @@ from interp.passes.forward import forward
 from interp.passes.packed import Window, unembed
 from interp.sites import Component
 from interp.support.errors import UserError
-from interp.task import Region, SortTask, token_name
+from interp.task import Region, SortTask
 
 _DEPTHS = {
     Component.RESID_PRE: "embedding",
@@ -27,6 +27,7 @@ _DEPTHS = {
 class ListLens:
     """What every residual stream says at every position, as if the model ended there."""
 
+    task: SortTask
     depths: tuple[str, ...]
     """``embedding``, ``after attention 0``, ``after MLP 0``, ..."""
     labels: tuple[str, ...]
@@ -38,7 +39,7 @@ class ListLens:
     regions: dict[str, range]
     """Positions, counted as ``labels`` are, that are shown together."""
     right: Int[Tensor, " output"]
-    """The sorted digits."""
+    """The right tokens; PAD past the answer's end."""
     logits: Float[Tensor, "depth pos token"]
 
     @property
@@ -69,12 +70,13 @@ def read_lens(answered: AnsweredList) -> ListLens:
     logits = unembed(model, streams).cpu()
     given = answered.tokens[0, view.start : view.stop].tolist()
     return ListLens(
+        task=task,
         depths=tuple(_DEPTHS[component].format(layer) for component, layer in places),
         labels=tuple(task.labels(length)[view.start : view.stop]),
-        given=tuple(map(token_name, given)),
-        said=tuple(map(token_name, logits[-1].argmax(-1).tolist())),
+        given=tuple(map(task.token_name, given)),
+        said=tuple(map(task.token_name, logits[-1].argmax(-1).tolist())),
         regions=_regions(task, length),
-        right=torch.tensor(task.answer(answered.digits)),
+        right=task.answers(answered.tokens[:, : task.max_len])[0, : view.n_outputs].cpu(),
         logits=logits,
     )
 

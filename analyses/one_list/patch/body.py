@@ -51,9 +51,20 @@ def to_json(found: PatchMap) -> dict[str, Any]:
 
 
 def one_digit_changed(task: SortTask, digits: tuple[int, ...]) -> tuple[int, ...]:
-    """The list with another last digit: a pair to compare it with."""
-    n = len(task.alphabet)
-    return (*digits[:-1], task.alphabet[(task.alphabet.index(digits[-1]) + n // 2) % n])
+    """The list with another last digit, where that changes the answer: a pair to compare it with.
+
+    Where none does, another digit is changed.
+
+    Raises:
+        UserError: if no digit changes the answer.
+    """
+    n = task.n_symbols
+    for at in reversed(range(len(digits))):
+        for shift in (n // 2, *range(1, n)):
+            other = (*digits[:at], (digits[at] + shift) % n, *digits[at + 1 :])
+            if task.answer(other) != task.answer(digits):
+                return other
+    raise UserError("no other digit changes the answer to this list: give --corrupt")
 
 
 def both_runs(

@@ -11,7 +11,7 @@ from analyses.one_list.patch import ROWS, Direction, Method, Rows
 from interp.answers.pairs import Pairs
 from interp.config import ModelConfig
 from interp.sites import Component, Site, all_sites
-from interp.task import TOKEN_LABELS, Region
+from interp.task import Region
 
 _SHORT = {
     Component.RESID_PRE: "stream",
@@ -78,7 +78,7 @@ class PatchMap:
         def value(position: int) -> str:
             if task.region_of(position, length) not in named:
                 return ""
-            ours, theirs = (TOKEN_LABELS[side[position]] for side in tokens)
+            ours, theirs = (task.token_label(side[position]) for side in tokens)
             return f": {ours}" if ours == theirs else f": {ours}, corrupted {theirs}"
 
         return [name + value(p) for name, p in zip(self.labels, self.positions, strict=True)]

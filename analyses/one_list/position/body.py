@@ -8,7 +8,6 @@ from analyses.one_list.position import PositionSettings
 from analyses.one_list.position.figure import lens_position
 from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
 from interp.support.progress import Progress
-from interp.task import D_VOCAB_OUT, token_name
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
@@ -28,16 +27,18 @@ def compute(
         {
             "position": found.labels[position],
             "depth": depth,
-            "token": token_name(token),
+            "token": name,
             "probability": float(chances[number, token]),
             "logit": float(logits[number, token]),
         }
         for number, depth in enumerate(found.depths)
-        for token in range(D_VOCAB_OUT)
+        for token, name in enumerate(found.task.token_names)
     ]
     words = [f"At {found.labels[position]}, which holds {found.given[position]}:"]
     for depth, best in zip(found.depths, chances.topk(2).indices.tolist(), strict=True):
         row = chances[found.depths.index(depth)]
-        first, second = (f"{token_name(token)} {100 * row[token]:.1f} %" for token in best)
+        first, second = (
+            f"{found.task.token_name(token)} {100 * row[token]:.1f} %" for token in best
+        )
         words.append(f"  {depth}: {first}, then {second}")
     return Shown(lens_position(found, position), table, words)

@@ -7,21 +7,21 @@ import plotly.graph_objects as go
 from analyses.one_list.lens.figure import probability_scale
 from analyses.one_list.lens.result import ListLens
 from interp import figures
-from interp.task import D_VOCAB_OUT, TOKEN_LABELS, token_name
 
 
 def lens_position(found: ListLens, position: int) -> go.Figure:
     """Depths by tokens: the whole distribution at one position."""
+    names = found.task.token_names
     chances = found.probabilities[:, position].tolist()
     cells = go.Heatmap(
         z=chances,
-        x=list(range(D_VOCAB_OUT)),
+        x=list(range(found.task.d_vocab_out)),
         y=list(range(len(found.depths))),
         text=[[percent(p) for p in row] for row in chances],
         texttemplate="%{text}",
         textfont={"size": 12},
         customdata=[
-            [[depth, TOKEN_LABELS[t]] for t in range(D_VOCAB_OUT)] for depth in found.depths
+            [[depth, label] for label in found.task.token_labels] for depth in found.depths
         ],
         hovertemplate="%{customdata[0]}: %{customdata[1]}<br>%{z:.5f}<extra></extra>",
         coloraxis="coloraxis",
@@ -29,8 +29,7 @@ def lens_position(found: ListLens, position: int) -> go.Figure:
         ygap=0.5,
     )
     fig = go.Figure(cells).update_layout(coloraxis=probability_scale("probability"))
-    tokens = [token_name(token) for token in range(D_VOCAB_OUT)]
-    fig.update_xaxes(title="token", showgrid=False, zeroline=False, **figures.label_axis(tokens))
+    fig.update_xaxes(title="token", showgrid=False, zeroline=False, **figures.label_axis(names))
     depths = figures.label_axis(list(found.depths))
     fig.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **depths)
     title = f"Logit lens at {found.labels[position]} (holds {found.given[position]})"

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, Needs
 from analyses.subjects import OfList
 
 
@@ -36,4 +36,5 @@ EXPERIMENT = Experiment(
     title="Programs after one prefix",
     about=OfList,
     settings=ProgramsSettings(),
+    needs_task=Needs.SORTING,
 )

@@ -17,7 +17,7 @@ from interp.passes.packed import Window
 from interp.programs.catalogue import PROGRAMS, program_of
 from interp.support.errors import UserError
 from interp.support.progress import Progress
-from interp.task import PAD, SortTask
+from interp.task import SortTask
 from interp.transformer import Transformer
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
@@ -70,7 +70,7 @@ def compare(
     """The model and every program after each beginning of the prefix, in one pass."""
     task = model.task
     tokens = task.encode([digits]).tokens
-    tokens[:, task.prompt_len :] = PAD
+    tokens[:, task.prompt_len :] = task.pad
     tokens[:, task.prompt_len : task.prompt_len + len(prefix)] = torch.tensor(prefix)
     view = Window(task, len(digits), task.first_output_row)
     run = forward(model, tokens.to(model.W_U.device), view, edits_of(model, done))

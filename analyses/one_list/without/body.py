@@ -15,6 +15,7 @@ from interp.answers.treatment import Act, Treatment
 from interp.interventions import Intervention, Patch, edits_of
 from interp.passes.forward import forward
 from interp.passes.packed import window
+from interp.rules import SORT
 from interp.sites import Component, Site, head_name
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
@@ -62,14 +63,22 @@ def to_json(result: AblatedAnswers) -> dict[str, Any]:
 
 
 def other_list(task: SortTask, digits: Sequence[int]) -> tuple[int, ...]:
-    """A list B of the same length with another answer: 9 minus each digit, if that is one."""
-    values, at = task.alphabet, [task.alphabet.index(digit) for digit in digits]
+    """A list B of the same length with another answer: 9 minus each digit, if that is one.
+
+    Raises:
+        UserError: if none of a few others has another answer.
+    """
+    n = task.n_symbols
     tries = (
-        [values[-1 - i] for i in at],
-        [values[(i + 1) % len(values)] for i in at],
-        [values[0]] * len(at),
+        [n - 1 - digit for digit in digits],
+        [(digit + 1) % n for digit in digits],
+        [0] * len(digits),
+        *([*digits[:at], n - 1 - digit, *digits[at + 1 :]] for at, digit in enumerate(digits)),
     )
-    return tuple(next(b for b in tries if task.answer(b) != task.answer(digits)))
+    for other in tries:
+        if task.answer(other) != task.answer(digits):
+            return tuple(other)
+    raise UserError("no list B with another answer was found: give --other")
 
 
 def _answered(
@@ -128,5 +137,11 @@ def _head_of(
 
 
 def _sorter(name: str, task: SortTask) -> Transformer:
-    """For lists that are as long as the model's may be."""
+    """For lists that are as long as the model's may be.
+
+    Raises:
+        UserError: if the model does not sort digits.
+    """
+    if task.rule is not SORT:
+        raise UserError(f"compiled sorters sort; this model's task is {task.rule}")
     return compile_sorter(name, SortTask(task.max_len, task.max_len + 1)).model

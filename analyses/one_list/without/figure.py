@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from analyses.one_list.without.result import AblatedAnswers
 from interp import figures
-from interp.task import BLANK, TOKEN_LABELS
+from interp.task import SortTask
 
 _COLOURS = ("#A6DBC8", "#C9B8E8", "#F9B98C")  # right, list B's, neither: legible under black text
 _MARKS = ("✓", "B", "✗")
@@ -18,7 +18,7 @@ _TITLE = "What is answered, with one thing taken away"
 
 def summary(result: AblatedAnswers) -> list[str]:
     """A line for every line, in words."""
-    n = len(result.digits)
+    n = len(result.right_answer)
     lines = [f"List: {_text(result.digits)}. List B: {_text(result.other)}."]
     for line in result.lines:
         right, follows = result.right(line.name), result.follows(line.name)
@@ -32,13 +32,14 @@ def summary(result: AblatedAnswers) -> list[str]:
 def rows(result: AblatedAnswers) -> list[dict[str, object]]:
     """Every output of every line."""
     kinds = ("right", "list B's", "neither")
+    ours, theirs = result.padded(result.right_answer), result.padded(result.other_answer)
     return [
         {
             "done": line.name,
             "output": i,
-            "said": _token(token),
-            "right answer": result.right_answer[i],
-            "list B's answer": result.other_answer[i],
+            "said": _token(result.task, token),
+            "right answer": ours[i],
+            "list B's answer": theirs[i],
             "verdict": kinds[kind],
         }
         for line in result.lines
@@ -48,9 +49,13 @@ def rows(result: AblatedAnswers) -> list[dict[str, object]]:
 
 def figure(result: AblatedAnswers, title: str = _TITLE) -> go.Figure:
     """Lines by outputs: ✓ right, B as for list B, ✗ neither."""
-    n, marks = len(result.digits), [result.kinds(line) for line in result.lines]
+    n = max(len(line.tokens) for line in result.lines)
+    marks = [result.kinds(line) for line in result.lines]
     text = [
-        [_cell(token, kind, n < _MANY) for token, kind in zip(line.tokens, kinds, strict=True)]
+        [
+            _cell(result.task, token, kind, n < _MANY)
+            for token, kind in zip(line.tokens, kinds, strict=True)
+        ]
         for line, kinds in zip(result.lines, marks, strict=True)
     ]
     steps = [(at, c) for i, c in enumerate(_COLOURS) for at in (i / 3, (i + 1) / 3)]
@@ -78,12 +83,14 @@ def figure(result: AblatedAnswers, title: str = _TITLE) -> go.Figure:
     return fig.update_layout(margin={"t": 90, "b": 20})
 
 
-def _cell(token: int, kind: int, wide: bool) -> str:
-    return f"{_token(token)} {_MARKS[kind]}" if wide else f"{TOKEN_LABELS[token]}{_MARKS[kind]}"
+def _cell(task: SortTask, token: int, kind: int, wide: bool) -> str:
+    if wide:
+        return f"{_token(task, token)} {_MARKS[kind]}"
+    return f"{task.token_label(token)}{_MARKS[kind]}"
 
 
-def _token(token: int) -> str:
-    return "blank" if token == BLANK else TOKEN_LABELS[token]
+def _token(task: SortTask, token: int) -> str:
+    return "blank" if token == task.blank else task.token_label(token)
 
 
 def _text(digits: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from interp.task import SortTask
 
@@ -36,18 +37,20 @@ class AblatedAnswers:
         """List B's."""
         return self.task.answer(self.other)
 
+    def padded(self, answer: tuple[int, ...]) -> list[int]:
+        """An answer as long as the longest line; PAD where it says nothing."""
+        longest = max(len(line.tokens) for line in self.lines)
+        return [*answer, *[self.task.pad] * longest][:longest]
+
     def line(self, name: str) -> AblatedAnswer:
         """The line of that name."""
         return next(line for line in self.lines if line.name == name)
 
     def kinds(self, line: AblatedAnswer) -> list[int]:
         """Of every output: 0 right, 1 that of list B, 2 neither."""
-        return [
-            0 if token == right else 1 if token == b else 2
-            for token, right, b in zip(
-                line.tokens, self.right_answer, self.other_answer, strict=True
-            )
-        ]
+        sides = zip_longest(line.tokens, self.right_answer, self.other_answer)
+        every = [0 if token == right else 1 if token == b else 2 for token, right, b in sides]
+        return every[: len(line.tokens)]
 
     def right(self, name: str) -> int:
         """How many outputs are right."""
@@ -60,4 +63,4 @@ class AblatedAnswers:
     @property
     def telling(self) -> int:
         """Outputs in which the two answers differ."""
-        return sum(a != b for a, b in zip(self.right_answer, self.other_answer, strict=True))
+        return sum(a != b for a, b in zip_longest(self.right_answer, self.other_answer))

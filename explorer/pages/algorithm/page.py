@@ -45,6 +45,9 @@ def draw(view: View, places: Places) -> None:
     if view.digits is None:
         wait_for_list()
         return
+    if why := programs.EXPERIMENT.refusal(view.opened.task):
+        st.info(f"{why[0].upper()}{why[1:]}.")
+        return
     _one_prefix(view)
     for experiment in catalogue.on_page("algorithm"):
         study(view, experiment)

@@ -13,7 +13,6 @@ from analyses.one_list.answers import Answer
 from explorer.parts.elements import plain, share
 from explorer.server import session
 from interp.answers.treatment import Treatment
-from interp.task import token_name
 
 SEED = 0
 
@@ -48,9 +47,9 @@ def judged(answer: Answer) -> list[Cell]:
     """Right or wrong: ``✓``, or ``✗`` and the digit that it should be."""
     return [
         Cell(
-            token_name(output.token),
-            "✓" if output.right else f"✗ {output.expected}",
-            "right" if output.right else f"wrong, should be {output.expected}",
+            output.said,
+            "✓" if output.right else f"✗ {output.should_be}",
+            "right" if output.right else f"wrong, should be {output.should_be}",
             output.probability,
             "" if output.right else "bad",
         )
@@ -61,7 +60,7 @@ def judged(answer: Answer) -> list[Cell]:
 def attributed(answer: Answer, follows: Sequence[str]) -> list[Cell]:
     """Whose digit it is: ``A``, ``B``, ``A=B``, or ``✗`` for neither."""
     return [
-        Cell(token_name(o.token), _MARKS[who][0], f"follows {who}", o.probability, _MARKS[who][1])
+        Cell(o.said, _MARKS[who][0], f"follows {who}", o.probability, _MARKS[who][1])
         for o, who in zip(answer.outputs, follows, strict=True)
     ]
 

@@ -95,6 +95,8 @@ def _choose(view: View, places: Places) -> OpenModel | None:
 
 def _pair(view: View, other: OpenModel, digits: tuple[int, ...]) -> Pair | None:
     try:
+        if other.task.rule != view.opened.task.rule:
+            raise UserError(f"its task is {other.task.rule}, A's is {view.opened.task.rule}")
         other.task.checked_list(digits)
     except UserError as error:
         refuse(st.container(), f"B cannot sort this list: {error}")

@@ -17,7 +17,7 @@ from explorer.parts.elements import plain, wait_for_list
 from explorer.parts.one_list import show
 from explorer.server import results, session
 from explorer.server.places import Places
-from interp.task import Region, SortTask, token_name
+from interp.task import Region, SortTask
 
 SHOW, POSITION, OUTPUT = "inside_show", "inside_pos", "inside_output"
 _CHOICES = {
@@ -123,8 +123,7 @@ def _output(view: View, digits: tuple[int, ...]) -> None:
     """Who writes one output: parts, then neurons."""
     said = results.answer(view.opened, digits, view.treatment)
     names = {
-        str(i): f"output {i}: {token_name(one.token)}"
-        + ("" if one.right else f" ✗ (right: {one.expected})")
+        str(i): f"output {i}: {one.said}" + ("" if one.right else f" ✗ (right: {one.should_be})")
         for i, one in enumerate(said.outputs)
     }
     session.choice(OUTPUT, "output", list(names), "0")

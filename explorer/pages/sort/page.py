@@ -17,7 +17,6 @@ from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
 from interp.answers.treatment import PUBLISHED_ACTS, Treatment
-from interp.task import token_name
 
 _WHOLE = answer.AnswerSettings()
 SHOWN_AS = "answer_as"  # the choice between these, in the session and in the address
@@ -96,7 +95,7 @@ def _changes(view: View, whole: Answer, said: Answer) -> None:
         words = f"**⇄ No output changes** (of {n})"
     else:
         pairs = [
-            f"out {i}: {token_name(whole.outputs[i].token)} → {token_name(said.outputs[i].token)}"
+            f"out {i}: {whole.outputs[i].said} → {said.outputs[i].said}"
             for i in changed[:_MOST_CHANGES]
         ]
         more = len(changed) - len(pairs)

@@ -14,7 +14,6 @@ from explorer.parts.elements import REGION_SYMBOLS, plain, sequence, share
 from explorer.parts.one_list import show
 from explorer.server import results, session
 from interp.answers.treatment import PUBLISHED_ACTS, blank_positions
-from interp.task import token_name
 
 STEP = "step"  # in the session and in the address
 _TABLE_STYLE = """<style>
@@ -97,13 +96,13 @@ def _say(view: View, whole: Answer, said: Answer, step: int) -> None:
     first = "the last blank" if task.n_blanks else "SEP"
     row = first if step == 0 else f"out {step - 1}"
     words = (
-        f"{row[0].upper()}{row[1:]} says **{token_name(output.token)}** "
+        f"{row[0].upper()}{row[1:]} says **{output.said}** "
         f"({share(output.probability)}) as output {step}: "
     )
-    words += "✓ right." if output.right else f"✗ wrong, it should be {output.expected}."
+    words += "✓ right." if output.right else f"✗ wrong, it should be {output.should_be}."
     if view.treatment:
         words += (
-            f" As it is, the model says {token_name(without.token)} ({share(without.probability)})"
+            f" As it is, the model says {without.said} ({share(without.probability)})"
             f" here. Intervened on: {plain(view.words)}."
         )
     st.markdown(words.replace("<", r"\<").replace(">", r"\>"))

@@ -16,7 +16,6 @@ from analyses.behaviour.body import figure, summary, to_json, verdicts
 from analyses.behaviour.figure import text, what_is_wrong
 from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
 from interp.answers.behaviour import (
-    NO_DIGIT,
     Answers,
     answer,
     calibration,
@@ -91,7 +90,7 @@ def test_a_sorter_that_says_8_for_7() -> None:
     assert set(made) == {(7, 1, 7), (8, 7), (9, 9, 8, 0)}
     assert made[7, 1, 7].answer == (1, 8, 8) and made[7, 1, 7].wrong == (1, 2)
     assert made[7, 1, 7].missing == (7, 7) and made[7, 1, 7].extra == (8, 8)
-    assert made[8, 7].answer == (8, 7) and made[8, 7].keeps_digits and not made[8, 7].in_order
+    assert made[8, 7].answer == (8, 7) and made[8, 7].keeps_digits and not made[8, 7].in_order(TASK)
 
 
 @pytest.mark.parametrize(
@@ -110,17 +109,17 @@ def test_what_is_wrong_with_an_answer_to_3_1_1(
     extra: tuple[int, ...],
     in_order: bool,
 ) -> None:
-    one = mistake((3, 1, 1), told)
+    one = mistake(SortTask(), (3, 1, 1), told)
     assert (one.wrong, one.missing, one.extra) == (wrong, missing, extra)
-    assert one.in_order == in_order and one.keeps_digits == (not missing and not extra)
+    assert one.in_order(SortTask()) == in_order and one.keeps_digits == (not missing and not extra)
 
 
 def test_outputs_that_are_no_digits() -> None:
     found = by_hand([[(11, 0.5, False)]])
-    assert offsets(found).tolist() == [[NO_DIGIT]]
-    one = mistake((3, 1, 1), (11, 1, 1))
-    assert text(one.answer) == "-11"
-    assert what_is_wrong(one) == "wrong at 0, 2, missing 3, too many -"
+    assert offsets(found).tolist() == [[10]]
+    one = mistake(SortTask(), (3, 1, 1), (11, 1, 1))
+    assert text(TASK, one.answer) == "-11"
+    assert what_is_wrong(TASK, one) == "wrong at 0, 2, missing 3, too many -"
 
 
 def test_greedy_decoding_first_goes_wrong_where_teacher_forcing_does() -> None:
@@ -257,7 +256,7 @@ def test_figure(result: BehaviourResult) -> None:
     assert by_length.y[4] == pytest.approx(100 * result.by_length[5].value)
     table = drawn.data[-1]
     assert len(table.cells.values[0]) == 4 and table.cells.values[0][0] == text(
-        result.shown[0].digits
+        TASK, result.shown[0].digits
     )
 
 

@@ -26,7 +26,7 @@ from interp.sites import Component, hook_name, pattern_hook, scores_hook
 from interp.sorters.compiled import compile_sorter
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import D_VOCAB_OUT, N_DIGITS, Region, SortBatch, SortTask
+from interp.task import N_DIGITS, PAD, Region, SortBatch, SortTask
 from tests.models import TASK, small_model
 
 LISTS = [[3, 1, 1, 7, 3], [0, 9, 9, 2, 5], [4, 4, 4, 4, 4]]
@@ -293,7 +293,7 @@ def test_ov_is_what_the_embedding_adds_through_the_head(layer: int) -> None:
     model = small_model("none")
     ov = ov_circuit(model, layer)
     for head in range(2):
-        z = model.W_E[:D_VOCAB_OUT] @ model.blocks[layer].attn.W_V[head]
+        z = model.W_E[:PAD] @ model.blocks[layer].attn.W_V[head]
         logits = z @ model.blocks[layer].attn.W_O[head] @ model.unembed.W_U
         torch.testing.assert_close(
             ov[head], logits - logits.mean(1, keepdim=True), atol=1e-5, rtol=1e-4
@@ -332,13 +332,13 @@ def test_circuits_of_compiled_heads() -> None:
     to_positions = qk.positions[2] + qk.bias_to_position[2]
     for query in range(1, SMALL.n_ctx):
         assert int(to_positions[query].argmax()) == query - 1
-    assert (ov[[0, 2]] == 0).all() and copying_score(ov)[[0, 2]].isnan().all()
+    assert (ov[[0, 2]] == 0).all() and copying_score(model.task, ov)[[0, 2]].isnan().all()
 
 
 def test_copying_score_of_known_maps() -> None:
     copies, shift = torch.eye(12), torch.eye(12)
     shift[:N_DIGITS, :N_DIGITS] = torch.eye(N_DIGITS).roll(1, 1)  # raises the digit above, 9: 0
-    score = copying_score(torch.stack([copies, -copies, shift, torch.zeros(12, 12)]))
+    score = copying_score(TASK, torch.stack([copies, -copies, shift, torch.zeros(12, 12)]))
     assert score[:3].tolist() == pytest.approx([1, -1, 0], abs=1e-6) and score[3].isnan()
 
 
@@ -348,7 +348,7 @@ def test_post_norm_reads_through_both_layer_norms_of_the_layer_before() -> None:
         for block in model.blocks:
             for norm in (block.ln1, block.ln2):
                 norm.w.uniform_(0.5, 2, generator=torch.Generator().manual_seed(3))
-    x = model.W_E[:D_VOCAB_OUT]
+    x = model.W_E[:PAD]
     for norm in (model.blocks[0].ln1, model.blocks[0].ln2):
         x = (x - x.mean(1, keepdim=True)) * norm.w
     attn = model.blocks[1].attn

@@ -145,8 +145,8 @@ def test_without_blanks_and_with_rows_that_predict_blanks() -> None:
 
 def test_targets_are_the_weights_they_say() -> None:
     answers = torch.tensor([[1, BLANK, PAD]])
-    assert logit_of(answers).nonzero().tolist() == [[0, 0, 1], [0, 1, BLANK]]
-    weights = difference(answers, torch.tensor([[2, PAD, 3]]))
+    assert logit_of(SortTask(), answers).nonzero().tolist() == [[0, 0, 1], [0, 1, BLANK]]
+    weights = difference(SortTask(), answers, torch.tensor([[2, PAD, 3]]))
     assert weights[0, 0, :3].tolist() == [0.0, 1.0, -1.0]
     assert (weights[0, 1:] == 0).all()
     task = SortTask(max_len=2, n_blanks=2)

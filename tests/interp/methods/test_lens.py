@@ -29,7 +29,9 @@ LISTS = [[3, 1, 4, 1], [2, 2], [9], [5, 0, 5, 0, 5, 1]]
 
 def made(logits: list[list[float]]) -> Lens:
     """A lens on one list, at one depth, of positions 0, 1, ..."""
-    return Lens(((Component.RESID_PRE, 0),), range(len(logits)), torch.tensor(logits)[None, None])
+    return Lens(
+        TASK, ((Component.RESID_PRE, 0),), range(len(logits)), torch.tensor(logits)[None, None]
+    )
 
 
 @pytest.mark.parametrize("norm", ["pre", "post", "none"])
@@ -57,7 +59,7 @@ def test_every_stream_at_every_position_goes_through_the_models_own_end(norm: st
 
 
 def test_depths_are_named() -> None:
-    seen = Lens(depths(2), range(0), torch.zeros(1, 5, 0, 12))
+    seen = Lens(TASK, depths(2), range(0), torch.zeros(1, 5, 0, 12))
     words = "resid_pre 0, resid_mid 0, resid_post 0, resid_mid 1, resid_post 1"
     assert ", ".join(seen.labels) == words
 
@@ -74,7 +76,7 @@ def test_ranks_and_probabilities_are_counted_out() -> None:
 
 
 def test_a_part_of_the_positions_is_cut_out_by_absolute_number() -> None:
-    seen = Lens(((Component.RESID_PRE, 0),), range(4, 7), torch.arange(6.0).view(1, 1, 3, 2))
+    seen = Lens(TASK, ((Component.RESID_PRE, 0),), range(4, 7), torch.arange(6.0).view(1, 1, 3, 2))
     assert seen.at(range(5, 7)).logits.tolist() == [[[[2.0, 3.0], [4.0, 5.0]]]]
     with pytest.raises(ValueError, match="has positions"):
         seen.at(range(3, 5))

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.methods.probe_fits import TARGETS, Cell, Kind, best_guess, held_out, scaled
+from interp.methods.probe_fits import Cell, Kind, best_guess, held_out, scaled, targets_of
 from interp.methods.probes import (
     ProbeSet,
     blank_streams,
@@ -35,12 +35,16 @@ def test_the_best_guess_is_the_commonest_sorted_digit_of_all_lists(length: int) 
     answers = torch.tensor([sorted(values) for values in product(range(N_DIGITS), repeat=length)])
     for j in range(length):
         counted = answers[:, j].bincount(minlength=N_DIGITS)
-        guess = int(best_guess(j, torch.tensor([length])))
+        guess = int(best_guess(SortTask(), j, torch.tensor([length])))
         assert counted[guess] == counted.max()
 
 
 def test_the_best_guess_follows_the_length() -> None:
-    assert best_guess(4, torch.tensor([5, 9, 48])).tolist() == [9, 4, 0]  # last, middle, early
+    assert best_guess(SortTask(), 4, torch.tensor([5, 9, 48])).tolist() == [
+        9,
+        4,
+        0,
+    ]  # last, middle, early
 
 
 @given(st.integers(0, 5))
@@ -171,10 +175,14 @@ SITES = (Site(Component.RESID_PRE, 0), Site(Component.RESID_POST, 0))
 def by_hand(sorted_errors: dict[Kind, list[list[float]]]) -> ProbeSet:
     """Errors of sorted[j] as [list][blank]; counts and length as bad as the mean."""
     n_lists, n_blanks = np.shape(sorted_errors[Kind.TRAINED])
-    errors = torch.ones(len(TARGETS), len(Kind), len(SITES), n_lists, n_blanks).double()
+    errors = torch.ones(
+        len(targets_of(SortTask())), len(Kind), len(SITES), n_lists, n_blanks
+    ).double()
     for number, kind in enumerate(Kind):
         errors[0, number] = torch.tensor(sorted_errors[kind]).double()
-    return ProbeSet(errors, torch.full((n_blanks,), 20), SITES, tuple(range(n_blanks)), seed=0)
+    return ProbeSet(
+        SortTask(), errors, torch.full((n_blanks,), 20), SITES, tuple(range(n_blanks)), seed=0
+    )
 
 
 NAN = float("nan")
