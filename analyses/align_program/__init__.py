@@ -16,11 +16,14 @@ carries more over, and is found out by sources that differ in everything.
     any       it differs, whatever else does, and where possible from the source's answer too
     control   the variable differs and the answer does not: the model's should not change either
 
-Parts are every head, MLP and stream at the row that answers, the queries of its heads, and what it
-reads elsewhere. Only prompts are used to which the model and the program say the same. The smallest
-set of heads and MLPs that reaches the bar together is searched among all singles and pairs, then
-grown one by one. Subspaces are found on one half of the pairs and judged on the other, beside
-random subspaces, an untrained twin of the model and a variable of another program.
+Parts are every head, MLP and stream at the row that answers, the queries of its heads, what is
+written where it reads, and what each of its heads reads there: two counts that are compared in one
+head are held by no output of a part, but one is what that head reads among the digits and one what
+it reads among the outputs. Only prompts are used to which the model and the program say the same.
+The smallest set of parts that reaches the bar together is searched among all singles and pairs,
+then grown one by one (greedily: a smaller set may exist). Subspaces are found on one half of the
+lists and judged on the other, beside random subspaces, an untrained twin of the model and a
+variable of another program.
 
 What it does not show: that the program is the only one. A variable that another fixes (a sorted
 list and its counts) is in the same parts, and a part may hold a variable in a form that is right
@@ -46,7 +49,7 @@ class AlignConfig:
     prompts: int = 360  # from which bases and sources are taken
     pairs: int = 96  # of every variable and kind of source: intervals of ten percent at the widest
     bar: float = 0.95  # from which a part counts as holding a variable
-    most_parts: int = 4  # in the smallest set that is searched
+    most_parts: int = 6  # in the smallest set that is searched
     directions: tuple[int, ...] = ()  # sizes of the subspaces to search, like 1 2 4 8
 
     def __post_init__(self) -> None:

@@ -122,25 +122,39 @@ class _Bench:
         )
 
     def smallest_set(self, alone: Alignment, pairs: Pairs, parts: Sequence[Part]) -> PartSet:
-        """Singles, then pairs at the row, then the best set so far with one more part there.
+        """Singles, then pairs at the row, then the best set so far with one more part.
+
+        Parts are heads and MLPs, at the row and elsewhere, and what the row's heads read. Where
+        one of them does as well with others exchanged as without, it is left out in the end.
 
         Args:
             alone: what every one of ``parts`` does by itself.
         """
 
         row, bar = writers(self.model), self.config.bar * len(pairs)
-        adds = [p for p, part in enumerate(parts) if part.adds]
-        best = _top([(parts[p],) for p in adds], alone.said[adds], pairs)
+        singles = [p for p, part in enumerate(parts) if part.adds or part.read]
+        grows = [*row, *(parts[p] for p in singles if parts[p].read)]
+        best = _top([(parts[p],) for p in singles], alone.said[singles], pairs)
         for size in range(2, self.config.most_parts + 1):
             if best.hits >= bar:
                 break
-            kept = best.parts if all(part in row for part in best.parts) else ()
-            sets = list(combinations(row, 2)) if size == 2 else _grown(kept, row)
+            sets = _grown(best.parts, grows) + (list(combinations(row, 2)) if size == 2 else [])
             found = _top(sets, self.answers(pairs, sets), pairs)
             best = found if found.hits > best.hits else best
+        best = self._pruned(best, pairs)
         names, share = tuple(part.words for part in best.parts), _share(best.hits, len(pairs))
         missed = self._misses(pairs, best.said)
         return PartSet(alone.variable, alone.family, names, share, best.hits >= bar, missed)
+
+    def _pruned(self, best: _Found, pairs: Pairs) -> _Found:
+        """Without parts that the others do as well without."""
+        while len(best.parts) > 1:
+            sets = list(combinations(best.parts, len(best.parts) - 1))
+            found = _top(sets, self.answers(pairs, sets), pairs)
+            if found.hits < best.hits:
+                break
+            best = found
+        return best
 
     def _misses(self, pairs: Pairs, said: torch.Tensor) -> tuple[int, int, int]:
         wrong = said != pairs.counterfactual

@@ -41,7 +41,7 @@ class Alignment:
 
 @dataclass(frozen=True)
 class PartSet:
-    """The smallest set of heads and MLPs that reaches the bar together, or the best there is."""
+    """The smallest set found that reaches the bar together, or the best there is."""
 
     variable: str
     family: str

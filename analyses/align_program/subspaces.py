@@ -1,22 +1,24 @@
 """The part of ``analyses.align_program`` that searches subspaces of the row's stream.
 
-Pairs of both kinds, ``alike`` and ``any``, are taken together; directions are found on one half and
-judged on the other. Beside each subspace: random ones of its size, and the same search in an
-untrained twin of the model and for a variable of another program.
+Pairs of both kinds, ``alike`` and ``any``, are taken together. Directions are found on one half of
+the lists, every base with several sources, and judged on the other: with few pairs a search gets
+all of those right that it sees and few others. Beside each subspace: random ones of its size, and
+the same search in an untrained twin of the model and for a variable of another program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Bool
 
 from interp.methods.interchange import Rows, record
 from interp.methods.subspaces import exchanged_in, random_subspace, search_subspace
 from interp.model import SortTransformer
-from interp.programs.pairing import Pairs, pair_up
+from interp.programs.pairing import Pairs, Sources, pair_up
 from interp.programs.prompts import Prompts, digits_said
 from interp.sites import Component
 from interp.stats import Estimate, wilson
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
     from interp.support.progress import Progress
     from interp.transformer import Transformer
 
+KINDS: tuple[Sources, ...] = ("alike", "any")
 FOUND, RANDOM, TWIN, FOREIGN = "found", "random", "untrained twin", "another program's variable"
 _RANDOM_DRAWS = 5
+_SOURCES = 6  # of each base that directions are found on
 
 
 @dataclass(frozen=True)
@@ -61,22 +65,24 @@ def search_all(
         return []
     twin = SortTransformer(model.config, seed=seed + 1).to(model.W_U.device).eval()
     twin_rows = record(twin, pool)
-    places = _places(model.cfg.n_layers)
+    places = [(*place, k) for place in _places(model.cfg.n_layers) for k in config.directions]
     found: list[Subspace] = []
-    progress.begin(len(program.names) * len(places) * len(config.directions), "subspaces")
-    for name in program.names:
-        pairs = _pairs(program, name, pool, usable, config.pairs, seed)
-        if len(pairs) < 4:
-            continue
-        for component, layer, k in ((c, n, k) for c, n in places for k in config.directions):
-            blank = Subspace(name, component, layer, k, FOUND, wilson(0, 1))
-            found += _with_controls(model, twin, rows, twin_rows, pairs, blank, seed)
+    progress.begin((len(program.names) + 1) * len(places), "subspaces")
+    for owner, name in (*((program, name) for name in program.names), foreign):
+        pairs = halves(owner, name, pool, usable, config.pairs, seed)
+        own = owner is program
+        for component, layer, k in places if min(map(len, pairs)) > 1 else ():
+            blank = Subspace(
+                name if own else f"{owner.name}.{name}",
+                component, layer, k, FOUND if own else FOREIGN, wilson(0, 1),
+            )  # fmt: skip
+            found.append(replace(blank, accuracy=searched(model, rows, pairs, blank, seed)))
+            if own:
+                twins = searched(twin, twin_rows, pairs, blank, seed)
+                found.append(replace(blank, what=TWIN, accuracy=twins))
+                at_random = drawn(model, rows, pairs[1], blank)
+                found.append(replace(blank, what=RANDOM, accuracy=at_random))
             progress.step()
-    owner, name = foreign
-    pairs = _pairs(owner, name, pool, usable, config.pairs, seed)
-    for component, layer, k in ((c, n, k) for c, n in places for k in config.directions):
-        blank = Subspace(f"{owner.name}.{name}", component, layer, k, FOREIGN, wilson(0, 1))
-        found.append(replace(blank, accuracy=_searched(model, rows, pairs, blank, seed)))
     return found
 
 
@@ -85,50 +91,58 @@ def _places(n_layers: int) -> list[tuple[Component, int]]:
     return [(component, layer) for layer in range(n_layers) for component in both]
 
 
-def _pairs(
+def halves(
     program: Program, name: str, pool: Prompts, usable: torch.Tensor, n: int, seed: int
-) -> Pairs:
-    """Both kinds together. Bases of even number are for the search, odd ones held out: what is
-    found must hold for prompts that were not seen."""
-    kinds = [pair_up(program, name, pool, n, seed, kind, usable) for kind in ("alike", "any")]
-    joined = {
-        field: torch.cat([getattr(pairs, field) for pairs in kinds])
-        for field in ("base", "source", "answer", "counterfactual")
-    }
-    return Pairs(**joined)
+) -> tuple[Pairs, Pairs]:
+    """Pairs to find directions on and pairs to judge them on: no list is in both."""
+    search = usable & _every_other_list(pool)
+    draws = [
+        pair_up(program, name, pool, n, seed + draw, kind, search)
+        for draw in range(_SOURCES)
+        for kind in KINDS
+    ]
+    held = [pair_up(program, name, pool, n, seed, kind, usable & ~search) for kind in KINDS]
+    found = _joined(draws)
+    return found.take(found.counterfactual >= 0), _joined(held)
 
 
-def _with_controls(
-    model: Transformer,
-    twin: Transformer,
-    rows: Rows,
-    twin_rows: Rows,
-    pairs: Pairs,
-    blank: Subspace,
-    seed: int,
-) -> Iterator[Subspace]:
-    yield replace(blank, accuracy=_searched(model, rows, pairs, blank, seed))
-    yield replace(blank, what=TWIN, accuracy=_searched(twin, twin_rows, pairs, blank, seed))
-    held = pairs.take(pairs.base % 2 == 1)
+def _every_other_list(pool: Prompts) -> Bool[torch.Tensor, " prompt"]:
+    """Lists come in twos that are nearly equal: both are in one half."""
+    number = {values: n for n, values in enumerate(dict.fromkeys(pool.lists))}
+    return torch.tensor([number[values] // 2 % 2 == 0 for values in pool.lists])
+
+
+def _joined(parts: Sequence[Pairs]) -> Pairs:
+    fields = ("base", "source", "answer", "counterfactual")
+    return Pairs(*(torch.cat([getattr(pairs, field) for pairs in parts]) for field in fields))
+
+
+def drawn(model: Transformer, rows: Rows, held: Pairs, blank: Subspace) -> Estimate:
+    """The mean share that random directions get right."""
     hits = [
         _hits(model, rows, held, _place(blank), random_subspace(model.cfg.d_model, blank.k, s))
         for s in range(_RANDOM_DRAWS)
     ]
-    mean = round(sum(hits) / len(hits))
-    yield replace(blank, what=RANDOM, accuracy=wilson(mean, len(held)))
+    return wilson(round(sum(hits) / len(hits)), len(held))
 
 
 def _place(blank: Subspace) -> Place:
     return blank.component, blank.layer
 
 
-def _searched(model: Transformer, rows: Rows, pairs: Pairs, blank: Subspace, seed: int) -> Estimate:
-    """Directions found on one half of the bases; the share of the other half they get right."""
-    sayable = pairs.counterfactual >= 0
-    train, held = pairs.take(sayable & (pairs.base % 2 == 0)), pairs.take(pairs.base % 2 == 1)
-    base, source = rows.pick(train.base), rows.pick(train.source)
+def searched(
+    model: Transformer, rows: Rows, pairs: tuple[Pairs, Pairs], blank: Subspace, seed: int
+) -> Estimate:
+    """Directions found on the first pairs; the share of the second that they get right."""
+    train, held = pairs
     directions = search_subspace(
-        model, base, source, train.counterfactual, _place(blank), blank.k, seed
+        model,
+        rows.pick(train.base),
+        rows.pick(train.source),
+        train.counterfactual,
+        _place(blank),
+        blank.k,
+        seed,
     )
     return wilson(_hits(model, rows, held, _place(blank), directions), len(held))
 

@@ -29,7 +29,7 @@ def summary(result: AlignResult) -> list[str]:
             lines.append(f"  {alignment.variable}, {alignment.family} (n = {n}): "
                          + _best(result, alignment))  # fmt: skip
     lines.append(f"  {result.foreign}, which it does not have: " + _foreign_words(result))
-    lines.append("The smallest set of heads and MLPs found for each:")
+    lines.append("The smallest set of parts found for each:")
     lines += [f"  {_set_words(each)}" for each in result.sets]
     for each in result.subspaces:
         place = f"{each.component.value} {each.layer}"

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, Question
 from analyses.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -54,6 +54,15 @@ EXPERIMENT = Experiment(
     title="What the blanks are for",
     about=OfModel,
     settings=ReduceConfig(),
+    chapter=16,
     needs_blanks=True,
+    questions=(
+        Question(
+            "each",
+            "each blank is needed as it is",
+            lambda t: t.blank_output == "diagonal",
+            plain="Does every blank hold something of its own that is used?",
+        ),
+    ),
 )
 compute = EXPERIMENT.compute

@@ -157,6 +157,11 @@ def _finding(result: ReduceResult) -> str:
     )
 
 
+def verdicts(result: ReduceResult) -> dict[str, bool]:
+    """``each``: whether no replacement is harmless."""
+    return {"each": result.least == AS_IT_IS}
+
+
 def to_json(result: ReduceResult) -> dict[str, Any]:
     """Exact match, digit accuracy and lists kept at every step; what the blanks contribute."""
     return {
@@ -169,6 +174,7 @@ def to_json(result: ReduceResult) -> dict[str, Any]:
             for step in STEPS
         },
         "least": result.least,
+        **verdicts(result),
         "attention_on_blanks": (1 - result.contribution.rest).tolist(),
         "spread": result.contribution.spread.tolist(),
     }

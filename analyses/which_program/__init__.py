@@ -16,6 +16,11 @@ included. Right prefixes are scored output by output, on random lists and on lis
 digits. The winner is the program whose worst kind is best, if it says what the model says in enough
 cases of *every* kind; else it is none of these.
 
+Where none of them reaches that, one more is tried: *balance*, copy and count with a soft
+comparison, whose few numbers are fitted to what the model says on other prompts of the same kinds
+(``interp.programs.balance``). It is compared on the same prompts as the others, which are not among
+those that it was fitted on, and it wins only if it reaches the same bars.
+
 What it does not show: how the model computes what it says. Programs that never part on any prefix
 (``rank`` and ``histogram``) are named together.
 """
@@ -38,11 +43,14 @@ class WhichProgramConfig:
     lists: int = 240  # with right prefixes, five of every length up to 48; a third of it for few
     parted: int = 60  # prompts on which two programs differ: fewer are made up for by search
     tries: int = 8000  # random edits to search before two programs count as never parting
+    fit: int = (
+        480  # prompts of every kind to fit *balance* on, should no other program reach the bar
+    )
     bar: float = 0.95  # the share of every kind of edit that the winner must say
     clean_bar: float = 0.99  # of right prefixes, where nearly all programs agree
 
     def __post_init__(self) -> None:
-        at_least(self, prompts=1, lists=1, parted=1, tries=0)
+        at_least(self, prompts=1, lists=1, parted=1, tries=0, fit=0)
         for flag, bar in (("--bar", self.bar), ("--clean-bar", self.clean_bar)):
             if not 0 < bar <= 1:
                 raise UserError(f"{flag} must be above 0 and at most 1, not {bar}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -13,6 +15,8 @@ from analyses.which_program import WhichProgramConfig
 from analyses.which_program.figure import figure
 from analyses.which_program.result import CLEAN, Kind, WhichProgramResult
 from analyses.which_program.words import summary, to_json, verdicts
+from interp.programs.balance import balance_program
+from interp.programs.balance_fit import fit_balance
 from interp.programs.catalogue import PROGRAMS
 from interp.programs.edits import KINDS, any_edit, as_prompts, edited
 from interp.programs.program import Program
@@ -40,16 +44,45 @@ def compute(
     compared = tuple(PROGRAMS if programs is None else programs)
     by_edit = {name: edited(model.task, name, settings.prompts, seed) for name in KINDS}
     by_edit = {name: prompts for name, prompts in by_edit.items() if len(prompts)}
-    progress.begin(len(by_edit) + len(FEW) + 2, "prompts")
-    kinds = [_clean_kind(model, compared, CLEAN, settings.lists, N_DIGITS, seed, progress)]
+    progress.begin(len(by_edit), "prompts")
+    asked = [_clean(model, CLEAN, settings.lists, N_DIGITS, seed)]
     for name, prompts in by_edit.items():
-        kinds.append(_edited_kind(model, compared, name, prompts, progress))
+        asked.append(_edited(model, name, prompts))
+        progress.step()
     few = -(-settings.lists // 3)
-    for name, distinct in FEW.items():
-        kinds.append(_clean_kind(model, compared, name, few, distinct, seed, progress))
+    asked += [_clean(model, name, few, distinct, seed) for name, distinct in FEW.items()]
     together = search(model, compared, sum(by_edit.values(), _no_prompts()), settings, seed)
-    everything = _edited_kind(model, compared, "all edits", together, progress)
-    return WhichProgramResult(compared, tuple(kinds), everything, settings, seed)
+    asked.append(_edited(model, "all edits", together))
+    *kinds, everything = [each.answered(compared) for each in asked]
+    result = WhichProgramResult(compared, tuple(kinds), everything, settings, seed)
+    if result.winner or not settings.fit:
+        return result
+    return _with_balance(model, result, asked, by_edit, progress)
+
+
+def _with_balance(
+    model: Transformer,
+    result: WhichProgramResult,
+    asked: Sequence[Asked],
+    judged: Mapping[str, Prompts],
+    progress: Progress,
+) -> WhichProgramResult:
+    """The result with *balance* as its last program, fitted on prompts that are not judged."""
+    settings, seed = result.config, result.seed + 1
+    progress.begin(len(judged), "prompts to fit")
+    examples = []
+    for name, prompts in judged.items():
+        others = edited(model.task, name, settings.fit, seed).without(prompts)
+        examples.append((others.inputs(), says(model, others)))
+        progress.step()
+    for distinct in (N_DIGITS, *FEW.values()):
+        examples.append(_clean(model, "", -(-settings.fit // 5), distinct, seed).flat())
+    numbers = fit_balance(examples)
+    programs = (*result.programs, balance_program(numbers))
+    *kinds, everything = [each.answered(programs) for each in asked]
+    return WhichProgramResult(
+        programs, tuple(kinds), everything, settings, result.seed, fitted=numbers
+    )
 
 
 def _no_prompts() -> Prompts:
@@ -57,37 +90,40 @@ def _no_prompts() -> Prompts:
     return Prompts((), ())
 
 
-def _edited_kind(
-    model: Transformer,
-    programs: tuple[Program, ...],
-    name: str,
-    prompts: Prompts,
-    progress: Progress,
-) -> Kind:
+@dataclass(frozen=True)
+class Asked:
+    """Prompts of one kind and what the model says; programs are asked later."""
 
-    said, answers = says(model, prompts)[:, None], _answers(programs, prompts)[..., None]
-    progress.step()
-    return Kind(name, True, said, answers, torch.ones_like(said, dtype=torch.bool))
+    name: str
+    judged: bool
+    inputs: dict[str, Any]
+    """For ``Program.answer_batch``: [list * row]."""
+    said: Int[torch.Tensor, "list row"]
+    counted: Bool[torch.Tensor, "list row"]
+
+    def answered(self, programs: Sequence[Program]) -> Kind:
+        shape = self.said.shape
+        answers = torch.stack([p.answer_batch(self.inputs).reshape(shape) for p in programs])
+        return Kind(self.name, self.judged, self.said, answers, self.counted)
+
+    def flat(self) -> tuple[dict[str, Any], Int[torch.Tensor, " prompt"]]:
+        """Inputs and what the model says, of outputs that count."""
+        kept = self.counted.flatten()
+        return {name: value[kept] for name, value in self.inputs.items()}, self.said.flatten()[kept]
 
 
-def _clean_kind(
-    model: Transformer,
-    programs: tuple[Program, ...],
-    name: str,
-    n_lists: int,
-    distinct: int,
-    seed: int,
-    progress: Progress,
-) -> Kind:
+def _edited(model: Transformer, name: str, prompts: Prompts) -> Asked:
+
+    said = says(model, prompts)[:, None]
+    return Asked(name, True, prompts.inputs(), said, torch.ones_like(said, dtype=torch.bool))
+
+
+def _clean(model: Transformer, name: str, n_lists: int, distinct: int, seed: int) -> Asked:
 
     batch = model.task.held_out(n_lists, seed, distinct)
-    said, counted = says_along(model, batch), model.task.scored_digits(batch.tokens)
-    counted = counted[:, model.task.output_rows()]
+    counted = model.task.scored_digits(batch.tokens)[:, model.task.output_rows()]
     inputs = right_prefixes(model.task, batch)
-    shape = (len(batch), model.task.max_len)
-    answers = torch.stack([p.answer_batch(inputs).reshape(shape) for p in programs])
-    progress.step()
-    return Kind(name, name == CLEAN, said, answers, counted)
+    return Asked(name, name == CLEAN, inputs, says_along(model, batch), counted)
 
 
 def search(

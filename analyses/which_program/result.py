@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from analyses.which_program import WhichProgramConfig
+from interp.programs.balance import BalanceNumbers
 from interp.programs.program import Program
 from interp.stats import Estimate, clustered_rate, wilson
 
@@ -44,6 +45,8 @@ class WhichProgramResult:
     """All edited prompts, those found by search included."""
     config: WhichProgramConfig
     seed: int
+    fitted: BalanceNumbers | None = None
+    """The numbers of the last program, if it is *balance*."""
 
     def agreement(self, program: int, kind: int) -> Estimate:
         """The share of outputs that a program gets as the model has them; ``n`` is lists."""
@@ -80,17 +83,28 @@ class WhichProgramResult:
         return [k for k, kind in enumerate(self.kinds) if kind.judged and kind.name != CLEAN]
 
     @property
+    def _fixed(self) -> range:
+        """The programs that nothing was fitted for."""
+        return range(len(self.programs) - (self.fitted is not None))
+
+    @property
     def best(self) -> tuple[int, ...]:
-        """The program whose worst kind is best, and those that never differ from it."""
-        first = max(self._numbers, key=lambda p: (self.worst(p), self._clean(p)))
-        return tuple(p for p in self._numbers if p == first or not self.parted(first, p)[0])
+        """The program whose worst kind is best, and those that never differ from it; *balance*
+        aside."""
+        first = max(self._fixed, key=lambda p: (self.worst(p), self._clean(p)))
+        return tuple(p for p in self._fixed if p == first or not self.parted(first, p)[0])
 
     @property
     def winner(self) -> tuple[int, ...]:
-        """``best`` if it is above the bars; else nothing."""
-        first = self.best[0]
-        above = self.worst(first) >= self.config.bar and self._clean(first) >= self.config.clean_bar
-        return self.best if above else ()
+        """``best`` if it is above the bars; else *balance* if that is; else nothing."""
+        if self._above(self.best[0]):
+            return self.best
+        last = len(self.programs) - 1
+        return (last,) if self.fitted is not None and self._above(last) else ()
+
+    def _above(self, program: int) -> bool:
+        bar, clean_bar = self.config.bar, self.config.clean_bar
+        return self.worst(program) >= bar and self._clean(program) >= clean_bar
 
     def _clean(self, program: int) -> float:
         return self.agreement(program, [kind.name for kind in self.kinds].index(CLEAN)).value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
@@ -42,22 +43,30 @@ def named(result: WhichProgramResult, programs: tuple[int, ...]) -> str:
 
 
 def _finding(result: WhichProgramResult) -> str:
-    best, config = result.best, result.config
-    # The last of kinds that are as bad: right prefixes are named only if they alone are worst.
-    judged = [k for k, kind in enumerate(result.kinds) if kind.judged]
-    worst = min(judged, key=lambda k: (result.agreement(best[0], k).value, -k))
-    clean, low = result.agreement(best[0], 0), result.agreement(best[0], worst)
-    rates = (
-        f"it says what the model says in {clean.percent()} of outputs after right prefixes "
-        f"(n = {clean.n} lists) and, where it is worst ({result.kinds[worst].name}), in "
-        f"{low.percent()} (n = {low.n})"
-    )
+    best, config = result.winner or result.best, result.config
     if result.winner:
-        return f"The model's program: {named(result, best)}; {rates}."
+        return f"The model's program: {named(result, best)}; {_rates(result, best[0])}."
+    soft = ""
+    if result.fitted is not None:
+        rates = _rates(result, len(result.programs) - 1)
+        soft = f" Balance, whose {result.fitted.n} numbers are fitted on other prompts: {rates}."
     return (
         f"None of these programs reaches {100 * config.bar:g} % under every kind of edit and "
         f"{100 * config.clean_bar:g} % after right prefixes. The best is {named(result, best)}: "
-        f"{rates}."
+        f"{_rates(result, best[0])}.{soft}"
+    )
+
+
+def _rates(result: WhichProgramResult, program: int) -> str:
+    """After right prefixes and where it is worst."""
+    # The last of kinds that are as bad: right prefixes are named only if they alone are worst.
+    judged = [k for k, kind in enumerate(result.kinds) if kind.judged]
+    worst = min(judged, key=lambda k: (result.agreement(program, k).value, -k))
+    clean, low = result.agreement(program, 0), result.agreement(program, worst)
+    return (
+        f"it says what the model says in {clean.percent()} of outputs after right prefixes "
+        f"(n = {clean.n} lists) and, where it is worst ({result.kinds[worst].name}), in "
+        f"{low.percent()} (n = {low.n})"
     )
 
 
@@ -92,6 +101,7 @@ def to_json(result: WhichProgramResult) -> dict[str, Any]:
             for a, b in combinations(numbers, 2)
             for n, first, second in [result.parted(a, b)]
         ],
+        "fitted": None if result.fitted is None else asdict(result.fitted),
         "best": [names[p] for p in result.best],
         "winner": [names[p] for p in result.winner],
     }

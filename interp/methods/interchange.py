@@ -13,8 +13,10 @@ Base and source rows may stand at different positions.
 A part may also lie ``where`` the row reads from, in the last layer but one or in the stream after
 it: at the digits of the list, the blanks, or the outputs before the row. That is exact as well,
 because only the last layer reads it there, and of the last layer only the row is read. Earlier
-layers of deeper models are not offered. Lists of a pair must then be of one length, and where the
-numbers of outputs differ, the places that both have are exchanged.
+layers of deeper models are not offered. What the row itself *reads* there, the keys and values of
+one head, can be exchanged in any layer: other rows go on reading their own. Lists of a pair must
+then be of one length, and where the numbers of outputs differ, the places that both have are
+exchanged.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ _AT_ROW = (
     Component.NEURONS, Component.MLP_OUT, Component.RESID_POST,
 )  # fmt: skip
 _BEFORE_LAST = (Component.RESID_PRE, Component.Z, Component.ATTN_OUT, Component.RESID_MID)
+READ = Component.V
+"""The component of a part that is what one head of the row reads elsewhere: keys and values."""
 _PROMPTS_AT_ONCE = 48
 Change = Callable[[Tensor], Tensor]
 
@@ -66,10 +70,18 @@ class Part:
         return one_head or self.site.component is Component.MLP_OUT
 
     @property
+    def read(self) -> bool:
+        """Whether it is what one head of the row reads elsewhere."""
+        return self.site.component is READ
+
+    @property
     def words(self) -> str:
-        """``head 0.4``, ``MLP 1``, ``stream before layer 1 at the blanks``"""
+        """``head 0.4``, ``MLP 1``, ``stream before layer 1 at the blanks``, ``what head 0.4 reads
+        at the digits``"""
         layer, heads = self.site.layer, self.site.heads
-        if heads is not None:
+        if heads is not None and self.read:
+            name = f"what head {layer}.{heads[0]} reads"
+        elif heads is not None:
             name = f"head {layer}.{heads[0]}"
             name = name if self.site.component is Component.Z else f"query {layer}.{heads[0]}"
         else:
@@ -244,6 +256,8 @@ def exchanged(
             changes.setdefault(place, []).append(_from(source.at[place], part.site.heads))
         else:
             base = _with_elsewhere(model, base, source, part)
+        if part.read:  # the row is to be computed anew from the layer that reads
+            changes.setdefault((Component.Z, part.site.layer), [])
     return rerun(model, base, changes)
 
 
@@ -261,21 +275,30 @@ def _from(value: Tensor, heads: tuple[int, ...] | None) -> Change:
 def _with_elsewhere(model: Transformer, base: Rows, source: Rows, part: Part) -> Rows:
     """``base`` with the last layer's keys and values as they are after an exchange elsewhere."""
     last, site = model.cfg.n_layers - 1, part.site
-    offered = (Component.Z, Component.MLP_OUT)
-    stream = site.component is Component.RESID_PRE and site.layer == last and last > 0
-    if not stream and not (site.component in offered and site.layer == last - 1):
-        raise UserError(f"the {part.words} is not offered: only what the last layer reads is")
-    here = _shared(base, source, part.where)
-    if stream:
+    here, layer, heads = _shared(base, source, part.where), last, list(range(model.cfg.n_heads))
+    if part.read:
+        layer, heads = site.layer, list(site.heads or heads)
+        keys, values = source.keys[layer], source.values[layer]
+    elif site.component is Component.RESID_PRE and site.layer == last and last > 0:
         keys, values = source.keys[last], source.values[last]
-    else:
+    elif site.component in (Component.Z, Component.MLP_OUT) and site.layer == last - 1:
         keys, values = _last_keys(model, base, source, site, here)
-    chosen = here[..., None, None]
+    else:
+        raise UserError(f"the {part.words} is not offered: only what the last layer reads is")
+    chosen = here[..., None, None] & _are(heads, model.cfg.n_heads)[:, None]
     return replace(
         base,
-        keys=(*base.keys[:last], torch.where(chosen, keys, base.keys[last])),
-        values=(*base.values[:last], torch.where(chosen, values, base.values[last])),
+        keys=_put(base.keys, layer, torch.where(chosen, keys, base.keys[layer])),
+        values=_put(base.values, layer, torch.where(chosen, values, base.values[layer])),
     )
+
+
+def _are(heads: Sequence[int], n_heads: int) -> Bool[Tensor, " head"]:
+    return torch.tensor([head in heads for head in range(n_heads)])
+
+
+def _put(layers: tuple[Tensor, ...], layer: int, value: Tensor) -> tuple[Tensor, ...]:
+    return (*layers[:layer], value, *layers[layer + 1 :])
 
 
 def _shared(base: Rows, source: Rows, where: Where) -> Bool[Tensor, "pair pos"]:
@@ -334,7 +357,7 @@ def all_parts(model: Transformer) -> list[Part]:
     row += [Part(Site(Component.Q, n, heads=(h,))) for n in layers for h in heads]
     for component in (Component.ATTN_OUT, Component.RESID_MID, Component.RESID_POST):
         row += [Part(Site(component, n)) for n in layers]
-    return row + elsewhere(model)
+    return row + elsewhere(model) + reads(model)
 
 
 def writers(model: Transformer) -> list[Part]:
@@ -351,12 +374,24 @@ def elsewhere(model: Transformer) -> list[Part]:
     last, found = model.cfg.n_layers - 1, []
     if not last:
         return []
-    regions: list[Where] = ["digits", "outputs"]
-    if model.task.region(Region.BLANKS):
-        regions.insert(1, "blanks")
-    for where in regions:
+    for where in _regions(model):
         found.append(Part(Site(Component.RESID_PRE, last), where))
         for head in range(model.cfg.n_heads):
             found.append(Part(Site(Component.Z, last - 1, heads=(head,)), where))
         found.append(Part(Site(Component.MLP_OUT, last - 1), where))
     return found
+
+
+def reads(model: Transformer) -> list[Part]:
+    """What each head of the row reads in each region, layer by layer."""
+    return [
+        Part(Site(READ, layer, heads=(head,)), where)
+        for layer in range(model.cfg.n_layers)
+        for where in _regions(model)
+        for head in range(model.cfg.n_heads)
+    ]
+
+
+def _regions(model: Transformer) -> list[Where]:
+    regions: list[Where] = ["digits", "blanks", "outputs"]
+    return regions if model.task.region(Region.BLANKS) else ["digits", "outputs"]

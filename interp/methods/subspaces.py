@@ -24,7 +24,7 @@ from interp.support.seeds import stream
 if TYPE_CHECKING:
     from interp.transformer import Transformer
 
-_STEPS = 60
+_STEPS = 100
 _BATCH = 64
 _RATE = 0.05
 

@@ -49,6 +49,12 @@ class Prompts:
     def __add__(self, other: Prompts) -> Prompts:
         return Prompts(self.lists + other.lists, self.prefixes + other.prefixes)
 
+    def without(self, others: Prompts) -> Prompts:
+        """Those that are not among ``others``."""
+        known = set(others)
+        kept = [pair for pair in self if pair not in known]
+        return Prompts(tuple(values for values, _ in kept), tuple(prefix for _, prefix in kept))
+
     def take(self, index: Int[torch.Tensor, " some"]) -> Prompts:
         """Some of them, in the order of ``index``."""
         chosen = index.tolist()

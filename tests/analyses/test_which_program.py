@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from interp.support.progress import SILENT
 from interp.task import SortTask
 from tests.models import small_model
 
-FEW = WhichProgramConfig(prompts=30, lists=24, parted=8, tries=1000)
+FEW = WhichProgramConfig(prompts=30, lists=24, parted=8, tries=1000, fit=60)
 
 
 @pytest.mark.parametrize("name", SORTERS)
@@ -36,9 +37,22 @@ def test_the_program_of_a_compiled_sorter_wins(name: str, max_len: int) -> None:
 
 def test_a_program_that_is_not_compared_leaves_none_of_these() -> None:
     model = compile_sorter("successor", SortTask(8, 9)).model
-    result = body.compute(model, FEW, 0, SILENT, [program_of("rank"), program_of("run-length")])
+    others = [program_of("rank"), program_of("run-length")]
+    result = body.compute(model, replace(FEW, fit=0), 0, SILENT, others)
     assert result.winner == () and verdicts(result) == {"program": []}
     assert summary(result)[-1].startswith("None of these programs reaches 95 %")
+
+
+def test_a_soft_program_is_fitted_only_if_no_other_will_do_and_on_other_prompts() -> None:
+    """*Successor* runs rank with the last digit: without that program, *balance* has a whole vote
+    for the other outputs, and is better than what is left; with it nothing is fitted."""
+    model = compile_sorter("successor", SortTask(8, 9)).model
+    assert compute(model, FEW).fitted is None
+    result = body.compute(model, FEW, 0, SILENT, [program_of("rank")])
+    assert result.fitted is not None and result.fitted.vote == 1
+    assert [result.programs[p].name for p in result.best] == ["rank"]
+    assert result.worst(1) > result.worst(0) + 0.2
+    assert "fitted numbers" in to_json(result)["programs"]["balance"]
 
 
 def test_an_untrained_model_runs_none_of_these() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from interp.interventions import Set, edits_of
-from interp.methods.interchange import Part, all_parts, exchanged, record, rerun
+from interp.methods.interchange import Part, all_parts, exchanged, reads, record, rerun
 from interp.passes.forward import Run, forward
 from interp.passes.packed import Window
 from interp.programs.prompts import Prompts
@@ -45,16 +45,20 @@ def slowly(model, n: int, part: Part) -> torch.Tensor:
         "blanks": {p: p for p in range(7, 10)},
         "outputs": {p: p for p in range(10, min(row, other))},
     }[part.where]
-    held = run.at(part.site.component, part.site.layer)
+    view = Window(TASK, TASK.max_len, 0)
+    layer, heads = part.site.layer, part.site.heads
+    components = (Component.K, Component.V) if part.read else (part.site.component,)
     sets = [
-        Set(
-            Site(part.site.component, part.site.layer, part.site.heads, (to,)),
-            held[:, source : source + 1],
-            Frame(to),
-        )
+        Set(Site(c, layer, heads, (to,)), run.at(c, layer)[:, source : source + 1], Frame(to))
+        for c in components
         for to, source in moves.items()
     ]
-    view = Window(TASK, TASK.max_len, 0)
+    if part.read:  # by this row alone: what it gathers then, in a run of which the rest is the base
+        place = (Component.Z, layer)
+        read = forward(model, a.tokens(TASK), view, edits_of(model, sets), keep=[place])
+        sets = [
+            Set(Site(*place, heads, (row,)), read.at(*place)[:, row : row + 1].clone(), Frame(row))
+        ]
     logits = forward(model, a.tokens(TASK), view, edits_of(model, sets)).logits
     return logits[0, row]
 
@@ -67,6 +71,19 @@ def test_nothing_exchanged_changes_nothing_and_all_of_the_row_gives_the_source()
         torch.testing.assert_close(exchanged(model, base, base, [part]), base.logits)
     last = Part(Site(Component.RESID_POST, 1))
     torch.testing.assert_close(exchanged(model, base, source, [last]), source.logits)
+
+
+def test_parts_that_are_read_together_are_all_exchanged() -> None:
+    """All that every head of the last layer reads, and the stream: the row is the source's."""
+    model = small_model("pre", 2, TASK)
+    prompts = Prompts(((3, 1, 1, 5), (0, 5, 4, 4)), ((1, 3), (0, 5)))
+    rows = record(model, prompts)
+    base, source = (rows.pick(torch.tensor([n])) for n in (0, 1))
+    read = [part for part in reads(model) if part.site.layer == 1]
+    everything = [Part(Site(Component.RESID_PRE, 1)), *read]
+    torch.testing.assert_close(exchanged(model, base, source, everything), source.logits)
+    without = exchanged(model, base, source, everything[:-1])
+    assert not torch.allclose(without, source.logits)
 
 
 def test_the_recorded_logits_are_the_models() -> None:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interp.programs.balance import SUCCESSOR, BalanceNumbers, balance_program
 from interp.programs.catalogue import PROGRAMS, SAME_FUNCTION, program_of, same_function
 from interp.programs.edits import KINDS, any_edit, edited
 from interp.programs.parts import NONE
@@ -21,6 +22,9 @@ from interp.support.errors import UserError
 from interp.task import PAD, SortTask
 from tests.models import TASK, small_model
 
+SOFT = balance_program(
+    BalanceNumbers(-0.25, 0.125, (0.5,) * 10, 0.5, 0.125, (0.25,) * 10, SUCCESSOR)
+)  # numbers of which sums are exact, so that a tie is one in a batch as well
 digits = st.integers(0, 9)
 pairs = st.lists(
     st.tuples(st.lists(digits, min_size=1, max_size=12), st.lists(digits, max_size=9)),
@@ -39,7 +43,7 @@ def plain(name: str, value: Any) -> Any:
     return tuple(v for v in found if v != PAD) if name == "in_order" else found
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
+@pytest.mark.parametrize("program", (*PROGRAMS, SOFT), ids=lambda p: p.name)
 @settings(max_examples=15)
 @given(drawn=pairs)
 def test_a_batch_gives_what_plain_python_gives(
@@ -52,7 +56,7 @@ def test_a_batch_gives_what_plain_python_gives(
         assert {name: plain(name, value[row]) for name, value in traced.items()} == expected
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
+@pytest.mark.parametrize("program", (*PROGRAMS, SOFT), ids=lambda p: p.name)
 @settings(max_examples=10)
 @given(drawn=pairs, others=pairs)
 def test_setting_a_variable_does_the_same_in_a_batch(
@@ -164,6 +168,11 @@ def test_what_each_edit_changes() -> None:
         assert sum(map(abs, lost)) == 1 and not lost[prefix[-1]]
     assert all(len(p) >= len(v) for v, p in edited(task, "too long", 60, seed=0))
     assert any(list(p) != sorted(p) for _, p in edited(task, "replace", 60, seed=0))
+
+
+def test_prompts_without_others() -> None:
+    asked = Prompts(((1, 2), (1, 2), (3, 4)), ((1,), (2,), (3,)))
+    assert asked.without(Prompts(((1, 2), (3,)), ((2,), (3,)))) == asked.take(torch.tensor([0, 2]))
 
 
 def test_an_edit_that_is_impossible_gives_fewer() -> None:
