@@ -44,14 +44,13 @@ class View:
 
 def sidebar(places: Places) -> View | None:
     """Draw the controls and read them; None while there is no model at all."""
-    session.begin(places)
     opened = _model(places)
     if opened is None:
         return None
     digits = _list(opened.task)
     treatment = _treatment(opened, digits)
     session.write_link(
-        model=_wanted(),
+        model=session.wanted(),
         list=st.session_state[session.LIST],
         do=treatment.text or st.session_state[session.DO],
     )
@@ -79,7 +78,7 @@ def _model(places: Places) -> OpenModel | None:
         opened = _first_that_opens(places, message)
     if opened is not None:
         st.session_state[_LAST_OPENED] = opened.name
-        shown = "Open" if opened.name == _wanted() else "Still shown"
+        shown = "Open" if opened.name == session.wanted() else "Still shown"
         st.sidebar.caption(f"{shown}: {plain(opened.name)}; {opened.words}")
     return opened
 
@@ -89,13 +88,8 @@ def _short(name: str) -> str:
     return name if len(name) <= _FITS else f"…/{Path(name).name}"
 
 
-def _wanted() -> str:
-    choice = st.session_state[session.MODEL]
-    return st.session_state[session.FOLDER].strip() if choice == session.OTHER else choice
-
-
 def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | None:
-    wanted, last = _wanted(), st.session_state.get(_LAST_OPENED, "")
+    wanted, last = session.wanted(), st.session_state.get(_LAST_OPENED, "")
     for name in dict.fromkeys([wanted, last, *places.choices()[:_TRIED]]):
         try:
             if name:

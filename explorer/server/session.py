@@ -3,12 +3,15 @@
     ?model=blanks&list=3,1,4,1,5&do=zero:3-10&layer=1&head=3&corrupt=3,1,4,1,9
 
 Widgets are keyed by the constants below, so their values live in ``st.session_state`` and a link
-needs only to put them there before the first widget is drawn.
+needs only to put them there before the first widget is drawn. The address is written once, when
+all of a page is drawn, and holds what that page wrote and nothing else. Back and Forward bring a
+number of their own with the address (``explorer/server/history.js``): then all is read anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import streamlit as st
 
@@ -19,21 +22,39 @@ MODEL, FOLDER, LIST, CORRUPT = "model", "folder", "list", "corrupt"
 MASKED, LAST_TOO, DO = "masked", "last_too", "do"
 LAYER, HEAD = "layer", "head"
 _SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, LAST_TOO, DO, LAYER, HEAD)
-_STARTED, _KEPT = "started", "kept"
+BACK = "back"  # in the address, for as long as it takes to be read
+_STARTED = "started"  # the number of the last step back or forward
+_KEPT = "kept"  # keys of the pages' own widgets
+_LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
 OTHER = "another folder…"  # the choice that opens a field for a path
 FIRST_LIST = "3,1,4,1,5,9,2,6,5,3"
 LONGEST_TEXT, LONGEST_PATH = 300, 1000  # characters; 48 digits with commas and spaces take 142
 
 
-def begin(places: Places) -> None:
-    """Before any widget: read the link once, and keep what is not drawn this time."""
-    if _STARTED in st.session_state:
+@contextmanager
+def visit(places: Places) -> Iterator[None]:
+    """One drawing of a whole page: read the address before, and write it after."""
+    _begin(places)
+    st.session_state[_LINK], st.session_state[_DRAWING] = {}, True
+    try:
+        yield
+    finally:
+        st.session_state[_DRAWING] = False
+        _publish()
+
+
+def _begin(places: Places) -> None:
+    """Read a link that was opened, or gone back to; keep what is not drawn this time."""
+    moved = st.query_params.get(BACK, "")
+    if _STARTED in st.session_state and moved in ("", st.session_state[_STARTED]):
         for key in (*_SHARED, *st.session_state[_KEPT]):
             if key in st.session_state:  # Streamlit forgets a widget that one run leaves out
                 st.session_state[key] = st.session_state[key]
         return
-    st.session_state[_STARTED], st.session_state[_KEPT] = True, {}
+    for key in (LAYER, HEAD, *st.session_state.get(_KEPT, {})):
+        st.session_state.pop(key, None)
+    st.session_state[_STARTED], st.session_state[_KEPT] = moved, {}
     link = st.query_params
     choices = places.choices()
     choose_model(link.get("model") or (choices[0] if choices else ""), choices)
@@ -43,6 +64,12 @@ def begin(places: Places) -> None:
     for key in (LAYER, HEAD):
         if (text := link.get(key, "")).isascii() and text.isdigit():
             st.session_state[key] = int(text[:6])
+
+
+def _publish() -> None:
+    link = st.session_state[_LINK]
+    if dict(st.query_params) != link:
+        st.query_params.from_dict(link)
 
 
 def from_link(key: str, name: str, default: str) -> None:
@@ -95,10 +122,21 @@ def clamp(key: str, n: int, default: int) -> None:
     st.session_state[key] = value if isinstance(value, int) and 0 <= value < n else default
 
 
+def wanted() -> str:
+    """The name or the path of the model that is chosen."""
+    choice: str = st.session_state[MODEL]
+    return st.session_state[FOLDER].strip() if choice == OTHER else choice
+
+
 def write_link(**values: str) -> None:
-    """Put ``values`` into the page's address; an empty one is taken out."""
+    """Put ``values`` into the page's address; an empty one is taken out.
+
+    While a whole page is drawn they are gathered; when a part of it is drawn anew they are written.
+    """
+    link = st.session_state[_LINK]
     for key, value in values.items():
-        if not value:
-            st.query_params.pop(key, None)
-        elif st.query_params.get(key) != value:
-            st.query_params[key] = value
+        link.pop(key, None)
+        if value:
+            link[key] = value
+    if not st.session_state[_DRAWING]:
+        _publish()

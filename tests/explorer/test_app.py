@@ -44,7 +44,7 @@ shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model 
 def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Open the page with a link, on a server that may open ``folder``."""
     monkeypatch.setenv("SORTSCOPE_MODELS", str(folder))
-    return partial(open_page, None)
+    return partial(open_page, "sort")
 
 
 @pytest.fixture
@@ -300,11 +300,7 @@ def test_a_damaged_model_says_why_and_the_page_goes_on(
     (broken / WEIGHTS).write_bytes(weights[:-9] if damage == "truncated" else weights)
     monkeypatch.setattr("explorer.server.places.RUNS", folder)
     monkeypatch.setenv("SORTSCOPE_MODELS", str(tmp_path))
-    page = AppTest.from_file(str(APP), default_timeout=120)
-    page.query_params["model"] = str(broken)
-    page.query_params["list"] = "2,1"
-    page.run()
-    assert not page.exception
+    page = open_page("sort", model=str(broken), list="2,1")
     assert len(page.error) == 1
     assert "broken" in errors(page)[0]
     assert "Still shown: " in captions(page)
@@ -317,8 +313,7 @@ def test_with_no_trained_model_a_compiled_sorter_opens(
     monkeypatch.setattr("explorer.server.places.RUNS", tmp_path)
     monkeypatch.setattr("interp.checkpoints.PRETRAINED", tmp_path)
     monkeypatch.delenv("SORTSCOPE_MODELS", raising=False)
-    page = AppTest.from_file(str(APP), default_timeout=120).run()
-    assert not page.exception
+    page = open_page("sort")
     assert page.selectbox("model").value == compiled_names()[0]
     assert answers(page)[0] == "1 1 2 3 3 4 5 5 6 9"[: len(answers(page)[0])]
 
