@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from explorer.parts.copy_link import copy_link
 from explorer.parts.elements import plain, refuse
 from explorer.server import session
 from explorer.server.models import OpenModel, open_model
@@ -49,6 +50,8 @@ def sidebar(places: Places) -> View | None:
         return None
     digits = _list(opened.task)
     treatment = _treatment(opened, digits)
+    with st.sidebar:
+        copy_link()
     session.write_link(
         model=session.wanted(),
         list=st.session_state[session.LIST],
