@@ -66,7 +66,6 @@ def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
         only: the path of the one page to show, without navigation (for tests).
     """
     st.set_page_config(page_title="sortscope", page_icon=parts.ICON, layout="wide")
-    st.html(SHEET)
     try:
         places = places_from(arguments, os.environ)
     except UserError as error:
@@ -74,6 +73,7 @@ def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
         st.stop()
     with session.visit(places):
         if only is None:
+            st.html(SHEET)
             _chosen(places).run()
         else:
             next(page for page in PAGES if page.path == only).draw(places, {})

@@ -202,18 +202,21 @@ def _mask(task: SortTask) -> Treatment:
         st.sidebar.toggle("Mask the blanks", key="no blanks to mask", disabled=True)
         st.sidebar.caption("This model was trained without blanks: there is nothing to mask.")
         return Treatment()
+    default = Treatment(Act.MASK, tuple(range(task.n_blanks)))
+    if st.session_state[session.DO].strip() in (default.text, f"{Act.MASK}:all"):
+        session.choose_mask()
     masked = st.sidebar.toggle(
         "Mask the blanks",
         key=session.MASKED,
-        help="Outputs after the first may not attend to any blank, in any layer.",
+        help="No output may attend to any blank, in any layer: the mask of every page.",
     )
-    last_too = st.sidebar.toggle(
-        "In the last blank's row too",
-        key=session.LAST_TOO,
+    as_published = st.sidebar.toggle(
+        "As published: not the last blank's row",
+        key=session.AS_PUBLISHED,
         disabled=not masked,
-        help="The last blank emits the first output. With this it may attend to itself, "
-        "but to no other blank.",
+        help="The last blank emits the first output. The published test leaves its row alone, so "
+        "that the first output stays as it is.",
     )
     if not masked:
         return Treatment()
-    return Treatment(Act.PUBLISHED_LAST if last_too else Act.PUBLISHED)
+    return Treatment(Act.PUBLISHED) if as_published else default

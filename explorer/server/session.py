@@ -19,9 +19,9 @@ from explorer.server.places import Places
 from interp.answers.treatment import Act, Treatment
 
 MODEL, FOLDER, LIST, CORRUPT = "model", "folder", "list", "corrupt"
-MASKED, LAST_TOO, DO = "masked", "last_too", "do"
+MASKED, AS_PUBLISHED, DO = "masked", "as_published", "do"
 LAYER, HEAD = "layer", "head"
-_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, LAST_TOO, DO, LAYER, HEAD)
+_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, AS_PUBLISHED, DO, LAYER, HEAD)
 BACK = "back"  # in the address, for as long as it takes to be read
 _STARTED = "started"  # the number of the last step back or forward
 _KEPT = "kept"  # keys of the pages' own widgets
@@ -102,10 +102,15 @@ def choose(treatment: Treatment) -> None:
 
 def choose_text(text: str) -> None:
     """As :func:`choose`; a text that is no treatment shows its mistake beside the field."""
-    masks = {Act.PUBLISHED.value: False, Act.PUBLISHED_LAST.value: True}
-    st.session_state[MASKED] = text in masks
-    st.session_state[LAST_TOO] = masks.get(text, False)
-    st.session_state[DO] = "" if text in masks else text
+    published = text == Act.PUBLISHED.value
+    st.session_state[MASKED] = st.session_state[AS_PUBLISHED] = published
+    st.session_state[DO] = "" if published else text
+
+
+def choose_mask() -> None:
+    """Mask all blanks for all outputs, by the switch."""
+    st.session_state[MASKED], st.session_state[AS_PUBLISHED] = True, False
+    st.session_state[DO] = ""
 
 
 def choose_model(name: str, choices: list[str]) -> None:

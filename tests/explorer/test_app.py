@@ -21,7 +21,6 @@ from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import Places, places_from
 from explorer.server.session import OTHER
-from interp.answers.ablation import published_mask
 from interp.answers.decode import greedy_decode, score
 from interp.answers.treatment import Act, Treatment
 from interp.checkpoints import (
@@ -31,6 +30,7 @@ from interp.checkpoints import (
     load_model,
     shipped_models,
 )
+from interp.interventions import Mask
 from interp.stats import wilson
 from interp.support.errors import UserError
 from interp.task import BLANK, SEP, SortTask
@@ -189,17 +189,21 @@ def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
     opened = open_model(Places((folder,)), str(folder / "with"))
     model, batch = opened.loaded.model, opened.task.held_out(results.SAMPLE)
     expected = []
-    for masks in ([], published_mask(opened.task)):
+    task = opened.task
+    blanks = range(task.sep_pos + 1, task.first_output_row + 1)
+    closed = Mask(range(task.first_output_row, task.n_ctx), blanks)
+    for masks in ([], [closed]):
         exact = wilson(int(score(model, batch, interventions=masks).exact.sum()), len(batch))
         expected.append(f"{100 * exact.value:.1f} %")
     assert [metric.value for metric in page.metric] == expected
     assert len(answers(page)) == 2
     assert strips(page)[0] != strips(page)[1]
     assert "attention sink" in captions(page)
-    assert address(page)["do"] == "published"
+    assert address(page)["do"] == "mask:0-3"
+    assert "What it means." in "\n".join(m.value for m in page.markdown)
     under_mask = strips(page)[1]
-    page.toggle("last_too").set_value(True).run()
-    assert address(page)["do"] == "published+last"
+    page.toggle("as_published").set_value(True).run()
+    assert address(page)["do"] == "published"
     assert strips(page)[1] != under_mask
     page.toggle("masked").set_value(False).run()
     assert "do" not in address(page)
@@ -342,12 +346,12 @@ def test_a_wrong_start_is_a_message_on_the_page(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_link_opens_the_same_view(start: Any, folder: Path) -> None:
-    wanted = {"model": str(folder / "with"), "list": "5,0,2", "do": "published+last"}
+    wanted = {"model": str(folder / "with"), "list": "5,0,2", "do": "published"}
     page = start(**wanted)
     assert wanted.items() <= address(page).items()
     assert page.text_input("list").value == "5,0,2"
     assert page.toggle("masked").value
-    assert page.toggle("last_too").value
+    assert page.toggle("as_published").value
     again = start(**address(page))
     assert [html.value for html in again.html] == [html.value for html in page.html]
 

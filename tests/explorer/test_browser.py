@@ -149,7 +149,7 @@ def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
     whole, masked = (float(rates.nth(i).inner_text().split()[0]) for i in range(2))
     assert whole > 97
     assert masked < whole - 20
-    assert "do=published" in visitor.page.url
+    assert "do=mask%3A0-48" in visitor.page.url
     visitor.settle()
 
 

@@ -50,7 +50,7 @@ def test_a_walk_through_the_history(visitor: Visitor, server: Server) -> None:
     page.wait_for_url("**list=5%2C2%2C8**")
     chose()
     page.get_by_text("Mask the blanks").click()
-    page.wait_for_url("**do=published**")
+    page.wait_for_url("**do=mask**")
     chose()
     page.get_by_role("link", name="Blanks").click()
     page.wait_for_url("**/blanks?**")
@@ -82,10 +82,10 @@ def test_quick_choices_are_not_taken_for_steps_back(
     visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2,0,5,4")
     visitor.type_list("4,0,2")
     visitor.page.get_by_text("Mask the blanks").click()
-    visitor.page.wait_for_url("**do=published**")
+    visitor.page.wait_for_url("**do=mask**")
     visitor.settle()
     assert visitor.list_field.input_value() == "4,0,2"
-    assert "list=4%2C0%2C2&do=published" in visitor.page.url
+    assert "list=4%2C0%2C2&do=mask%3A0-3" in visitor.page.url
 
 
 @shipped

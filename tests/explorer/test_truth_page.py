@@ -184,7 +184,7 @@ def sink_blanks() -> bool:
 
 SEP, FIRST = [TASK.sep_pos], [TASK.first_output_row]
 CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
-    ("slots", "Sort"): lambda: said("slots", "published") == (1, *[BLANK] * 5),
+    ("slots", "Sort"): lambda: said("slots", "mask:0-48") == (BLANK,) * 6,
     ("slots", "Attention"): lambda: (
         diagonal("slots", 1, 2) and counts("slots", 0, 1, BLANKS[:-1], SEP)
     ),
@@ -193,14 +193,14 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
     ),
     ("slots", "Blanks"): slots_blanks,
     ("slots", "Inside"): lambda: inside("slots", ["head 1.2"]),
-    ("histogram", "Sort"): lambda: said("histogram", "published") == (1, BLANK, *ANSWER[2:]),
+    ("histogram", "Sort"): lambda: said("histogram", "mask:0-48") == (BLANK, *ANSWER[1:]),
     ("histogram", "Attention"): lambda: (
         flat("histogram", 1, 0) and counts("histogram", 0, 2, BLANKS, SEP)
     ),
     ("histogram", "Patch"): histogram_patch,
     ("histogram", "Blanks"): histogram_blanks,
     ("histogram", "Inside"): lambda: inside("histogram", ["mlp 1"]),
-    ("direct", "Sort"): lambda: said("direct", "published") == ANSWER,
+    ("direct", "Sort"): lambda: said("direct", "mask:0-48") == ANSWER,
     ("direct", "Attention"): lambda: diagonal("direct", 1, 2) and writes_nothing("direct", 1, 2),
     ("direct", "Patch"): lambda: (
         single("direct") == {ROWS[5]: 1.0}
@@ -209,7 +209,7 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
     ),
     ("direct", "Blanks"): lambda: unmoved("direct"),
     ("direct", "Inside"): lambda: inside("direct", ["mlp 0"]),
-    ("sink", "Sort"): lambda: said("sink", "published") == (1, *[min(FITTING_LIST)] * 5),
+    ("sink", "Sort"): lambda: said("sink", "mask:0-48") == (min(FITTING_LIST),) * 6,
     ("sink", "Attention"): lambda: flat("sink", 1, 1) and counts("sink", 1, 1, ROWS, BLANKS),
     ("sink", "Patch"): lambda: (
         carried("sink", "changed digit") == [1, 1] and carried("sink", "blanks") == [0, 0]
@@ -217,7 +217,7 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
     ("sink", "Blanks"): sink_blanks,
     ("sink", "Inside"): lambda: inside("sink", ["mlp 1"]),
     ("successor", "Sort"): lambda: (
-        said("successor", "published") == ANSWER
+        said("successor", "mask:0-48") == ANSWER
         and given_a_false_prefix("successor") != ANSWER
         and given_a_false_prefix("slots") == ANSWER
     ),

@@ -13,6 +13,7 @@ from analyses.one_list.glance.result import AnswerRows
 from explorer.pages.compare.pair import Pair
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
+from explorer.parts.meaning import OWN
 from explorer.parts.one_list import SEED, kept
 from explorer.parts.panel import panel
 from explorer.server import results, runs, session
@@ -124,7 +125,7 @@ def _answers(pair: Pair) -> None:
     for column, name, (opened, treatment) in zip(columns, pair.names, both, strict=True):
         said = results.answer(opened, pair.digits, treatment)
         with column:
-            st.markdown(f"**{plain(name)}**")
+            st.markdown(f"**{plain(name)}**, {OWN}")
             st.code(said.text, language=None, wrap_lines=True)
             wrong, n = len(said.wrong), len(said.outputs)
             st.markdown(

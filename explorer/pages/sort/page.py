@@ -11,12 +11,13 @@ from analyses.one_list.answers import Answer
 from explorer.pages.sort import steps as sort_steps
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, sequence, strip, wait_for_list
+from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, outcome, show
 from explorer.parts.panel import downloads
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
-from interp.answers.treatment import PUBLISHED_ACTS, Treatment
+from interp.answers.treatment import Treatment
 from interp.task import token_name
 
 _WHOLE = answer.AnswerSettings()
@@ -45,7 +46,7 @@ def draw(view: View, places: Places) -> None:
     _reads(view, said)
     _answers(view, whole, said)
     sort_steps.steps(view, whole, said)
-    if view.treatment.act in PUBLISHED_ACTS:
+    if view.treatment and results.is_of_any_list(view.treatment):
         _sample(view.opened, view.treatment)
 
 
@@ -82,6 +83,8 @@ def _answers(view: View, whole: Answer, said: Answer) -> None:
         _answer(untouched, whole, "As it is", "answer")
         return
     _changes(view, whole, said)
+    if view.treatment and results.is_of_any_list(view.treatment):
+        say_meaning(untouched)
     left, right = st.columns(2, gap="medium")
     with left:
         _answer(untouched, whole, "As it is", "answer")
@@ -107,12 +110,12 @@ def _changes(view: View, whole: Answer, said: Answer) -> None:
 
 def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None = None) -> None:
     with st.container(key=key):
-        st.markdown(f"**{name}**")
+        st.markdown(f"**{name}**, {OWN}")
         st.code(said.text, language=None, wrap_lines=True)
         _verdict(said)
         file = key.replace("answer", "probabilities")
         proves_not = "that it sorts other lists too, or how it does it."
-        given = "each given the outputs that it said before"
+        given = f"{OWN} before each"
         if st.session_state[SHOWN_AS] == FIGURE:
             shows = f"the probability of each of the twelve tokens at every output, {given}."
             show(view, answer.EXPERIMENT, _WHOLE, file, shows, proves_not)

@@ -93,13 +93,14 @@ def draw_rates(places: Places, name: str) -> None:
     columns = st.columns(2, gap="medium")
     acts = [("as it is", Treatment())]
     if opened.task.n_blanks:
-        acts.append(("blanks masked", Treatment(Act.PUBLISHED)))
+        every = tuple(range(opened.task.n_blanks))
+        acts.append(("blanks masked", Treatment(Act.MASK, every)))
     for column, (words, treatment) in zip(columns, acts, strict=False):
         with column, st.spinner(f"Scoring {results.SAMPLE} held-out lists"):
             _rate(words, results.exact_match(opened, treatment))
     st.caption(
         f"**Shows:** how many of {results.SAMPLE} held-out lists come out without a mistake"
-        + ("; masked, outputs after the first may not attend to any blank." if acts[1:] else ".")
+        + ("; masked, no output may attend to any blank." if acts[1:] else ".")
         + "  \n**Does not prove:** that what the blanks hold is used: the mask also takes away the "
         "place where attention rests."
     )
@@ -153,7 +154,7 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
         ),
         lambda: rows(sweep),
         f"for each checkpoint, of {config.lists} held-out lists, how many come out without a "
-        "mistake, as it is and with the blanks masked; and, in "
+        "mistake, as it is and with the blanks masked as published; and, in "
         f"{config.pairs} pairs of lists, how many outputs follow the list whose blanks were given "
         "to the last layers. 95 % intervals.",
         "when between two checkpoints a change came, or why.",
