@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from streamlit.testing.v1 import AppTest
 
+from explorer.server.jobs import jobs
 from interp.checkpoints import save_model
 from interp.config import ModelConfig
 from interp.model import SortTransformer
@@ -64,6 +65,14 @@ def address(page: AppTest) -> dict[str, str]:
 def button(page: AppTest, words: str) -> Any:
     """The button of that label."""
     return next(b for b in page.button if b.label == words)
+
+
+def run_job(page: AppTest, key: str) -> AppTest:
+    """Press the button of that key, and wait for what it computes in the background."""
+    page.button(key).click().run()
+    jobs().wait()
+    assert not page.run().exception, page.exception
+    return page
 
 
 def answers(page: AppTest) -> list[str]:

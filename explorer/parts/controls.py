@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from explorer.parts.background import under_way
 from explorer.parts.copy_link import copy_link
 from explorer.parts.elements import plain, refuse
 from explorer.server import session
@@ -52,6 +53,7 @@ def sidebar(places: Places) -> View | None:
     treatment = _treatment(opened, digits)
     with st.sidebar:
         copy_link()
+    under_way()
     session.write_link(
         model=session.wanted(),
         list=st.session_state[session.LIST],

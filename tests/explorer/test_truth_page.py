@@ -39,7 +39,7 @@ from interp.sites import Component, Site
 from interp.sorters.truth import SORTERS, truth_of
 from interp.task import BLANK, Region, SortTask
 from tests.analyses.test_known_answers import MISLEADING
-from tests.pages import address, button, errors, open_page, small_models
+from tests.pages import address, button, errors, open_page, run_job, small_models
 
 TASK = SortTask()
 ANSWER = (1, 1, 3, 4, 7, 9)
@@ -421,7 +421,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_scoreboard_comes_when_it_is_asked_for_and_stays(few: list[int]) -> None:
     page = open_page("truth", model="compiled:slots", list=fitting())
     assert not few and len(page.dataframe) == 1
-    button(page, "Run: about 20 s").click().run()
+    run_job(page, "run known_answers")
     assert few == [6]
     score = next(text.value for text in page.markdown if "answers are right" in text.value)
     assert score == "**8 of 10 answers are right.** Every ✗ is expected, and explained below."
@@ -444,7 +444,7 @@ def test_a_mistake_that_is_not_expected_is_said(
         shift_blanks.EXPERIMENT.body, "verdicts", lambda result: {"answer": "moves"}
     )
     page = open_page("truth", model="compiled:slots", list=fitting())
-    button(page, "Run: about 20 s").click().run()
+    run_job(page, "run known_answers")
     assert errors(page) == ["4 answers are wrong that should be right."]
     (why,) = (text.value for text in page.markdown if "are expected**" in text.value)
     assert "(histogram, direct, sink, successor): **Not expected: please report it.**" in why
