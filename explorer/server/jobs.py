@@ -59,7 +59,8 @@ class Job(Progress):
     _part: str = ""
     _total: int = 1
     _done: int = 0
-    _since: float = 0.0
+    _since: float = 0.0  # the part began
+    _at: float = 0.0  # its last step was done
 
     @property
     def ended(self) -> bool:
@@ -78,8 +79,8 @@ class Job(Progress):
         part = f": {self._part}" if self._part else ""
         if self.share < _SURE:
             return f"{self.title}{part} …"
-        left = (time.monotonic() - self._since) * (1 / self.share - 1)
-        return f"{self.title}{part}, {100 * self.share:.0f} %, about {left:.0f} s to go"
+        left = (self._at - self._since) * (1 / self.share - 1) - (time.monotonic() - self._at)
+        return f"{self.title}{part}, {100 * self.share:.0f} %, about {max(left, 0):.0f} s to go"
 
     def begin(self, total: int, words: str) -> None:
         self._part, self._total, self._done = words, max(1, total), 0
@@ -87,7 +88,7 @@ class Job(Progress):
         self._check()
 
     def step(self, done: int = 1) -> None:
-        self._done += done
+        self._done, self._at = self._done + done, time.monotonic()
         self._check()
 
     def _check(self) -> None:

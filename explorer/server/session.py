@@ -25,6 +25,7 @@ _SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, AS_PUBLISHED, DO, LAYER, HEAD)
 BACK = "back"  # in the address, for as long as it takes to be read
 _STARTED = "started"  # the number of the last step back or forward
 _KEPT = "kept"  # keys of the pages' own widgets
+_LAST = "last"  # what was chosen when a page was last drawn
 _LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
 OTHER = "another folder…"  # the choice that opens a field for a path
@@ -48,13 +49,17 @@ def _begin(places: Places) -> None:
     """Read a link that was opened, or gone back to; keep what is not drawn this time."""
     moved = st.query_params.get(BACK, "")
     if _STARTED in st.session_state and moved in ("", st.session_state[_STARTED]):
+        last = st.session_state[_LAST]
         for key in (*_SHARED, *st.session_state[_KEPT]):
-            if key in st.session_state:  # Streamlit forgets a widget that one run leaves out
-                st.session_state[key] = st.session_state[key]
+            # Streamlit forgets a widget that one run leaves out, and all of them when a part that
+            # draws itself anew does so while its page is being left.
+            if key in st.session_state or key in last:
+                st.session_state[key] = st.session_state.get(key, last.get(key))
         return
     for key in (LAYER, HEAD, *st.session_state.get(_KEPT, {})):
         st.session_state.pop(key, None)
     st.session_state[_STARTED], st.session_state[_KEPT] = moved, {}
+    st.session_state[_LAST] = {}
     link = st.query_params
     choices = places.choices()
     choose_model(link.get("model") or (choices[0] if choices else ""), choices)
@@ -67,7 +72,8 @@ def _begin(places: Places) -> None:
 
 
 def _publish() -> None:
-    link = st.session_state[_LINK]
+    link, keys = st.session_state[_LINK], (*_SHARED, *st.session_state[_KEPT])
+    st.session_state[_LAST] |= {k: st.session_state[k] for k in keys if k in st.session_state}
     if dict(st.query_params) != link:
         st.query_params.from_dict(link)
 

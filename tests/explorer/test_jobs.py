@@ -97,6 +97,8 @@ def test_the_time_to_go_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock[0] = 110.0
     job.step(10)  # a fifth in ten seconds
     assert job.words == "Probing: fitting, 20 %, about 40 s to go"
+    clock[0] = 115.0
+    assert job.words.endswith("about 35 s to go")
 
 
 # -- on a page ----------------------------------------------------------------------------------
