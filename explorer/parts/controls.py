@@ -13,7 +13,9 @@ import streamlit as st
 from explorer.parts.background import under_way
 from explorer.parts.copy_link import copy_link
 from explorer.parts.elements import plain, refuse
+from explorer.parts.importing import import_box
 from explorer.server import session
+from explorer.server.menu import TRIED, words_of, wrong_list
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
 from interp.answers.treatment import ABLATIONS, Act, Treatment
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 _LAST_OPENED = "last_opened"  # the name of this visitor's last model that could be opened
+_NONE_WRONG = "none_wrong"  # a list that it gets wrong was asked for, and there is none
 _FITS = 24  # characters of a choice
 _TRIED = 5  # models tried in place of one that cannot be opened
 
@@ -49,8 +52,9 @@ def sidebar(places: Places) -> View | None:
     opened = _model(places)
     if opened is None:
         return None
-    digits = _list(opened.task)
+    digits = _list(opened)
     treatment = _treatment(opened, digits)
+    import_box(places)
     with st.sidebar:
         copy_link()
     under_way()
@@ -70,7 +74,12 @@ def _model(places: Places) -> OpenModel | None:
     choices = places.choices()
     if st.session_state[session.MODEL] not in (*choices, session.OTHER):  # its folder is gone
         session.choose_model(st.session_state[session.MODEL], choices)
-    st.sidebar.selectbox("Model", [*choices, session.OTHER], key=session.MODEL, format_func=_short)
+    st.sidebar.selectbox(
+        "Model",
+        [*choices, session.OTHER],
+        key=session.MODEL,
+        format_func=lambda name: _short(name, words_of(places, name)),
+    )
     if st.session_state[session.MODEL] == session.OTHER:
         st.sidebar.text_input(
             "Folder of a run, a checkpoint or an imported model",
@@ -88,9 +97,10 @@ def _model(places: Places) -> OpenModel | None:
     return opened
 
 
-def _short(name: str) -> str:
-    """A path that fits the sidebar; the whole of it stands below the field."""
-    return name if len(name) <= _FITS else f"…/{Path(name).name}"
+def _short(name: str, words: str) -> str:
+    """A name that fits the sidebar, with what it is; all of a path stands below the field."""
+    shown = name if len(name) <= _FITS else f"…/{Path(name).name}"
+    return f"{shown} · {words}" if words else shown
 
 
 def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | None:
@@ -108,7 +118,8 @@ def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | No
 # -- the list -----------------------------------------------------------------------------------
 
 
-def _list(task: SortTask) -> tuple[int, ...] | None:
+def _list(opened: OpenModel) -> tuple[int, ...] | None:
+    task = opened.task
     if st.session_state[session.LIST] == session.FIRST_LIST:  # ours, so it is for us to make it fit
         st.session_state[session.LIST] = session.FIRST_LIST[: 2 * task.max_len - 1]
     st.sidebar.text_input(
@@ -123,6 +134,11 @@ def _list(task: SortTask) -> tuple[int, ...] | None:
         columns[number % 2].button(
             words, key=f"preset {words}", on_click=_type, args=(make, task), width="stretch"
         )
+    columns[len(PRESETS) % 2].button(
+        "One it gets wrong", on_click=_type_wrong, args=(opened,), width="stretch"
+    )
+    if st.session_state.pop(_NONE_WRONG, False):
+        st.sidebar.caption(f"✓ It sorts all lists that were tried: {TRIED} of each kind.")
     try:
         return task.parse(st.session_state[session.LIST])
     except UserError as error:
@@ -132,6 +148,14 @@ def _list(task: SortTask) -> tuple[int, ...] | None:
 
 def _type(make: Callable[[SortTask], list[int]], task: SortTask) -> None:
     st.session_state[session.LIST] = typed(make(task))
+
+
+def _type_wrong(opened: OpenModel) -> None:
+    found = wrong_list(opened)
+    if found is None:
+        st.session_state[_NONE_WRONG] = True
+    else:
+        st.session_state[session.LIST] = typed(found)
 
 
 def _random(task: SortTask) -> list[int]:

@@ -25,21 +25,30 @@ SHOWN_AS = "answer_as"  # the choice between these, in the session and in the ad
 TOKENS, FIGURE = "tokens", "figure"
 _MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
 
+_CHANGE = "Change the list, close off the blanks, and see where the answer comes from."
 _WELCOME = (
     "Nobody programmed it: it saw random lists and their sorted answers. Between the two it may be "
-    "given meaningless BLANK tokens to compute in. Change the list, close off the blanks, and see "
-    "where the answer comes from."
+    f"given meaningless BLANK tokens to compute in. {_CHANGE}"
+)
+_BY_HAND = (
+    "This one was not trained: every number in it was written by a program, so that its algorithm "
+    "is known."
 )
 
 
 def draw(view: View, places: Places) -> None:
     """The whole page."""
     del places
-    st.title("A transformer that taught itself to sort")
+    truth = view.opened.truth
+    st.title(
+        "A transformer that taught itself to sort"
+        if truth is None
+        else "A transformer that was written to sort"
+    )
     if view.digits is None:
         wait_for_list()
         return
-    st.markdown(_WELCOME)
+    st.markdown(_WELCOME if truth is None else f"{_BY_HAND} {truth.words} {_CHANGE}")
     with st.spinner("Sorting"):
         whole = results.answer(view.opened, view.digits, Treatment())
         said = results.answer(view.opened, view.digits, view.treatment)
