@@ -135,7 +135,12 @@ def _list(opened: OpenModel) -> tuple[int, ...] | None:
             words, key=f"preset {words}", on_click=_type, args=(make, task), width="stretch"
         )
     columns[len(PRESETS) % 2].button(
-        "One it gets wrong", on_click=_type_wrong, args=(opened,), width="stretch"
+        "One it fails",
+        on_click=_type_wrong,
+        args=(opened,),
+        width="stretch",
+        help="A list that this model gets wrong: a random one, or where there is none, one of few "
+        "different digits.",
     )
     if st.session_state.pop(_NONE_WRONG, False):
         st.sidebar.caption(f"✓ It sorts all lists that were tried: {TRIED} of each kind.")

@@ -34,7 +34,7 @@ ol.outputs div {{display: flex; justify-content: space-between;}}
 ol.outputs i {{font-style: normal; opacity: .75;}}
 </style>"""
 
-_HATCHED = "repeating-linear-gradient(45deg, rgba(127,127,127,.55) 0 2px, transparent 2px 6px)"
+_HATCHED = "repeating-linear-gradient(45deg, rgba(127,127,127,.85) 0 2px, transparent 2px 5px)"
 _SEQUENCE_STYLE = (
     f"""<style>
 div.sequence {{display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: flex-start;}}
@@ -46,7 +46,7 @@ div.sequence span {{display: flex; flex-direction: column; align-items: center; 
   padding: 1px 3px; font-size: 1rem;}}
 div.sequence span.word {{font-size: .75rem;}}
 div.sequence span i {{font-style: normal; font-size: .65rem; opacity: .8;}}
-div.sequence span.done {{background: {_HATCHED};}}
+div.sequence span.done {{background: {_HATCHED} top / 100% 8px no-repeat; padding-top: 9px;}}
 div.sequence span.emits {{outline: 3px solid {VERMILLION}; outline-offset: 0;}}
 div.sequence span.new {{border-style: dashed; border-width: 2px;}}
 """
@@ -88,8 +88,9 @@ def wait_for_list() -> None:
 
 
 def sentences(shows: str, proves_not: str) -> None:
-    """What a figure shows, and what it does not prove."""
-    st.caption(f"**Shows:** {shows}  \n**Does not prove:** {proves_not}")
+    """What a figure shows, and what it does not prove: a line that opens."""
+    with st.popover("About this figure", icon=":material/info:"):
+        st.caption(f"**Shows:** {shows}  \n**Does not prove:** {proves_not}")
 
 
 def share(probability: float) -> str:

@@ -92,6 +92,10 @@ def study(view: View, experiment: Experiment, quick: bool = False) -> None:
     if outcome is None:
         return
     st.markdown(f"**{plain(outcome.words[-1])}**")
+    if isinstance(outcome, Shipped):  # the finding at once, the figure when it is wanted
+        box = st.expander("Its figure and numbers", key=f"box {experiment.name}", on_change="rerun")
+        if not box.open:
+            return
     draw(one, outcome)
     with st.expander("All of it in words"):
         st.code("\n".join(outcome.words), language=None, wrap_lines=True)
@@ -138,6 +142,9 @@ def draw(
         change: fits a copy of the figure into the page.
     """
     figure = go.Figure(outcome.figure)
+    titles = [note for note in figure.layout.annotations if note.yref == "paper" and note.y >= 1]
+    if titles and (figure.layout.legend.y or 0) >= 1:  # it would lie on the panels' titles
+        figure.update_layout(legend={"y": -0.02, "yanchor": "top", "x": 0, "xanchor": "left"})
     if change:
         change(figure)
     else:

@@ -115,6 +115,8 @@ def _own_results() -> Iterator[None]:
 @shipped_only
 def test_a_shipped_result_is_there_at_once_and_can_be_run_again() -> None:
     page = open_page("inside", list="3,1,4")
+    page.session_state["box logit_lens"] = True
+    page.run()
     there = shipped(EXPERIMENT, load_bare("blanks").hash)
     assert there is not None
     assert "\n".join(there.words) in [code.value for code in page.code]

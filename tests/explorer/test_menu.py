@@ -53,7 +53,7 @@ def test_a_config_that_is_none_says_nothing(folder: Path, tmp_path: Path) -> Non
 @shipped
 def test_a_list_that_it_gets_wrong_is_wrong() -> None:
     page = open_page("sort")
-    button(page, "One it gets wrong").click().run()
+    button(page, "One it fails").click().run()
     assert not page.exception
     digits = SortTask().parse(page.text_input("list").value)
     said = greedy_decode(load_bare("blanks").model, [digits]).lists[0]
@@ -65,7 +65,7 @@ def test_a_list_that_it_gets_wrong_is_wrong() -> None:
 @shipped
 def test_a_sorter_that_makes_no_mistake_has_no_such_list() -> None:
     page = open_page("sort", model="compiled:successor", list="3,1,2")
-    button(page, "One it gets wrong").click().run()
+    button(page, "One it fails").click().run()
     assert page.text_input("list").value == "3,1,2"
     assert "It sorts all lists that were tried" in captions(page)
     assert wrong_list(open_model(Places(()), "compiled:successor")) is None
