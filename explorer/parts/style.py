@@ -18,7 +18,8 @@ SHEET = """<style>
   fill: color-mix(in srgb, currentColor 85%, transparent) !important;}
 .js-plotly-plot .annotation-text[style*="rgb(128, 132, 149)"] {
   fill: color-mix(in srgb, currentColor 85%, transparent) !important;}
-button[data-variant="pills"][data-selected="true"] p {color: light-dark(#005A8D, #9AD1F5) !important;}
+button[data-variant="pills"][data-selected="true"] p {
+  color: light-dark(#005A8D, #9AD1F5) !important;}
 [data-testid="stElementContainer"]:has(> * [data-testid="stPlotlyChart"]) {overflow-x: auto;}
 [data-testid="stFullScreenFrame"]:has([data-testid="stPlotlyChart"]) {min-width: 340px;}
 @media (max-width: 640px) {

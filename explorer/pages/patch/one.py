@@ -70,11 +70,11 @@ def _logits(opened: OpenModel, pair: Pair, preview: PatchMap, cell: Cell) -> Non
     after = one_patch(runs, cell.site, cell.position)
     moved = round(100 * (after - before) / (donor - before), 1) + 0.0 if preview.understood else 0
     share = f"{moved:.1f} %" if preview.understood else "none"
-    columns = st.columns(4)
-    columns[0].metric("Logit difference before", f"{before:+.3f}")
-    columns[1].metric("Under the patch", f"{after:+.3f}")
-    columns[2].metric("In the other run", f"{donor:+.3f}")
-    columns[3].metric("Share of the way", share)
+    with st.container(horizontal=True):
+        st.metric("Logit difference before", f"{before:+.3f}", width="content")
+        st.metric("Under the patch", f"{after:+.3f}", width="content")
+        st.metric("In the other run", f"{donor:+.3f}", width="content")
+        st.metric("Share of the way", share, width="content")
     row = int(preview.pairs.rows[0]) - preview.pairs.task.first_output_row
     sentences(
         f"what the patch does to out {row}: the logit of {ours} (clean) minus that of {theirs} "
