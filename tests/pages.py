@@ -82,4 +82,4 @@ def answers(page: AppTest) -> list[str]:
 
 def strips(page: AppTest) -> list[str]:
     """HTML of the outputs on the page Sort, in the same order."""
-    return [html.value for html in page.html if '<ol class="outputs"' in html.value]
+    return [html.value for html in page.html if '<ol class="outputs' in html.value]

@@ -31,7 +31,12 @@ ol.outputs li.changed {{box-shadow: inset 0 4px 0 {ORANGE};}}
 ol.outputs b {{font-size: 1.25rem;}}
 ol.outputs b.word {{font-size: .8rem; line-height: 1.7rem;}}
 ol.outputs div {{display: flex; justify-content: space-between;}}
-ol.outputs i {{font-style: normal; opacity: .75;}}
+ol.outputs i {{font-style: normal; opacity: .85;}}
+ol.outputs.many {{grid-template-columns: repeat(auto-fill, minmax(60px, 1fr)); gap: 3px;}}
+ol.outputs.many li {{font-size: .72rem; padding: 2px 4px !important; overflow: hidden;}}
+ol.outputs.many b {{font-size: 1rem;}}
+ol.outputs.many b.word {{font-size: .66rem;}}
+ol.outputs.many i, ol.outputs.many div.second {{display: none;}}
 </style>"""
 
 _HATCHED = "repeating-linear-gradient(45deg, rgba(127,127,127,.85) 0 2px, transparent 2px 5px)"
@@ -102,6 +107,8 @@ def share(probability: float) -> str:
 
 # -- the outputs --------------------------------------------------------------------------------
 
+_MOST_CARDS = 16  # outputs; more are small cells, whose runner-up is said when one points at them
+
 
 def strip(said: Answer, name: str, before: Answer | None = None) -> str:
     """HTML: every output with its probability and runner-up, wrong ones with a symbol and words.
@@ -112,7 +119,8 @@ def strip(said: Answer, name: str, before: Answer | None = None) -> str:
     changed = said.changed_from(before) if before else []
     was = {i: token_name(before.outputs[i].token) for i in changed} if before else {}
     items = "".join(_item(i, output, was.get(i)) for i, output in enumerate(said.outputs))
-    return f'{_STRIP_STYLE}<ol class="outputs" aria-label="{html.escape(name)}">{items}</ol>'
+    many = " many" if len(said.outputs) > _MOST_CARDS else ""
+    return f'{_STRIP_STYLE}<ol class="outputs{many}" aria-label="{html.escape(name)}">{items}</ol>'
 
 
 def _item(number: int, output: Output, was: str | None) -> str:
@@ -126,10 +134,10 @@ def _item(number: int, output: Output, was: str | None) -> str:
         classes, label = f"{classes} changed", f"{label}; changed, was {was}"
         changed = f"<div>⇄ was {was}</div>"
     return (
-        f'<li class="{classes}" aria-label="{html.escape(label)}">'
+        f'<li class="{classes}" title="{html.escape(label)}" aria-label="{html.escape(label)}">'
         f'<b class="{"digit" if token.isdigit() else "word"}">{token}</b> {verdict}'
         f"<div>{html.escape(first)}<i>out {number}</i></div>"
-        f"<div>or {second}: {html.escape(other)}</div>{changed}</li>"
+        f'<div class="second">or {second}: {html.escape(other)}</div>{changed}</li>'
     )
 
 

@@ -89,7 +89,7 @@ def table(page: AppTest) -> list[list[str]]:
 
 
 def strips(page: AppTest) -> list[str]:
-    return [one.value for one in page.html if '<ol class="outputs"' in one.value]
+    return [one.value for one in page.html if '<ol class="outputs' in one.value]
 
 
 def sequences(page: AppTest) -> list[str]:
