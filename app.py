@@ -21,5 +21,6 @@ else:
     from streamlit import App
 
     from explorer.server.guard import Guard
+    from explorer.server.history import History
 
-    app = App(Path(__file__).resolve(), middleware=[Middleware(Guard)])
+    app = App(Path(__file__).resolve(), middleware=[Middleware(Guard), Middleware(History)])

@@ -4,8 +4,8 @@
     python -m benchmarks.explorer --soak 10         # and ten minutes of random clicking: memory
     python -m benchmarks.explorer --json
 
-- **start**: from `streamlit run app.py` as a new process, its imports included, to an answer that
-  can be read in the browser (which is open already).
+- **start**: from `streamlit run app.py` as a new process, its imports included, to the page Home
+  with its findings and an answer that can be read in the browser (which is open already).
 - **list**: from Enter in the field for the list to the page at rest with all figures of that list
   redrawn, on Sort, Attention and Blanks. Random lists of all lengths; the first two do not count.
 - **sweep**: on Patch, from Enter to the exact map of a new pair of lists of 48 digits; and whether
@@ -35,6 +35,8 @@ PROG = "python -m benchmarks.explorer"
 PAGES = ("sort", "attention", "blanks")
 """Where a change of list is timed."""
 WANDERED = (
+    "home",
+    "algorithm",
     "sort",
     "attention",
     "patch",
@@ -83,12 +85,12 @@ def benchmark_command(args: BenchmarkArgs) -> None:
 
 
 def first_page(browser: Any) -> float:
-    """Seconds from a new process to the first answer on the screen."""
+    """Seconds from a new process to the page Home with its findings and its first answer."""
     page = browser.new_page()
     began = time.monotonic()
     with serve() as server:
         page.goto(server.address)
-        page.locator(".st-key-answer code").first.wait_for(timeout=WAIT_MS)
+        page.locator('[data-testid="stMain"] .sequence').first.wait_for(timeout=WAIT_MS)
         seconds = time.monotonic() - began
         settle(page)
     page.close()
@@ -96,8 +98,8 @@ def first_page(browser: Any) -> float:
 
 
 def address(server: Server, path: str) -> str:
-    """Of a page; the first one has no path."""
-    return server.address + ("/" if path == "sort" else f"/{path}")
+    """Of a page; the first one, Home, has no path."""
+    return server.address + ("/" if path == "home" else f"/{path}")
 
 
 def list_changes(

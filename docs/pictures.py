@@ -1,6 +1,6 @@
-"""Make the README's pictures: three pages of the explorer, in a real browser.
+"""Make the README's pictures: four pages of the explorer, in a real browser.
 
-    python docs/pictures.py             # writes docs/explorer-{sort,patch,blanks}.png
+    python docs/pictures.py             # writes docs/explorer-{home,sort,patch,blanks}.png
 
 Needs the ``test`` extra and a Chromium that is already installed.
 """
@@ -17,7 +17,8 @@ from benchmarks.browser import WAIT_MS, chromium, serve, settle  # noqa: E402
 
 LIST = "list=3,1,4,1,5,9,2,6,5,3"
 VIEWS = {
-    "sort": f"?model=blanks&{LIST}&do=published",
+    "home": f"?model=blanks&{LIST}",
+    "sort": f"sort?model=blanks&{LIST}&do=mask:0-48",
     "patch": f"patch?model=blanks&{LIST}&corrupt=3,1,4,1,5,9,2,6,5,8&cell=attn_out.0:100",
     "blanks": f"blanks?model=blanks&{LIST}&blanks=0-48&kind=mask",
 }

@@ -5,12 +5,19 @@
                  models.py    opening a model once for all visitors
                  session.py   what a visitor has chosen, mirrored in the page's address
                  results.py   quick numbers, cached: an answer, exact match, attention
-                 store.py     long results, computed once and with a bar
+                 store.py     results that are kept
+                 jobs.py      long results, computed in the background
+                 menu.py      what the menu says of models, and lists that one gets wrong
+                 history.py   the browser's history: one entry for one choice
                  runs.py      the training runs there are
     parts/       controls.py  the sidebar: model, list, and what is intervened on
+                 study.py     an experiment over many lists: shipped, or asked for
+                 background.py  a job's button and its bar
+                 meaning.py   the one sentence on what a mask's outcome means
                  panel.py     a figure with its sentences, its downloads and its command
                  elements.py  messages, the strip of outputs, the sequence
     pages/       a folder for each page, named as in its address; ``page.py`` draws it
 
-A page is a function ``draw(view, places)`` of a ``controls.View``; ``shell.py`` lists them.
+A page is a function ``draw(view, places)`` of a ``controls.View``; ``shell.py`` lists them. Home is
+drawn before a model is open.
 """

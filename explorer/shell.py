@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from explorer.parts import controls
 from explorer.parts import elements as parts
-from explorer.parts.controls import View
+from explorer.parts.style import SHEET
+from explorer.server import session
 from explorer.server.places import Places, places_from
 from interp.support.errors import UserError
+
+HOME = "home"
+"""The path of the first page, which is served at the address without a path."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +31,21 @@ class Page:
     """In the page's address."""
     icon: str
 
-    def draw(self, view: View | None, places: Places) -> None:
+    def draw(self, places: Places, links: Mapping[str, StreamlitPage]) -> None:
         """Import the page's module, and let it draw; a first page need not wait for the others."""
-        if view is None:
+        st.set_page_config(page_title=f"{self.title} · sortscope")
+        module = importlib.import_module(f"explorer.pages.{self.path}.page")
+        if self.path == HOME:  # says something before a model is open
+            module.draw(partial(controls.sidebar, places), links)
+        elif (view := controls.sidebar(places)) is not None:
+            module.draw(view, places)
+        else:
             st.info("No model can be opened. Train one with `python training/train.py`.")
-            return
-        drawn: Callable[[View, Places], None]
-        drawn = importlib.import_module(f"explorer.pages.{self.path}.page").draw
-        drawn(view, places)
 
 
 PAGES = (
+    Page("Home", HOME, ":material/home:"),
+    Page("Tour", "tour", ":material/tour:"),
     Page("Algorithm", "algorithm", ":material/account_tree:"),
     Page("Sort", "sort", ":material/sort:"),
     Page("Attention", "attention", ":material/visibility:"),
@@ -46,11 +55,7 @@ PAGES = (
     Page("Training", "training", ":material/timeline:"),
     Page("Compare", "compare", ":material/compare:"),
     Page("Truth", "truth", ":material/fact_check:"),
-    Page("Tour", "tour", ":material/tour:"),
 )
-
-
-_FIRST_SEEN = "sort"  # at the address without a path, wherever it stands in the navigation
 
 
 def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
@@ -66,18 +71,23 @@ def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
     except UserError as error:
         parts.refuse(st.container(), error)
         st.stop()
-    view = controls.sidebar(places)
-    if only is not None:
-        next(page for page in PAGES if page.path == only).draw(view, places)
-        return
-    pages = [
-        st.Page(
-            partial(page.draw, view, places),
+    with session.visit(places):
+        if only is None:
+            st.html(SHEET)
+            _chosen(places).run()
+        else:
+            next(page for page in PAGES if page.path == only).draw(places, {})
+
+
+def _chosen(places: Places) -> StreamlitPage:
+    """The navigation, and the page that its address or a click asks for."""
+    links: dict[str, StreamlitPage] = {}
+    for page in PAGES:
+        links[page.path] = st.Page(
+            partial(page.draw, places, links),
             title=page.title,
             url_path=page.path,
             icon=page.icon,
-            default=page.path == _FIRST_SEEN,
+            default=page.path == HOME,
         )
-        for page in PAGES
-    ]
-    st.navigation(pages, position="top").run()
+    return st.navigation(list(links.values()), position="top")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from streamlit.testing.v1 import AppTest
 
+from explorer.server.jobs import jobs
 from interp.checkpoints import save_model
 from interp.config import ModelConfig
 from interp.model import SortTransformer
@@ -66,6 +67,14 @@ def button(page: AppTest, words: str) -> Any:
     return next(b for b in page.button if b.label == words)
 
 
+def run_job(page: AppTest, key: str) -> AppTest:
+    """Press the button of that key, and wait for what it computes in the background."""
+    page.button(key).click().run()
+    jobs().wait()
+    assert not page.run().exception, page.exception
+    return page
+
+
 def answers(page: AppTest) -> list[str]:
     """The answers on the page Sort: as it is, and under the intervention."""
     return [code.value for code in page.code if code.language == "plaintext"]
@@ -73,4 +82,4 @@ def answers(page: AppTest) -> list[str]:
 
 def strips(page: AppTest) -> list[str]:
     """HTML of the outputs on the page Sort, in the same order."""
-    return [html.value for html in page.html if '<ol class="outputs"' in html.value]
+    return [html.value for html in page.html if '<ol class="outputs' in html.value]

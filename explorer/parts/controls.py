@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from explorer.parts.background import under_way
+from explorer.parts.copy_link import copy_link
 from explorer.parts.elements import plain, refuse
+from explorer.parts.importing import import_box
 from explorer.server import session
+from explorer.server.menu import TRIED, words_of, wrong_list
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
 from interp.answers.treatment import ABLATIONS, Act, Treatment
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 _LAST_OPENED = "last_opened"  # the name of this visitor's last model that could be opened
+_NONE_WRONG = "none_wrong"  # a list that it gets wrong was asked for, and there is none
 _FITS = 24  # characters of a choice
 _TRIED = 5  # models tried in place of one that cannot be opened
 
@@ -44,14 +49,17 @@ class View:
 
 def sidebar(places: Places) -> View | None:
     """Draw the controls and read them; None while there is no model at all."""
-    session.begin(places)
     opened = _model(places)
     if opened is None:
         return None
-    digits = _list(opened.task)
+    digits = _list(opened)
     treatment = _treatment(opened, digits)
+    import_box(places)
+    with st.sidebar:
+        copy_link()
+    under_way()
     session.write_link(
-        model=_wanted(),
+        model=session.wanted(),
         list=st.session_state[session.LIST],
         do=treatment.text or st.session_state[session.DO],
     )
@@ -66,7 +74,12 @@ def _model(places: Places) -> OpenModel | None:
     choices = places.choices()
     if st.session_state[session.MODEL] not in (*choices, session.OTHER):  # its folder is gone
         session.choose_model(st.session_state[session.MODEL], choices)
-    st.sidebar.selectbox("Model", [*choices, session.OTHER], key=session.MODEL, format_func=_short)
+    st.sidebar.selectbox(
+        "Model",
+        [*choices, session.OTHER],
+        key=session.MODEL,
+        format_func=lambda name: _short(name, words_of(places, name)),
+    )
     if st.session_state[session.MODEL] == session.OTHER:
         st.sidebar.text_input(
             "Folder of a run, a checkpoint or an imported model",
@@ -79,23 +92,19 @@ def _model(places: Places) -> OpenModel | None:
         opened = _first_that_opens(places, message)
     if opened is not None:
         st.session_state[_LAST_OPENED] = opened.name
-        shown = "Open" if opened.name == _wanted() else "Still shown"
+        shown = "Open" if opened.name == session.wanted() else "Still shown"
         st.sidebar.caption(f"{shown}: {plain(opened.name)}; {opened.words}")
     return opened
 
 
-def _short(name: str) -> str:
-    """A path that fits the sidebar; the whole of it stands below the field."""
-    return name if len(name) <= _FITS else f"…/{Path(name).name}"
-
-
-def _wanted() -> str:
-    choice = st.session_state[session.MODEL]
-    return st.session_state[session.FOLDER].strip() if choice == session.OTHER else choice
+def _short(name: str, words: str) -> str:
+    """A name that fits the sidebar, with what it is; all of a path stands below the field."""
+    shown = name if len(name) <= _FITS else f"…/{Path(name).name}"
+    return f"{shown} · {words}" if words else shown
 
 
 def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | None:
-    wanted, last = _wanted(), st.session_state.get(_LAST_OPENED, "")
+    wanted, last = session.wanted(), st.session_state.get(_LAST_OPENED, "")
     for name in dict.fromkeys([wanted, last, *places.choices()[:_TRIED]]):
         try:
             if name:
@@ -109,7 +118,8 @@ def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | No
 # -- the list -----------------------------------------------------------------------------------
 
 
-def _list(task: SortTask) -> tuple[int, ...] | None:
+def _list(opened: OpenModel) -> tuple[int, ...] | None:
+    task = opened.task
     if st.session_state[session.LIST] == session.FIRST_LIST:  # ours, so it is for us to make it fit
         st.session_state[session.LIST] = session.FIRST_LIST[: 2 * task.max_len - 1]
     st.sidebar.text_input(
@@ -124,6 +134,16 @@ def _list(task: SortTask) -> tuple[int, ...] | None:
         columns[number % 2].button(
             words, key=f"preset {words}", on_click=_type, args=(make, task), width="stretch"
         )
+    columns[len(PRESETS) % 2].button(
+        "One it fails",
+        on_click=_type_wrong,
+        args=(opened,),
+        width="stretch",
+        help="A list that this model gets wrong: a random one, or where there is none, one of few "
+        "different digits.",
+    )
+    if st.session_state.pop(_NONE_WRONG, False):
+        st.sidebar.caption(f"✓ It sorts all lists that were tried: {TRIED} of each kind.")
     try:
         return task.parse(st.session_state[session.LIST])
     except UserError as error:
@@ -133,6 +153,14 @@ def _list(task: SortTask) -> tuple[int, ...] | None:
 
 def _type(make: Callable[[SortTask], list[int]], task: SortTask) -> None:
     st.session_state[session.LIST] = typed(make(task))
+
+
+def _type_wrong(opened: OpenModel) -> None:
+    found = wrong_list(opened)
+    if found is None:
+        st.session_state[_NONE_WRONG] = True
+    else:
+        st.session_state[session.LIST] = typed(found)
 
 
 def _random(task: SortTask) -> list[int]:
@@ -205,18 +233,21 @@ def _mask(task: SortTask) -> Treatment:
         st.sidebar.toggle("Mask the blanks", key="no blanks to mask", disabled=True)
         st.sidebar.caption("This model was trained without blanks: there is nothing to mask.")
         return Treatment()
+    default = Treatment(Act.MASK, tuple(range(task.n_blanks)))
+    if st.session_state[session.DO].strip() in (default.text, f"{Act.MASK}:all"):
+        session.choose_mask()
     masked = st.sidebar.toggle(
         "Mask the blanks",
         key=session.MASKED,
-        help="Outputs after the first may not attend to any blank, in any layer.",
+        help="No output may attend to any blank, in any layer: the mask of every page.",
     )
-    last_too = st.sidebar.toggle(
-        "In the last blank's row too",
-        key=session.LAST_TOO,
+    as_published = st.sidebar.toggle(
+        "As published: not the last blank's row",
+        key=session.AS_PUBLISHED,
         disabled=not masked,
-        help="The last blank emits the first output. With this it may attend to itself, "
-        "but to no other blank.",
+        help="The last blank emits the first output. The published test leaves its row alone, so "
+        "that the first output stays as it is.",
     )
     if not masked:
         return Treatment()
-    return Treatment(Act.PUBLISHED_LAST if last_too else Act.PUBLISHED)
+    return Treatment(Act.PUBLISHED) if as_published else default

@@ -31,10 +31,15 @@ ol.outputs li.changed {{box-shadow: inset 0 4px 0 {ORANGE};}}
 ol.outputs b {{font-size: 1.25rem;}}
 ol.outputs b.word {{font-size: .8rem; line-height: 1.7rem;}}
 ol.outputs div {{display: flex; justify-content: space-between;}}
-ol.outputs i {{font-style: normal; opacity: .75;}}
+ol.outputs i {{font-style: normal; opacity: .85;}}
+ol.outputs.many {{grid-template-columns: repeat(auto-fill, minmax(60px, 1fr)); gap: 3px;}}
+ol.outputs.many li {{font-size: .72rem; padding: 2px 4px !important; overflow: hidden;}}
+ol.outputs.many b {{font-size: 1rem;}}
+ol.outputs.many b.word {{font-size: .66rem;}}
+ol.outputs.many i, ol.outputs.many div.second {{display: none;}}
 </style>"""
 
-_HATCHED = "repeating-linear-gradient(45deg, rgba(127,127,127,.55) 0 2px, transparent 2px 6px)"
+_HATCHED = "repeating-linear-gradient(45deg, rgba(127,127,127,.85) 0 2px, transparent 2px 5px)"
 _SEQUENCE_STYLE = (
     f"""<style>
 div.sequence {{display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: flex-start;}}
@@ -46,7 +51,7 @@ div.sequence span {{display: flex; flex-direction: column; align-items: center; 
   padding: 1px 3px; font-size: 1rem;}}
 div.sequence span.word {{font-size: .75rem;}}
 div.sequence span i {{font-style: normal; font-size: .65rem; opacity: .8;}}
-div.sequence span.done {{background: {_HATCHED};}}
+div.sequence span.done {{background: {_HATCHED} top / 100% 8px no-repeat; padding-top: 9px;}}
 div.sequence span.emits {{outline: 3px solid {VERMILLION}; outline-offset: 0;}}
 div.sequence span.new {{border-style: dashed; border-width: 2px;}}
 """
@@ -88,8 +93,9 @@ def wait_for_list() -> None:
 
 
 def sentences(shows: str, proves_not: str) -> None:
-    """What a figure shows, and what it does not prove."""
-    st.caption(f"**Shows:** {shows}  \n**Does not prove:** {proves_not}")
+    """What a figure shows, and what it does not prove: a line that opens."""
+    with st.popover("About this figure", icon=":material/info:"):
+        st.caption(f"**Shows:** {shows}  \n**Does not prove:** {proves_not}")
 
 
 def share(probability: float) -> str:
@@ -101,6 +107,8 @@ def share(probability: float) -> str:
 
 # -- the outputs --------------------------------------------------------------------------------
 
+_MOST_CARDS = 16  # outputs; more are small cells, whose runner-up is said when one points at them
+
 
 def strip(said: Answer, name: str, before: Answer | None = None) -> str:
     """HTML: every output with its probability and runner-up, wrong ones with a symbol and words.
@@ -111,7 +119,8 @@ def strip(said: Answer, name: str, before: Answer | None = None) -> str:
     changed = said.changed_from(before) if before else []
     was = {i: before.outputs[i].said for i in changed} if before else {}
     items = "".join(_item(i, output, was.get(i)) for i, output in enumerate(said.outputs))
-    return f'{_STRIP_STYLE}<ol class="outputs" aria-label="{html.escape(name)}">{items}</ol>'
+    many = " many" if len(said.outputs) > _MOST_CARDS else ""
+    return f'{_STRIP_STYLE}<ol class="outputs{many}" aria-label="{html.escape(name)}">{items}</ol>'
 
 
 def _item(number: int, output: Output, was: str | None) -> str:
@@ -125,10 +134,10 @@ def _item(number: int, output: Output, was: str | None) -> str:
         classes, label = f"{classes} changed", f"{label}; changed, was {was}"
         changed = f"<div>⇄ was {was}</div>"
     return (
-        f'<li class="{classes}" aria-label="{html.escape(label)}">'
+        f'<li class="{classes}" title="{html.escape(label)}" aria-label="{html.escape(label)}">'
         f'<b class="{"digit" if token.isdigit() else "word"}">{token}</b> {verdict}'
         f"<div>{html.escape(first)}<i>out {number}</i></div>"
-        f"<div>or {second}: {html.escape(other)}</div>{changed}</li>"
+        f'<div class="second">or {second}: {html.escape(other)}</div>{changed}</li>'
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from explorer.parts.elements import sentences
+from explorer.parts.pictures import pictures
 from interp.figures import GREY, html_page, unlinked
 from interp.support.lazy import lazy_import
 
@@ -66,8 +68,8 @@ class About:
         """Below the title of a figure, so that a picture says it, too."""
         of = f" · list {self.digits}" if self.digits else ""
         return [
-            f"{self.model} ({self.model_hash}) · seed {self.seed}{of}",
-            *textwrap.wrap(self.intervention, 110),
+            *_wrapped(f"{self.model} ({self.model_hash}) · seed {self.seed}{of}"),
+            *_wrapped(self.intervention),
         ]
 
 
@@ -86,7 +88,7 @@ def panel(
         rows: the numbers behind the figure, or how to make them when they are asked for.
     """
     figure = unlinked(named(figure, of))
-    image = {"format": "png", "filename": f"sortscope-{key}", "scale": 2}
+    image = {"format": "png", "filename": file_name(of, key), "scale": 2}
     st.plotly_chart(
         figure,
         theme="streamlit",
@@ -96,17 +98,28 @@ def panel(
         config={
             "displaylogo": False,
             "responsive": True,
-            "displayModeBar": True,
+            "displayModeBar": "hover",
             "modeBarButtonsToRemove": _NO_BUTTONS,
             "toImageButtonOptions": image,
         },
     )
-    sentences(shows, proves_not)
-    downloads(figure, key, of, rows)
+    with st.container(horizontal=True, key=f"about {key}"):
+        sentences(shows, proves_not)
+        downloads(figure, key, of, rows, drawn=True)
 
 
-def downloads(figure: go.Figure, key: str, of: About, rows: Rows | Callable[[], Rows]) -> None:
-    """The figure and its numbers to take along, and how to make it without the page."""
+def downloads(
+    figure: go.Figure,
+    key: str,
+    of: About,
+    rows: Rows | Callable[[], Rows],
+    drawn: bool = False,
+) -> None:
+    """The figure and its numbers to take along, and how to make it without the page.
+
+    Args:
+        drawn: whether the figure itself is on the page, by that key, so that it can be a picture.
+    """
 
     def numbers() -> Rows:
         return rows() if callable(rows) else rows
@@ -121,13 +134,25 @@ def downloads(figure: go.Figure, key: str, of: About, rows: Rows | Callable[[], 
             st.download_button(
                 label,
                 make,  # when it is clicked: pages are 5 MB
-                file_name=f"sortscope-{key}.{ending}",
+                file_name=f"{file_name(of, key)}.{ending}",
                 mime=mime,
                 key=f"{key} {ending}",
                 on_click="ignore",
             )
-        st.caption("Picture (PNG): the camera at the upper right of the figure. The same, typed:")
+        if drawn:
+            pictures(key)
+        st.caption("The same, typed:")
         st.code(of.command, language="sh", wrap_lines=True)
+
+
+_LONGEST_PART = 60  # characters of a part of a file's name
+
+
+def file_name(of: About, key: str) -> str:
+    """``sortscope-blanks-31415-attention``: what a file is of, without its ending."""
+    parts = ("sortscope", of.model, of.digits.replace(",", ""), key)
+    safe = (re.sub(r"[^\w.@-]+", "-", part).strip("-.")[:_LONGEST_PART] for part in parts)
+    return "-".join(part for part in safe if part)
 
 
 def named(figure: go.Figure, of: About) -> go.Figure:
@@ -137,7 +162,7 @@ def named(figure: go.Figure, of: About) -> go.Figure:
     more = _LINE * len(lines) + 8
     height, margin = figure.layout.height or 420, figure.layout.margin.t
     top = (60 if margin is None else margin) + more
-    small = {"text": "<br>".join(lines), "font": {"size": 10, "color": GREY}}
+    small = {"text": "<br>".join(lines), "font": {"size": 11, "color": GREY}}
     figure.update_layout(
         title={"subtitle": small, "y": 1 - 26 / (height + more), "yref": "container"},
         margin={"t": top},
@@ -146,7 +171,14 @@ def named(figure: go.Figure, of: About) -> go.Figure:
     return figure
 
 
-_LINE = 14  # pixels
+_LINE = 15  # pixels
+_WIDE = 56  # characters of a line that fits the narrowest figure
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines that fit; a long list is broken between its digits."""
+    loose = re.sub(r"(?<=\d),(?=\d)", ",\u200b ", text)
+    return [line.replace(",\u200b ", ",") for line in textwrap.wrap(loose, _WIDE)]
 
 
 def as_csv(of: About, rows: Rows) -> str:

@@ -1,11 +1,12 @@
-"""An experiment that takes its time, on a page: asked for by a button, computed once for everybody,
-drawn with its finding, its caveat and its downloads.
+"""An experiment that takes its time, on a page: shown at once where its result is shipped, else
+asked for by a button and computed in the background, once for everybody; drawn with its finding,
+its caveat and its downloads.
 
     for one in catalogue.on_page("inside"):
         study(view, one)
 
-What it shows and how long it takes stand on the experiment's face (``OnPage``); the command beside
-the figure is made from its settings.
+What it shows stands on the experiment's face (``OnPage``); the command beside the figure is made
+from its settings.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analyses.experiment import Experiment, OnPage, Outcome
+from analyses.shipped import Shipped, shipped
+from explorer.parts.background import in_background
 from explorer.parts.controls import View
-from explorer.parts.elements import plain, refuse
+from explorer.parts.elements import plain
 from explorer.parts.panel import OF_MANY, About, panel
-from explorer.server import store
-from interp.support.errors import UserError
+from explorer.server import store as stores
 from interp.support.progress import Progress
 
 SEED = 0
@@ -46,10 +48,6 @@ class Study:
     @property
     def on_page(self) -> OnPage:
         return self.experiment.on_page or OnPage("", "")
-
-    @property
-    def is_quick(self) -> bool:
-        return bool(self.on_page.quick) and self.settings != self.experiment.settings
 
     def compute(self, progress: Progress) -> Outcome:
         result = self.experiment.compute(self.subject(), self.settings, SEED, progress)
@@ -97,6 +95,10 @@ def study(view: View, experiment: Experiment, quick: bool = False) -> None:
     if outcome is None:
         return
     st.markdown(f"**{plain(outcome.words[-1])}**")
+    if isinstance(outcome, Shipped):  # the finding at once, the figure when it is wanted
+        box = st.expander("Its figure and numbers", key=f"box {experiment.name}", on_change="rerun")
+        if not box.open:
+            return
     draw(one, outcome)
     with st.expander("All of it in words"):
         st.code("\n".join(outcome.words), language=None, wrap_lines=True)
@@ -104,45 +106,48 @@ def study(view: View, experiment: Experiment, quick: bool = False) -> None:
         st.caption(f"Seed {SEED}; {plain(asked)}.")
 
 
-def asked_for(one: Study, words: str = "", before: str = "") -> Outcome | None:
-    """What came out, once somebody has asked for it; until then a button, and None.
+def asked_for(one: Study, before: str = "") -> Outcome | Shipped | None:
+    """What came out: as it is shipped, or once somebody has asked for it and it has been computed.
 
     Args:
-        words: on the button (default: how long it takes).
-        before: above it (default, below it: what the figure will show).
+        before: above the button (default, below it: what the figure will show).
     """
-    place = st.empty()
-    if not store.store().has(one.key):
-        with place.container():
-            if not _button(one, words, before):
-                return None
-    place.empty()
-    try:
-        return store.computed(one.key, one.compute, one.experiment.title)
-    except UserError as error:  # the model is not one that it can say anything about
-        refuse(st.container(), error)
-        return None
-
-
-def _button(one: Study, words: str, before: str) -> bool:
-    if before:
+    there = shipped(one.experiment, one.of.model_hash, one.settings)
+    if there is None and before:
         st.markdown(before)
-    takes = one.on_page.quick_takes if one.is_quick else one.on_page.takes
-    words = words or (f"Run: about {takes}" if takes else "Run")
-    if st.button(words, key=f"run {one.experiment.name}", icon=":material/play_arrow:"):
-        return True
-    if not before:
+    if there is not None and not stores.store().has(one.key):
+        _say_shipped(there)
+    found: Outcome | None = in_background(
+        one.key,
+        one.experiment.title,
+        one.compute,
+        "Run" if there is None else "Run again",
+        f"run {one.experiment.name}",
+    )
+    if found is None and there is None and not before:
         st.caption(f"**Shows:** {one.on_page.shows}")
-    return False
+    return there if found is None else found
 
 
-def draw(one: Study, outcome: Outcome, change: Callable[[go.Figure], Any] | None = None) -> None:
+def _say_shipped(there: Shipped) -> None:
+    words = "Computed beforehand, and part of the package."
+    if not there.is_current:
+        words += " The analysis has changed since: its numbers may be others now."
+    st.caption(words)
+
+
+def draw(
+    one: Study, outcome: Outcome | Shipped, change: Callable[[go.Figure], Any] | None = None
+) -> None:
     """Its figure with what it shows and does not show, and the downloads.
 
     Args:
         change: fits a copy of the figure into the page.
     """
     figure = go.Figure(outcome.figure)
+    titles = [note for note in figure.layout.annotations if note.yref == "paper" and note.y >= 1]
+    if titles and (figure.layout.legend.y or 0) >= 1:  # it would lie on the panels' titles
+        figure.update_layout(legend={"y": -0.02, "yanchor": "top", "x": 0, "xanchor": "left"})
     if change:
         change(figure)
     else:

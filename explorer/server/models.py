@@ -17,8 +17,19 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from explorer.server.places import Places, one_message
-from interp.checkpoints import COMPILED, CONFIG, WEIGHTS, LoadedModel, compiled_names, load_bare
+from interp.checkpoints import (
+    COMPILED,
+    CONFIG,
+    HASH,
+    PRETRAINED,
+    WEIGHTS,
+    LoadedModel,
+    compiled_names,
+    load_bare,
+    shipped_models,
+)
 from interp.sorters.truth import truth_of
+from interp.support.files import read_json
 from interp.task import SortTask
 
 if TYPE_CHECKING:
@@ -82,3 +93,10 @@ def open_model(places: Places, name: str) -> OpenModel:
 def _open(source: str, stamps: tuple[int, ...], name: str) -> OpenModel:
     del stamps  # part of the key alone
     return OpenModel(load_bare(source if name in compiled_names() else Path(source)), name)
+
+
+@st.cache_data(show_spinner=False)
+def shipped_hashes() -> dict[str, str]:
+    """The recorded hashes of the shipped models' weights; none is opened."""
+    recorded = {name: read_json(PRETRAINED / name / CONFIG) for name in shipped_models()}
+    return {name: str(info[HASH]) for name, info in recorded.items() if HASH in info}

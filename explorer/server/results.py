@@ -6,13 +6,16 @@ keeps it out of the key) is the model itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from analyses.one_list.answers import Answer, Attention, Decoded
 from analyses.one_list.subject import ListSubject
 from explorer.server.models import OpenModel
 from interp.answers import decode
-from interp.answers.treatment import Treatment
+from interp.answers.treatment import Act, Treatment, blank_positions
+from interp.interventions import Intervention, Mask
 from interp.stats import Estimate
 
 SAMPLE = 500  # held-out lists: enough for an interval of a few percent, in about a second
@@ -64,11 +67,21 @@ def _attention(
 
 def exact_match(opened: OpenModel, treatment: Treatment) -> Estimate:
     """The share of ``SAMPLE`` held-out lists that are sorted without a mistake, as the model is or
-    under one of the published masks."""
+    under a mask of blanks (see :func:`is_of_any_list`)."""
     return _exact_match(opened.hash, treatment, opened)
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _exact_match(hash_: str, treatment: Treatment, _opened: OpenModel) -> Estimate:
-    done = treatment.on_any(_opened.task)
+    task = _opened.task
+    if treatment.act is Act.MASK:  # rows that a list does not have are not scored
+        rows = range(task.first_output_row, task.n_ctx)
+        done: Sequence[Intervention] = [Mask(rows, blank_positions(task, treatment.blanks))]
+    else:
+        done = treatment.on_any(task)
     return decode.exact_match(_opened.model, SAMPLE, interventions=done)
+
+
+def is_of_any_list(treatment: Treatment) -> bool:
+    """Whether it is the same for every list, so that :func:`exact_match` takes it: masks are."""
+    return treatment.of_any_list or treatment.act is Act.MASK

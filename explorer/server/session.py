@@ -3,12 +3,15 @@
     ?model=blanks&list=3,1,4,1,5&do=zero:3-10&layer=1&head=3&corrupt=3,1,4,1,9
 
 Widgets are keyed by the constants below, so their values live in ``st.session_state`` and a link
-needs only to put them there before the first widget is drawn.
+needs only to put them there before the first widget is drawn. The address is written once, when
+all of a page is drawn, and holds what that page wrote and nothing else. Back and Forward bring a
+number of their own with the address (``explorer/server/history.js``): then all is read anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import streamlit as st
 
@@ -16,24 +19,47 @@ from explorer.server.places import Places
 from interp.answers.treatment import Act, Treatment
 
 MODEL, FOLDER, LIST, CORRUPT = "model", "folder", "list", "corrupt"
-MASKED, LAST_TOO, DO = "masked", "last_too", "do"
+MASKED, AS_PUBLISHED, DO = "masked", "as_published", "do"
 LAYER, HEAD = "layer", "head"
-_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, LAST_TOO, DO, LAYER, HEAD)
-_STARTED, _KEPT = "started", "kept"
+_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, AS_PUBLISHED, DO, LAYER, HEAD)
+BACK = "back"  # in the address, for as long as it takes to be read
+_STARTED = "started"  # the number of the last step back or forward
+_KEPT = "kept"  # keys of the pages' own widgets
+_LAST = "last"  # what was chosen when a page was last drawn
+_LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
 OTHER = "another folder…"  # the choice that opens a field for a path
 FIRST_LIST = "3,1,4,1,5,9,2,6,5,3"
 LONGEST_TEXT, LONGEST_PATH = 300, 1000  # characters; 48 digits with commas and spaces take 142
 
 
-def begin(places: Places) -> None:
-    """Before any widget: read the link once, and keep what is not drawn this time."""
-    if _STARTED in st.session_state:
+@contextmanager
+def visit(places: Places) -> Iterator[None]:
+    """One drawing of a whole page: read the address before, and write it after."""
+    _begin(places)
+    st.session_state[_LINK], st.session_state[_DRAWING] = {}, True
+    try:
+        yield
+    finally:
+        st.session_state[_DRAWING] = False
+        _publish()
+
+
+def _begin(places: Places) -> None:
+    """Read a link that was opened, or gone back to; keep what is not drawn this time."""
+    moved = st.query_params.get(BACK, "")
+    if _STARTED in st.session_state and moved in ("", st.session_state[_STARTED]):
+        last = st.session_state[_LAST]
         for key in (*_SHARED, *st.session_state[_KEPT]):
-            if key in st.session_state:  # Streamlit forgets a widget that one run leaves out
-                st.session_state[key] = st.session_state[key]
+            # Streamlit forgets a widget that one run leaves out, and all of them when a part that
+            # draws itself anew does so while its page is being left.
+            if key in st.session_state or key in last:
+                st.session_state[key] = st.session_state.get(key, last.get(key))
         return
-    st.session_state[_STARTED], st.session_state[_KEPT] = True, {}
+    for key in (LAYER, HEAD, *st.session_state.get(_KEPT, {})):
+        st.session_state.pop(key, None)
+    st.session_state[_STARTED], st.session_state[_KEPT] = moved, {}
+    st.session_state[_LAST] = {}
     link = st.query_params
     choices = places.choices()
     choose_model(link.get("model") or (choices[0] if choices else ""), choices)
@@ -43,6 +69,13 @@ def begin(places: Places) -> None:
     for key in (LAYER, HEAD):
         if (text := link.get(key, "")).isascii() and text.isdigit():
             st.session_state[key] = int(text[:6])
+
+
+def _publish() -> None:
+    link, keys = st.session_state[_LINK], (*_SHARED, *st.session_state[_KEPT])
+    st.session_state[_LAST] |= {k: st.session_state[k] for k in keys if k in st.session_state}
+    if dict(st.query_params) != link:
+        st.query_params.from_dict(link)
 
 
 def from_link(key: str, name: str, default: str) -> None:
@@ -75,10 +108,15 @@ def choose(treatment: Treatment) -> None:
 
 def choose_text(text: str) -> None:
     """As :func:`choose`; a text that is no treatment shows its mistake beside the field."""
-    masks = {Act.PUBLISHED.value: False, Act.PUBLISHED_LAST.value: True}
-    st.session_state[MASKED] = text in masks
-    st.session_state[LAST_TOO] = masks.get(text, False)
-    st.session_state[DO] = "" if text in masks else text
+    published = text == Act.PUBLISHED.value
+    st.session_state[MASKED] = st.session_state[AS_PUBLISHED] = published
+    st.session_state[DO] = "" if published else text
+
+
+def choose_mask() -> None:
+    """Mask all blanks for all outputs, by the switch."""
+    st.session_state[MASKED], st.session_state[AS_PUBLISHED] = True, False
+    st.session_state[DO] = ""
 
 
 def choose_model(name: str, choices: list[str]) -> None:
@@ -95,10 +133,21 @@ def clamp(key: str, n: int, default: int) -> None:
     st.session_state[key] = value if isinstance(value, int) and 0 <= value < n else default
 
 
+def wanted() -> str:
+    """The name or the path of the model that is chosen."""
+    choice: str = st.session_state[MODEL]
+    return st.session_state[FOLDER].strip() if choice == OTHER else choice
+
+
 def write_link(**values: str) -> None:
-    """Put ``values`` into the page's address; an empty one is taken out."""
+    """Put ``values`` into the page's address; an empty one is taken out.
+
+    While a whole page is drawn they are gathered; when a part of it is drawn anew they are written.
+    """
+    link = st.session_state[_LINK]
     for key, value in values.items():
-        if not value:
-            st.query_params.pop(key, None)
-        elif st.query_params.get(key) != value:
-            st.query_params[key] = value
+        link.pop(key, None)
+        if value:
+            link[key] = value
+    if not st.session_state[_DRAWING]:
+        _publish()

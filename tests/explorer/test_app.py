@@ -21,7 +21,6 @@ from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import Places, places_from
 from explorer.server.session import OTHER
-from interp.answers.ablation import published_mask
 from interp.answers.decode import greedy_decode, score
 from interp.answers.treatment import Act, Treatment
 from interp.checkpoints import (
@@ -31,6 +30,7 @@ from interp.checkpoints import (
     load_model,
     shipped_models,
 )
+from interp.interventions import Mask
 from interp.stats import wilson
 from interp.support.errors import UserError
 from interp.task import BLANK, SEP, SortTask
@@ -44,7 +44,7 @@ shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model 
 def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Open the page with a link, on a server that may open ``folder``."""
     monkeypatch.setenv("SORTSCOPE_MODELS", str(folder))
-    return partial(open_page, None)
+    return partial(open_page, "sort")
 
 
 @pytest.fixture
@@ -189,17 +189,21 @@ def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
     opened = open_model(Places((folder,)), str(folder / "with"))
     model, batch = opened.loaded.model, opened.task.held_out(results.SAMPLE)
     expected = []
-    for masks in ([], published_mask(opened.task)):
+    task = opened.task
+    blanks = range(task.sep_pos + 1, task.first_output_row + 1)
+    closed = Mask(range(task.first_output_row, task.n_ctx), blanks)
+    for masks in ([], [closed]):
         exact = wilson(int(score(model, batch, interventions=masks).exact.sum()), len(batch))
         expected.append(f"{100 * exact.value:.1f} %")
     assert [metric.value for metric in page.metric] == expected
     assert len(answers(page)) == 2
     assert strips(page)[0] != strips(page)[1]
     assert "attention sink" in captions(page)
-    assert address(page)["do"] == "published"
+    assert address(page)["do"] == "mask:0-3"
+    assert "What it means." in "\n".join(m.value for m in page.markdown)
     under_mask = strips(page)[1]
-    page.toggle("last_too").set_value(True).run()
-    assert address(page)["do"] == "published+last"
+    page.toggle("as_published").set_value(True).run()
+    assert address(page)["do"] == "published"
     assert strips(page)[1] != under_mask
     page.toggle("masked").set_value(False).run()
     assert "do" not in address(page)
@@ -216,7 +220,8 @@ def test_masking_the_blanks_of_the_shipped_model_breaks_it(start: Any) -> None:
 
 def test_a_model_without_blanks_has_nothing_to_mask(start: Any, folder: Path) -> None:
     page = start(model=str(folder / "without"), do="published")
-    assert [toggle.disabled for toggle in page.sidebar.toggle] == [True]
+    masks = [one for one in page.sidebar.toggle if one.label == "Mask the blanks"]
+    assert [toggle.disabled for toggle in masks] == [True]
     assert not page.sidebar.toggle[0].value
     assert "trained without blanks" in captions(page)
     assert not page.metric
@@ -300,11 +305,7 @@ def test_a_damaged_model_says_why_and_the_page_goes_on(
     (broken / WEIGHTS).write_bytes(weights[:-9] if damage == "truncated" else weights)
     monkeypatch.setattr("explorer.server.places.RUNS", folder)
     monkeypatch.setenv("SORTSCOPE_MODELS", str(tmp_path))
-    page = AppTest.from_file(str(APP), default_timeout=120)
-    page.query_params["model"] = str(broken)
-    page.query_params["list"] = "2,1"
-    page.run()
-    assert not page.exception
+    page = open_page("sort", model=str(broken), list="2,1")
     assert len(page.error) == 1
     assert "broken" in errors(page)[0]
     assert "Still shown: " in captions(page)
@@ -317,8 +318,7 @@ def test_with_no_trained_model_a_compiled_sorter_opens(
     monkeypatch.setattr("explorer.server.places.RUNS", tmp_path)
     monkeypatch.setattr("interp.checkpoints.PRETRAINED", tmp_path)
     monkeypatch.delenv("SORTSCOPE_MODELS", raising=False)
-    page = AppTest.from_file(str(APP), default_timeout=120).run()
-    assert not page.exception
+    page = open_page("sort")
     assert page.selectbox("model").value == compiled_names()[0]
     assert answers(page)[0] == "1 1 2 3 3 4 5 5 6 9"[: len(answers(page)[0])]
 
@@ -347,12 +347,12 @@ def test_a_wrong_start_is_a_message_on_the_page(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_link_opens_the_same_view(start: Any, folder: Path) -> None:
-    wanted = {"model": str(folder / "with"), "list": "5,0,2", "do": "published+last"}
+    wanted = {"model": str(folder / "with"), "list": "5,0,2", "do": "published"}
     page = start(**wanted)
     assert wanted.items() <= address(page).items()
     assert page.text_input("list").value == "5,0,2"
     assert page.toggle("masked").value
-    assert page.toggle("last_too").value
+    assert page.toggle("as_published").value
     again = start(**address(page))
     assert [html.value for html in again.html] == [html.value for html in page.html]
 

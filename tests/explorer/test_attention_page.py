@@ -36,7 +36,7 @@ from interp.support.errors import UserError
 from interp.support.progress import SILENT
 from interp.task import BLANK, SortTask
 from tests.models import small_model
-from tests.pages import address, captions, errors, open_page
+from tests.pages import address, captions, errors, open_page, run_job
 
 NOTHING = Treatment()
 main = partial(run_command, experiment.EXPERIMENT)
@@ -327,7 +327,7 @@ def test_the_head_finder_runs_by_a_button_and_is_kept(
     monkeypatch.setattr(body, "compute", counted)
     page = start(model=str(folder / "with"), list="3,1,4")
     assert not runs and len(tables(page)) == 1
-    next(b for b in page.button if b.label == "Run the head finder: about 8 s").click().run()
+    run_job(page, "run head_finder")
     page = start(model=str(folder / "with"), list="5,1,4", att_finder="yes")
     assert runs == [0]  # the next visitor finds it there
     result = found(load_model(folder / "with").model, quick, 0, SILENT)

@@ -138,8 +138,7 @@ def small(folder: Path) -> str:
 def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
     visitor: Visitor, server: Server
 ) -> None:
-    visitor.page.goto(server.address)
-    visitor.list_field.wait_for(timeout=WAIT_MS)
+    visitor.open(f"{server.address}/sort")
     visitor.type_list("5,3,8,1,9,2")
     visitor.wait_for(".st-key-answer code", "1 2 3 5 8 9")
     assert "✓ Sorted." in visitor.text(".st-key-answer")
@@ -150,13 +149,13 @@ def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
     whole, masked = (float(rates.nth(i).inner_text().split()[0]) for i in range(2))
     assert whole > 97
     assert masked < whole - 20
-    assert "do=published" in visitor.page.url
+    assert "do=mask%3A0-48" in visitor.page.url
     visitor.settle()
 
 
 def test_a_link_a_mistake_and_a_mask(visitor: Visitor, server: Server, folder: Path) -> None:
     """On a small untrained model: what does not need a model that sorts."""
-    link = f"{server.address}/?model={small(folder)}&list=3,1,2"
+    link = f"{server.address}/sort?model={small(folder)}&list=3,1,2"
     visitor.page.goto(link)
     before = visitor.text(".st-key-answer code")
     assert "✗ Not sorted." in visitor.text(".st-key-answer")
@@ -181,7 +180,9 @@ def test_odd_text_in_a_link_is_shown_and_nothing_else(
     visitor: Visitor, server: Server, text: str
 ) -> None:
     typed = quote(text, safe="")
-    visitor.page.goto(f"{server.address}/?model={typed}&list={typed}&corrupt={typed}&head={typed}")
+    visitor.page.goto(
+        f"{server.address}/sort?model={typed}&list={typed}&corrupt={typed}&head={typed}"
+    )
     alerts = visitor.page.locator('[data-testid="stSidebar"] [role="alert"]')
     alerts.nth(1).wait_for(timeout=WAIT_MS)
     visitor.settle()
@@ -193,7 +194,10 @@ def test_two_visitors_with_different_interventions_at_once(
     chromium: Any, visitor: Visitor, server: Server, folder: Path
 ) -> None:
     """Each sees the numbers of its own, while the other's are computed on the same model."""
-    model, address = load_model(folder / "with").model, f"{server.address}/?model={small(folder)}"
+    model, address = (
+        load_model(folder / "with").model,
+        f"{server.address}/sort?model={small(folder)}",
+    )
     done = {"published": visitor.page, "zero:0-3": chromium.new_context().new_page()}
     for text, page in done.items():
         page.goto(f"{address}&list=3,1,2&do={text}")
@@ -219,7 +223,19 @@ def test_two_visitors_with_different_interventions_at_once(
 
 # -- a walk over every page -----------------------------------------------------------------------
 
-PATHS = ("", "attention", "patch", "blanks", "inside", "training", "compare", "truth", "tour")
+PATHS = (
+    "",
+    "algorithm",
+    "sort",
+    "attention",
+    "patch",
+    "blanks",
+    "inside",
+    "training",
+    "compare",
+    "truth",
+    "tour",
+)
 
 
 @shipped

@@ -34,7 +34,7 @@ from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.explorer.test_training_page import command, spec, values
 from tests.models import TASK, small_model
-from tests.pages import SIZES, address, captions, errors, open_page, small_models
+from tests.pages import SIZES, address, captions, errors, open_page, run_job, small_models
 
 DIGITS = (3, 1, 2, 1)
 LIST = "3,1,2,1"
@@ -232,7 +232,7 @@ def test_the_commands_beside_the_figures_make_them_again(
     store.clear()
     page = start(do="published", layer="1", head="1", other_head="0")
     if part == "lengths":
-        next(b for b in page.button if b.label.startswith("Sort 480")).click().run()
+        run_job(page, "compare lengths")
     number = ["outputs", "regions", "attention", "lengths", "weights"].index(part)
     if part == "weights":
         number = len(page.get("plotly_chart")) - 1

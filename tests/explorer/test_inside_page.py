@@ -38,7 +38,7 @@ from interp.sorters.truth import truth_of
 from interp.support.errors import UserError
 from interp.task import SortBatch, SortTask
 from tests.models import TASK, small_model
-from tests.pages import address, button, captions, errors, open_page
+from tests.pages import address, captions, errors, open_page, run_job
 
 LIST = (3, 1, 4, 1, 5)
 ROW = TASK.first_output_row + 2  # emits output 2
@@ -473,14 +473,13 @@ def test_a_compiled_sorter_opens(start: Any) -> None:
 def test_the_lens_over_many_lists_starts_by_its_button(start: Any, folder: Path) -> None:
     page = start()
     before = len(page.get("plotly_chart"))
-    button(page, "Run: about 2 seconds").click().run()
-    assert not page.exception
+    run_job(page, "run logit_lens")
     assert len(page.get("plotly_chart")) == before + 1
     model = load_bare(folder / "with").model
     said = logit_lens.EXPERIMENT.outcome(logit_lens.compute(model)).words
     assert "\n".join(said) in [code.value for code in page.code]
     assert any(c.startswith("python -m analyses.logit_lens --model") for c in commands(page))
     assert "Seed 0; lists 192" in captions(page)
-    assert not [b for b in page.button if b.label == "Run: about 2 seconds"]
+    assert not [b for b in page.button if b.key == "run logit_lens"]
     assert start().get("plotly_chart")  # and the next visitor finds it there
     assert len(start().get("plotly_chart")) == before + 1

@@ -99,7 +99,7 @@ def test_a_figure_says_below_its_title_what_it_is_of() -> None:
     assert said.layout.title.text == "Bars"
     lines = said.layout.title.subtitle.text.split("<br>")
     assert lines == ["blanks (162a689) · seed 7 · list 3,1,4", "blank 3: keys and values zero"]
-    assert (said.layout.height, said.layout.margin.t) == (336, 86)  # room for two lines
+    assert (said.layout.height, said.layout.margin.t) == (338, 88)  # room for two lines
     assert not figure.layout.title.subtitle.text and figure.layout.height == 300  # a copy
     assert said.data[0].y == (2,)
 

@@ -26,8 +26,9 @@ from interp.answers.ablation import published_mask
 from interp.answers.decode import greedy_decode, score
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare, shipped_models
+from interp.interventions import Mask
 from interp.stats import wilson
-from interp.task import BLANK, SEP, SortTask
+from interp.task import BLANK, SEP, SortTask, spaced
 from tests.pages import address, button, captions, errors, open_page
 
 TASK = SortTask(max_len=6, n_blanks=4)
@@ -88,7 +89,7 @@ def table(page: AppTest) -> list[list[str]]:
 
 
 def strips(page: AppTest) -> list[str]:
-    return [one.value for one in page.html if '<ol class="outputs"' in one.value]
+    return [one.value for one in page.html if '<ol class="outputs' in one.value]
 
 
 def sequences(page: AppTest) -> list[str]:
@@ -388,3 +389,32 @@ def test_lists_behind_a_mean_run_once(folder: Path, monkeypatch: pytest.MonkeyPa
     assert sorted(times) == ["", "mean:0-3"]
     page.slider(sort_steps.STEP).set_value(1).run()
     assert sorted(times) == ["", "mean:0-3"]
+
+
+# -- one answer to one question -----------------------------------------------------------------
+
+
+@shipped
+def test_one_mask_gives_one_answer_on_every_page() -> None:
+    """Sort's switch, the page Blanks as it opens, and the number that the tour names."""
+    model, digits = load_bare("blanks").model, (3, 1, 4, 1, 5, 9, 2, 6, 5, 3)
+    closed = Mask(range(97, model.task.n_ctx), range(49, 98))
+    own = greedy_decode(model, [digits], interventions=[closed]).lists[0]
+    wrong = sum(a != b for a, b in zip(own, sorted(digits), strict=True))
+    page = open_page("sort")
+    page.toggle("masked").set_value(True).run()
+    assert page.code[2].value == spaced(own)
+    said = "\n".join(m.value for m in page.markdown)
+    assert f"{wrong} of 10 outputs are wrong" in said
+    assert said.count("given back its own outputs") == 2
+    meaning = next(m.value for m in page.markdown if m.value.startswith("**What it means.**"))
+    blanks = open_page("blanks")
+    assert f"✗ {wrong} of 10 outputs wrong" in "\n".join(m.value for m in blanks.markdown)
+    assert meaning in [m.value for m in blanks.markdown]
+    # Given the right outputs, as the tour does it.
+    batch = model.task.encode([digits])
+    right = int(score(model, batch, interventions=[closed]).right.sum())
+    assert f"{right} of 10 outputs are right with the blanks masked" in meaning
+    tour = "\n".join(m.value for m in open_page("tour", tour="4").markdown)
+    assert f"Masked, **{right} of 10 outputs** stay right" in tour
+    assert "given back the right outputs" in tour

@@ -9,8 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from analyses.minimal_pairs import PLACES
@@ -21,6 +19,7 @@ from analyses.one_list.without.result import AblatedAnswer, AblatedAnswers
 from analyses.patch_blanks import PatchConfig, compute
 from explorer.pages.tour import words as words
 from explorer.pages.tour.page import TITLES, places_figure
+from explorer.parts.meaning import verdict
 from interp.answers.ablation import Kind, ablate
 from interp.answers.decode import greedy_decode, score
 from interp.answers.trials import chunks
@@ -175,12 +174,12 @@ def test_heads_where_there_are_no_blanks(visit: Any) -> None:
 @pytest.mark.parametrize("model", ["compiled:slots", "compiled:sink"])
 def test_patching_is_that_of_the_command(visit: Any, model: str, unchecked: None) -> None:
     page = visit(5, model)
-    assert "one digit changed: 3 1 4 1 4." in told(page)
-    assert "yours has **5** there, and C **4**" in told(page)
+    assert "one digit changed: 3 1 4 1 0." in told(page)
+    assert "yours has **1** there, and C **0**" in told(page)
     (code,) = (c.value for c in page.code)
-    flags = f"--list {LIST} --corrupt 3,1,4,1,4 --model {model} --seed 0"
+    flags = f"--list {LIST} --corrupt 3,1,4,1,0 --model {model} --seed 0"
     assert code == f"python -m analyses.patch_blanks {flags}"
-    result = compute(load_bare(model).model, PatchConfig(list=LIST, corrupt="3,1,4,1,4"))
+    result = compute(load_bare(model).model, PatchConfig(list=LIST, corrupt="3,1,4,1,0"))
     place = {"compiled:slots": "blanks", "compiled:sink": "changed digit"}[model]
     site = result.sites.index(Site(Component.RESID_PRE, 1))
     back, lost = (result.place_estimate(d, site, PLACES.index(place)) for d in range(2))
@@ -243,15 +242,7 @@ RIGHT = (1, 2, 3)
     ],
 )
 def test_what_two_ways_say_together(result: AblatedAnswers, says: str) -> None:
-    assert says in words.verdict(result, MASKED, KEPT, OF_B)
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=48))
-def test_list_c_differs_in_one_digit_and_has_another_answer(digits: list[int]) -> None:
-    other = words.corrupted(digits)
-    assert sum(a != b for a, b in zip(digits, other, strict=True)) == 1
-    assert sorted(other) != sorted(digits)
-    assert all(0 <= digit <= 9 for digit in other)
+    assert says in verdict(result)
 
 
 def test_an_answer_in_words() -> None:

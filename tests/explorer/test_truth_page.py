@@ -39,7 +39,7 @@ from interp.sites import Component, Site
 from interp.sorters.truth import SORTERS, truth_of
 from interp.task import BLANK, Region, SortTask
 from tests.analyses.test_known_answers import MISLEADING
-from tests.pages import address, button, errors, open_page, small_models
+from tests.pages import address, button, errors, open_page, run_job, small_models
 
 TASK = SortTask()
 ANSWER = (1, 1, 3, 4, 7, 9)
@@ -184,7 +184,7 @@ def sink_blanks() -> bool:
 
 SEP, FIRST = [TASK.sep_pos], [TASK.first_output_row]
 CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
-    ("slots", "Sort"): lambda: said("slots", "published") == (1, *[BLANK] * 5),
+    ("slots", "Sort"): lambda: said("slots", "mask:0-48") == (BLANK,) * 6,
     ("slots", "Attention"): lambda: (
         diagonal("slots", 1, 2) and counts("slots", 0, 1, BLANKS[:-1], SEP)
     ),
@@ -193,14 +193,14 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
     ),
     ("slots", "Blanks"): slots_blanks,
     ("slots", "Inside"): lambda: inside("slots", ["head 1.2"]),
-    ("histogram", "Sort"): lambda: said("histogram", "published") == (1, BLANK, *ANSWER[2:]),
+    ("histogram", "Sort"): lambda: said("histogram", "mask:0-48") == (BLANK, *ANSWER[1:]),
     ("histogram", "Attention"): lambda: (
         flat("histogram", 1, 0) and counts("histogram", 0, 2, BLANKS, SEP)
     ),
     ("histogram", "Patch"): histogram_patch,
     ("histogram", "Blanks"): histogram_blanks,
     ("histogram", "Inside"): lambda: inside("histogram", ["mlp 1"]),
-    ("direct", "Sort"): lambda: said("direct", "published") == ANSWER,
+    ("direct", "Sort"): lambda: said("direct", "mask:0-48") == ANSWER,
     ("direct", "Attention"): lambda: diagonal("direct", 1, 2) and writes_nothing("direct", 1, 2),
     ("direct", "Patch"): lambda: (
         single("direct") == {ROWS[5]: 1.0}
@@ -209,7 +209,7 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
     ),
     ("direct", "Blanks"): lambda: unmoved("direct"),
     ("direct", "Inside"): lambda: inside("direct", ["mlp 0"]),
-    ("sink", "Sort"): lambda: said("sink", "published") == (1, *[min(FITTING_LIST)] * 5),
+    ("sink", "Sort"): lambda: said("sink", "mask:0-48") == (min(FITTING_LIST),) * 6,
     ("sink", "Attention"): lambda: flat("sink", 1, 1) and counts("sink", 1, 1, ROWS, BLANKS),
     ("sink", "Patch"): lambda: (
         carried("sink", "changed digit") == [1, 1] and carried("sink", "blanks") == [0, 0]
@@ -217,7 +217,7 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
     ("sink", "Blanks"): sink_blanks,
     ("sink", "Inside"): lambda: inside("sink", ["mlp 1"]),
     ("successor", "Sort"): lambda: (
-        said("successor", "published") == ANSWER
+        said("successor", "mask:0-48") == ANSWER
         and given_a_false_prefix("successor") != ANSWER
         and given_a_false_prefix("slots") == ANSWER
     ),
@@ -421,7 +421,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_the_scoreboard_comes_when_it_is_asked_for_and_stays(few: list[int]) -> None:
     page = open_page("truth", model="compiled:slots", list=fitting())
     assert not few and len(page.dataframe) == 1
-    button(page, "Run: about 20 s").click().run()
+    run_job(page, "run known_answers")
     assert few == [6]
     score = next(text.value for text in page.markdown if "answers are right" in text.value)
     assert score == "**8 of 10 answers are right.** Every ✗ is expected, and explained below."
@@ -444,7 +444,7 @@ def test_a_mistake_that_is_not_expected_is_said(
         shift_blanks.EXPERIMENT.body, "verdicts", lambda result: {"answer": "moves"}
     )
     page = open_page("truth", model="compiled:slots", list=fitting())
-    button(page, "Run: about 20 s").click().run()
+    run_job(page, "run known_answers")
     assert errors(page) == ["4 answers are wrong that should be right."]
     (why,) = (text.value for text in page.markdown if "are expected**" in text.value)
     assert "(histogram, direct, sink, successor): **Not expected: please report it.**" in why

@@ -19,7 +19,6 @@ from explorer.server import session
 from explorer.server.models import OpenModel
 
 _QK, _FIGURE = "attention_qk", "attention_finder"
-_SECONDS_PER_HEAD = 2.0  # of the head finder: 20 s for 10 heads, on one core of an ordinary machine
 
 
 def score_table(rows: Sequence[Mapping[str, Any]], key: str) -> None:
@@ -60,7 +59,6 @@ def finder(view: View, experiment: Experiment) -> None:
     n_lists = one.settings.lists
     outcome = asked_for(
         one,
-        f"Run the head finder: about {round(_SECONDS_PER_HEAD * _n_heads(view.opened))} s",
         "The head finder takes each head away and sees what that costs: on "
         f"{n_lists} held-out lists, in three ways, seed {SEED}.",
     )
@@ -81,10 +79,6 @@ def finder(view: View, experiment: Experiment) -> None:
     session.write_link(att_finder="" if wanted == "no" else wanted)
     if wanted == "yes":
         draw(one, outcome)
-
-
-def _n_heads(opened: OpenModel) -> int:
-    return opened.model.config.n_layers * opened.model.config.n_heads
 
 
 # -- circuits -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from explorer.pages.blanks.many import many
 from explorer.pages.blanks.parts import SEED, STYLE, answer_row, everywhere
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, wait_for_list
+from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, kept
 from explorer.parts.panel import OF_MANY, panel
 from explorer.server import session
@@ -88,9 +89,10 @@ def _take_away(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> 
     what = treatment.words(view.opened.task)
     answer_row(f"These blanks: {what}", runs.blanks.answer, "blanks ablated")
     answer_row(_control_words(runs, blanks), runs.control.answer, "blanks control")
+    say_meaning(replace(view, treatment=Treatment()))
     st.caption(
-        "Each cell: the output, ✓ or ✗ with the digit that it should be, and its probability. "
-        "Every output is given the ones before it, right or wrong."
+        "Each cell: the output, ✓ or ✗ with the digit that it should be, and its probability; the "
+        f"model is {OWN}."
     )
     everywhere(treatment, "blanks take away everywhere")
     _sample_panel(view, treatment)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from analyses.one_list.answers import Answer
 from explorer.parts.elements import plain, share
+from explorer.parts.meaning import OWN
 from explorer.server import session
 from interp.answers.treatment import Treatment
 
@@ -86,7 +87,7 @@ def answer_row(name: str, answer: Answer, key: str) -> None:
     n, wrong = len(answer.outputs), len(answer.wrong)
     verdict = f"✗ {wrong} of {n} outputs wrong" if wrong else f"✓ sorted, {n} of {n} outputs right"
     with st.container(key=key, gap="small"):
-        st.markdown(f"**{plain(name)}** · {verdict}")
+        st.markdown(f"**{plain(name)}**, {OWN} · {verdict}")
         st.html(cells(judged(answer), f"Outputs: {name}"))
 
 

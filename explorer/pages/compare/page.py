@@ -11,14 +11,15 @@ from analyses.compare_models.body import along_the_answer, same_heads, same_posi
 from analyses.experiment import Outcome
 from analyses.one_list.glance.result import AnswerRows
 from explorer.pages.compare.pair import Pair
+from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
+from explorer.parts.meaning import OWN
 from explorer.parts.one_list import SEED, kept
 from explorer.parts.panel import panel
 from explorer.server import results, runs, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
-from explorer.server.store import computed, store
 from interp.support.errors import UserError
 
 OTHER, OTHER_FOLDER = "compare_other", "compare_folder"
@@ -126,7 +127,7 @@ def _answers(pair: Pair) -> None:
     for column, name, (opened, treatment) in zip(columns, pair.names, both, strict=True):
         said = results.answer(opened, pair.digits, treatment)
         with column:
-            st.markdown(f"**{plain(name)}**")
+            st.markdown(f"**{plain(name)}**, {OWN}")
             st.code(said.text, language=None, wrap_lines=True)
             wrong, n = len(said.wrong), len(said.outputs)
             st.markdown(
@@ -247,17 +248,15 @@ def _other(column: Any, words: str, key: str, name: str, n: int) -> int | None:
 def _by_length(pair: Pair) -> None:
     settings = CompareSettings("lengths")
     key = pair.key(settings)
-    if not store().has(key):
-        place = st.empty()
-        words = f"Sort {_LISTS} held-out lists with both: about 5 s"
-        if not place.button(words, key="compare lengths"):
-            return
-        place.empty()
 
     def compute(progress: Any) -> Any:
         return EXPERIMENT.compute(pair.subject(settings), settings, SEED, progress)
 
-    found = EXPERIMENT.outcome(computed(key, compute, "Sorting held-out lists"))
+    words = f"Sort {_LISTS} held-out lists with both"
+    result = in_background(key, "Sorting held-out lists", compute, words, "compare lengths")
+    if result is None:
+        return
+    found = EXPERIMENT.outcome(result)
     for line in found.words:
         st.markdown(plain(line))
     _panel(

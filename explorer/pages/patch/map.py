@@ -38,7 +38,9 @@ SELECTION = "cell"
 _BOXED = "patch_boxed"  # how often a box chose the cell: the chart then forgets its click
 _COMPONENTS = (*STREAM, *PER_HEAD)
 _ROW, _AROUND = 26, 90  # pixels: of a row, and for labels and legend
-_MOST_LABELS = 80  # of columns, so that they do not touch at 1280 pixels
+MOST_BESIDE = 80
+"""Columns of a map that leaves room for something beside it."""
+_MOST_LABELS, _MOST_LABELS_BESIDE = 60, 26  # of columns, so that they do not touch at 1280 pixels
 _MENU = {"export": True, "source": False, "compiled": False, "editor": False}  # nothing leaves
 
 
@@ -128,11 +130,9 @@ def draw_boxes(config: ModelConfig, labels: Mapping[int, str], cell: Cell) -> No
     st.session_state[HEAD] = ALL_HEADS if cell.site.heads is None else str(cell.site.heads[0])
     heads = [Site(part, layer) for part in PER_HEAD for layer in range(config.n_layers)]
     places = {code_of(site): site.words for site in (*all_sites(config.n_layers), *heads)}
-    columns = st.columns(3)
+    st.selectbox("Place", list(places), key=PLACE, format_func=lambda p: places[p], on_change=boxed)
+    columns = st.columns(2)
     columns[0].selectbox(
-        "Place", list(places), key=PLACE, format_func=lambda p: places[p], on_change=boxed
-    )
-    columns[1].selectbox(
         "Head",
         [ALL_HEADS, *map(str, range(config.n_heads))],
         key=HEAD,
@@ -140,7 +140,7 @@ def draw_boxes(config: ModelConfig, labels: Mapping[int, str], cell: Cell) -> No
         disabled=cell.site.component not in PER_HEAD,
         on_change=boxed,
     )
-    columns[2].selectbox(
+    columns[1].selectbox(
         "Position", list(labels), key=POSITION, format_func=lambda p: labels[p], on_change=boxed
     )
 
@@ -197,8 +197,9 @@ def chart(
         cell: the chosen one; None for a map that is only looked at.
     """
     data, labels = table(found), found.labels
-    shown = label_axis(labels, _MOST_LABELS)["ticktext"]
-    gap = 0.06 if len(labels) <= _MOST_LABELS else 0.0
+    beside = len(labels) <= MOST_BESIDE
+    shown = label_axis(labels, _MOST_LABELS_BESIDE if beside else _MOST_LABELS)["ticktext"]
+    gap = 0.06 if beside else 0.0
     columns = alt.Scale(domain=labels, paddingInner=gap)
     x = alt.X("label:N", title=None, scale=columns)
     x = x.axis(values=shown, labelAngle=-90, labelOverlap=False, labelPadding=4, ticks=False)

@@ -11,6 +11,7 @@ from analyses.one_list.patch.result import PatchMap
 from explorer.pages.patch.map import WAY, Cell
 from explorer.pages.patch.pair import Pair, runs_of, set_corrupt, table
 from explorer.parts.elements import sentences
+from explorer.parts.meaning import OWN, RIGHT
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment
@@ -41,7 +42,7 @@ def draw_one(
     cells["patched"] = answers[name].text.split(" ") if patched is None else patched.text.split(" ")
     with st.container(key="patch_outputs"):
         st.html(table(cells, name))
-        st.caption(f"What the model answers; dashed is what differs from its {name} answer.")
+        st.caption(f"What the model answers, {OWN}; dashed differs from its {name} answer.")
     _logits(opened, pair, preview, cell)
     if patched is None:
         st.caption("No answer reads this place: the last layer is read where digits come out only.")
@@ -69,16 +70,15 @@ def _logits(opened: OpenModel, pair: Pair, preview: PatchMap, cell: Cell) -> Non
     after = one_patch(runs, cell.site, cell.position)
     moved = round(100 * (after - before) / (donor - before), 1) + 0.0 if preview.understood else 0
     share = f"{moved:.1f} %" if preview.understood else "none"
-    columns = st.columns(4)
-    columns[0].metric("Logit difference before", f"{before:+.3f}")
-    columns[1].metric("Under the patch", f"{after:+.3f}")
-    columns[2].metric("In the other run", f"{donor:+.3f}")
-    columns[3].metric("Share of the way", share)
+    with st.container(horizontal=True):
+        st.metric("Logit difference before", f"{before:+.3f}", width="content")
+        st.metric("Under the patch", f"{after:+.3f}", width="content")
+        st.metric("In the other run", f"{donor:+.3f}", width="content")
+        st.metric("Share of the way", share, width="content")
     row = int(preview.pairs.rows[0]) - preview.pairs.task.first_output_row
     sentences(
         f"what the patch does to out {row}: the logit of {ours} (clean) minus that of {theirs} "
-        "(corrupted), given the right outputs before it. The answers above are the model's own, "
-        "each output given those it said before.",
+        f"(corrupted), {RIGHT} before it. The answers above are {OWN}.",
         "what the place is for: only that, in this pair, the answer passes through it or does not.",
     )
 

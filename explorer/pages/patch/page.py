@@ -90,20 +90,24 @@ def _sweep(view: View, pair: Pair, treatment: Treatment) -> None:
     way, rows = _choices(rows_of(cell.site.component))
     exact = PatchSettings(corrupt=typed(pair[1]), direction=way, rows=rows)
     preview = cast(PatchMap, outcome(view, EXPERIMENT, replace(exact, method="gradient")).result)
-    if preview.understood:
-        _map(view, pair, preview, exact, cell)
-    else:
-        st.info(plain(wrong_words(preview)), icon=":material/info:")
-    st.subheader("One patch")
-    st.caption("Click a cell of the map, or choose it here.")
-    labels = dict(zip(preview.positions, preview.holds, strict=True))
-    patch_map.draw_boxes(config, labels, cell)
-    if error is not None:
-        refuse(st.container(), f"{error}. The first changed digit is shown instead.")
-    session.write_link(
-        **{WAY: way, patch_map.ROWS: rows, CELL: "" if error else st.session_state[CELL]}
-    )
-    draw_one(opened, pair, preview, cell, treatment)
+    beside = len(preview.positions) <= patch_map.MOST_BESIDE
+    left, right = st.columns([3, 2], gap="medium") if beside else (st.container(), st.container())
+    with left:
+        if preview.understood:
+            _map(view, pair, preview, exact, cell)
+        else:
+            st.info(plain(wrong_words(preview)), icon=":material/info:")
+    with right:
+        st.subheader("One patch")
+        st.caption("Click a cell of the map, or choose it here.")
+        labels = dict(zip(preview.positions, preview.holds, strict=True))
+        patch_map.draw_boxes(config, labels, cell)
+        if error is not None:
+            refuse(st.container(), f"{error}. The first changed digit is shown instead.")
+        session.write_link(
+            **{WAY: way, patch_map.ROWS: rows, CELL: "" if error else st.session_state[CELL]}
+        )
+        draw_one(opened, pair, preview, cell, treatment)
 
 
 def _choices(rows_of_cell: Rows) -> tuple[Direction, Rows]:

@@ -11,40 +11,50 @@ from analyses.one_list.answers import Answer
 from explorer.pages.sort import steps as sort_steps
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, sequence, strip, wait_for_list
+from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, outcome, show
 from explorer.parts.panel import downloads
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
-from interp.answers.treatment import PUBLISHED_ACTS, Treatment
+from interp.answers.treatment import Treatment
 
 _WHOLE = answer.AnswerSettings()
 SHOWN_AS = "answer_as"  # the choice between these, in the session and in the address
 TOKENS, FIGURE = "tokens", "figure"
 _MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
 
+_CHANGE = "Change the list, close off the blanks, and see where the answer comes from."
 _WELCOME = (
     "Nobody programmed it: it saw random lists and their sorted answers. Between the two it may be "
-    "given meaningless BLANK tokens to compute in. Change the list, close off the blanks, and see "
-    "where the answer comes from."
+    f"given meaningless BLANK tokens to compute in. {_CHANGE}"
+)
+_BY_HAND = (
+    "This one was not trained: every number in it was written by a program, so that its algorithm "
+    "is known."
 )
 
 
 def draw(view: View, places: Places) -> None:
     """The whole page."""
     del places
-    st.title("A transformer that taught itself to sort")
+    truth = view.opened.truth
+    st.title(
+        "A transformer that taught itself to sort"
+        if truth is None
+        else "A transformer that was written to sort"
+    )
     if view.digits is None:
         wait_for_list()
         return
-    st.markdown(_WELCOME)
+    st.markdown(_WELCOME if truth is None else f"{_BY_HAND} {truth.words} {_CHANGE}")
     with st.spinner("Sorting"):
         whole = results.answer(view.opened, view.digits, Treatment())
         said = results.answer(view.opened, view.digits, view.treatment)
     _reads(view, said)
     _answers(view, whole, said)
     sort_steps.steps(view, whole, said)
-    if view.treatment.act in PUBLISHED_ACTS:
+    if view.treatment and results.is_of_any_list(view.treatment):
         _sample(view.opened, view.treatment)
 
 
@@ -81,6 +91,8 @@ def _answers(view: View, whole: Answer, said: Answer) -> None:
         _answer(untouched, whole, "As it is", "answer")
         return
     _changes(view, whole, said)
+    if view.treatment and results.is_of_any_list(view.treatment):
+        say_meaning(untouched)
     left, right = st.columns(2, gap="medium")
     with left:
         _answer(untouched, whole, "As it is", "answer")
@@ -106,12 +118,12 @@ def _changes(view: View, whole: Answer, said: Answer) -> None:
 
 def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None = None) -> None:
     with st.container(key=key):
-        st.markdown(f"**{name}**")
+        st.markdown(f"**{name}**, {OWN}")
         st.code(said.text, language=None, wrap_lines=True)
         _verdict(said)
         file = key.replace("answer", "probabilities")
         proves_not = "that it sorts other lists too, or how it does it."
-        given = "each given the outputs that it said before"
+        given = f"{OWN} before each"
         if st.session_state[SHOWN_AS] == FIGURE:
             shows = f"the probability of each of the twelve tokens at every output, {given}."
             show(view, answer.EXPERIMENT, _WHOLE, file, shows, proves_not)

@@ -16,13 +16,15 @@ from analyses.minimal_pairs import PLACES
 from analyses.one_list import glance, without
 from analyses.one_list.answers import Output
 from analyses.one_list.glance.result import answer_rows
+from analyses.one_list.patch.body import one_digit_changed
 from analyses.one_list.without import Of
-from analyses.one_list.without.body import KEPT, MASKED, OF_B
+from analyses.one_list.without.body import MASKED, OF_B
 from analyses.one_list.without.result import AblatedAnswers
 from analyses.patch_blanks.result import PatchResult
 from explorer.pages.tour import words as words
 from explorer.parts.controls import View
 from explorer.parts.elements import sequence, strip, wait_for_list
+from explorer.parts.meaning import verdict, without_blanks
 from explorer.parts.one_list import SEED, kept, outcome, show
 from explorer.parts.panel import About, panel
 from explorer.server import results, session
@@ -173,13 +175,13 @@ def _take_away(view: View, digits: tuple[int, ...]) -> None:
         _question(
             4,
             "Both ways take away what the blanks hold about your list. If they differ, why?",
-            lambda: words.verdict(result, MASKED, KEPT, OF_B),
+            lambda: verdict(result),
         )
         _try_it("Blanks", "choose some of the blanks, and count over many lists.", view)
 
 
 def _patch(view: View, digits: tuple[int, ...]) -> None:
-    other = words.corrupted(digits)
+    other = one_digit_changed(view.opened.task, digits)
     result = _patched(view, digits, other)
     _say(words.pair_words(result, other))
     if not bool(result.understood[0]):
@@ -249,7 +251,7 @@ def _patched(view: View, digits: tuple[int, ...], other: tuple[int, ...]) -> Pat
 def _what_follows(view: View, digits: tuple[int, ...]) -> None:
     if view.opened.task.n_blanks:
         own = _without(view, "blanks")
-        st.markdown(words.verdict(own, MASKED, KEPT, OF_B))
+        st.markdown(verdict(own))
     with st.spinner("Opening the five sorters"):
         result = _without(view, "sorters")
     st.markdown("May the method be believed? It is tried where the truth is known.")
@@ -274,6 +276,8 @@ def _what_follows(view: View, digits: tuple[int, ...]) -> None:
 
 
 def _without(view: View, of: Of) -> AblatedAnswers:
+    if of == "blanks":
+        return without_blanks(view)
     found = outcome(view, without.EXPERIMENT, without.WithoutSettings(of))
     return cast(AblatedAnswers, found.result)
 

@@ -10,16 +10,12 @@ from analyses.one_list.glance.result import AnswerRows
 from analyses.one_list.without.result import AblatedAnswers
 from analyses.patch_blanks.result import PatchResult
 from explorer.parts.elements import share
+from explorer.parts.meaning import OWN, RIGHT, outputs
 from interp.sorters.truth import SORTERS, truth_of
 from interp.stats import Estimate
 from interp.task import Region, SortTask, spaced
 
 _SOME = 0.05  # the share from which a place is said to carry something
-
-
-def outputs(n: int) -> str:
-    """``1 output``, ``10 outputs``"""
-    return f"{n} output{'' if n == 1 else 's'}"
 
 
 def _percent(share: float) -> str:
@@ -155,41 +151,9 @@ def without_words(result: AblatedAnswers, masked: str, of_b: str) -> list[str]:
         f"Masked, **{result.right(masked)} of {outputs(n)}** stay right. With the blanks of list "
         f"B, **{result.right(of_b)}** do, and {result.follows(of_b)} become what B's answer has "
         "there.",
-        "Every output is given the right ones before it, so that one mistake leads to no other.",
+        f"Every output is {RIGHT} before it, so that one mistake leads to no other. On the pages "
+        f"Sort and Blanks it is {OWN}, and a mistake may lead to more.",
     ]
-
-
-def verdict(result: AblatedAnswers, masked: str, kept: str, of_b: str) -> str:
-    """What the two ways say together, on this list."""
-    n = len(result.digits)
-    breaks, keeps = result.right(masked) < n, result.right(kept) == n
-    if result.follows(of_b):
-        return (
-            f"On this list {result.follows(of_b)} of the {result.telling} outputs that could tell "
-            "follow what the blanks hold for list B: those read something about the list there."
-        )
-    if result.right(of_b) < n:
-        return (
-            f"On this list other contents in the blanks spoil {outputs(n - result.right(of_b))}, "
-            "but lead none to B's answer: contents matter, though not as a whole answer."
-        )
-    if not breaks:
-        return (
-            "On this list the outputs do without the blanks: neither way changes any. That is no "
-            "proof that the blanks are idle; the work may be done in more than one place."
-        )
-    reason = (
-        "with the other weights left as they were, nothing breaks, so the blanks are where "
-        "attention rests: masking sends it elsewhere"
-        if keeps
-        else "leaving the other weights as they were does not mend it, so the blanks also add "
-        "something that the outputs need"
-    )
-    return (
-        "Masking takes away two things: what the blanks hold, and the attention that goes there. "
-        "Another list's contents take away only what is special to your list. On this list "
-        f"only masking breaks outputs, so what is needed is the same for both lists; {reason}."
-    )
 
 
 def heads_words(result: AblatedAnswers) -> list[str]:
@@ -205,14 +169,6 @@ def heads_words(result: AblatedAnswers) -> list[str]:
 
 
 # -- 5: one place -------------------------------------------------------------------------------
-
-
-def corrupted(digits: Sequence[int]) -> tuple[int, ...]:
-    """The list with its largest digit made smaller by one (0: larger): another answer."""
-    largest = max(digits)
-    changed = list(digits)
-    changed[changed.index(largest)] = largest - 1 if largest else 1
-    return tuple(changed)
 
 
 def pair_words(result: PatchResult, other: Sequence[int]) -> list[str]:

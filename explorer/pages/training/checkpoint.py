@@ -10,6 +10,7 @@ from analyses import checkpoint_sweep
 from analyses.checkpoint_sweep.body import Sweep, figure, measure, rows
 from analyses.one_list import glance
 from analyses.training_curves.figure import short_name
+from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
 from explorer.parts.one_list import show
@@ -17,14 +18,10 @@ from explorer.parts.panel import OF_MANY, About, panel
 from explorer.server import results, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
-from explorer.server.store import computed, store
 from interp.answers.treatment import Act, Treatment
 from interp.checkpoints import LoadedModel
 from interp.stats import Estimate
 from interp.support.errors import UserError
-
-_SECONDS_EACH = 4  # about, of a full-size checkpoint's three rates
-
 
 # -- one checkpoint -----------------------------------------------------------------------------
 
@@ -93,13 +90,14 @@ def draw_rates(places: Places, name: str) -> None:
     columns = st.columns(2, gap="medium")
     acts = [("as it is", Treatment())]
     if opened.task.n_blanks:
-        acts.append(("blanks masked", Treatment(Act.PUBLISHED)))
+        every = tuple(range(opened.task.n_blanks))
+        acts.append(("blanks masked", Treatment(Act.MASK, every)))
     for column, (words, treatment) in zip(columns, acts, strict=False):
         with column, st.spinner(f"Scoring {results.SAMPLE} held-out lists"):
             _rate(words, results.exact_match(opened, treatment))
     st.caption(
         f"**Shows:** how many of {results.SAMPLE} held-out lists come out without a mistake"
-        + ("; masked, outputs after the first may not attend to any blank." if acts[1:] else ".")
+        + ("; masked, no output may attend to any blank." if acts[1:] else ".")
         + "  \n**Does not prove:** that what the blanks hold is used: the mask also takes away the "
         "place where attention rests."
     )
@@ -125,20 +123,16 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
         return
     config = checkpoint_sweep.SweepConfig()
     key = ("checkpoint_sweep", tuple((at, model.hash) for at, model in opened.items()), config)
-    there = store().has(key)
-    if not there:
-        seconds = _SECONDS_EACH * len(steps)
-        words = f"Measure all {len(steps)} checkpoints: up to {seconds} s"
-        place = st.empty()
-        if not place.button(words, key="measure checkpoints"):
-            return
-        place.empty()
     models = {at: partial(_loaded, model) for at, model in opened.items()}
-    found = computed(
+    found = in_background(
         key,
-        lambda progress: measure(models, config, 0, progress),
         "Measuring the checkpoints",
+        lambda progress: measure(models, config, 0, progress),
+        f"Measure all {len(steps)} checkpoints",
+        "measure checkpoints",
     )
+    if found is None:
+        return
     sweep = Sweep(short_name(run), found)
     panel(
         figure(sweep, step, log),
@@ -153,7 +147,7 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
         ),
         lambda: rows(sweep),
         f"for each checkpoint, of {config.lists} held-out lists, how many come out without a "
-        "mistake, as it is and with the blanks masked; and, in "
+        "mistake, as it is and with the blanks masked as published; and, in "
         f"{config.pairs} pairs of lists, how many outputs follow the list whose blanks were given "
         "to the last layers. 95 % intervals.",
         "when between two checkpoints a change came, or why.",

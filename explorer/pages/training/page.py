@@ -19,6 +19,7 @@ from interp.support.errors import UserError
 
 CURVES, SCALE, STUDY = "training_curves", "training_scale", "training_study"
 RUN, STEP = "training_run", "training_step"
+_FOLLOWED = "training_followed"  # the model whose run is shown, unless another was chosen
 _SCALES = ("linear", "log")
 _BETWEEN = "|"  # runs in the address
 _LONGEST = 4000  # characters of them
@@ -35,6 +36,14 @@ def draw(view: View, places: Places) -> None:
     st.title("How it learned")
     st.markdown(_INTRO)
     left, right = st.columns([4, 1], gap="medium")
+    own = run_of(view.opened.name, runs.run_names(places))
+    _follow(view.opened.name, own, places)
+    if own is None:
+        st.info(
+            f"{plain(view.opened.name)} has no learning curve here"
+            + (": it was written, not trained." if view.opened.truth else ".")
+            + " Below are runs that have one."
+        )
     with left:
         chosen = _choose_runs(places)
     with right:
@@ -58,6 +67,29 @@ def draw(view: View, places: Places) -> None:
 
 
 # -- what is chosen -----------------------------------------------------------------------------
+
+
+def run_of(model: str, names: list[str]) -> str | None:
+    """The run that a model comes from: of its own name, of its checkpoint's, or of its folder."""
+    whole = model.partition("@")[0]
+    if whole in names:
+        return whole
+    return next((name for name in names if Path(model).is_relative_to(Path(name))), None)
+
+
+def _follow(model: str, own: str | None, places: Places) -> None:
+    """When another model has been opened, show its run; a link says itself what to show."""
+    before = st.session_state.get(_FOLLOWED)
+    st.session_state[_FOLLOWED] = model
+    linked = before is None and ("curves" in st.query_params or "run" in st.query_params)
+    if own is None or linked or before == model:
+        return
+    st.session_state[CURVES] = [own]
+    if own in runs.with_checkpoints(places):
+        st.session_state[RUN] = own
+        _, _, step = model.partition("@")
+        st.session_state[STEP] = step
+
 
 Chosen = tuple[str, dict[int, str], int]
 """A run, the names of its checkpoints by step, and the step that the slider is at."""

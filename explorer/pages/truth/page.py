@@ -129,7 +129,7 @@ def _board() -> None:
     session.write_link(**{BOARD: size.replace("small", "")})
     settings = settings_of(EXPERIMENT, quick=size == "small")
     one = Study(EXPERIMENT, settings, board_about(settings.max_len), lambda: pick_device("cpu"))
-    if (outcome := asked_for(one)) is not None:
+    if isinstance(outcome := asked_for(one), Outcome):  # it is of no shipped model
         _scores(one, outcome)
 
 

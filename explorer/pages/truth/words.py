@@ -28,7 +28,7 @@ _COUNTS = (
 )
 LOOK_FOR: dict[str, dict[str, str]] = {
     "slots": {
-        "Sort": "Mask the blanks: every output after the first becomes BLANK.",
+        "Sort": "Mask the blanks: every output becomes BLANK.",
         "Attention": "Layer 1, head 2: output i looks at blank i and at nothing else. Layer 0, "
         f"head 1 counts, and seems to rest on SEP: {_COUNTS}",
         "Patch": "Before layer 1 the changed digit's own position carries nothing any more. One "
@@ -39,7 +39,7 @@ LOOK_FOR: dict[str, dict[str, str]] = {
         "not read those directions; a probe can. Head 2 of layer 1 writes the answer.",
     },
     "histogram": {
-        "Sort": "Mask the blanks: output 1 becomes BLANK. That BLANK is fed back, counts the "
+        "Sort": "Mask the blanks: output 0 becomes BLANK. That BLANK is fed back, counts the "
         "digits as any blank does, and the outputs after it are right again.",
         "Attention": "Layer 1, head 0: every output looks at all blanks alike. Layer 0, head 2 "
         f"counts, and seems to rest on SEP: {_COUNTS}",
@@ -61,7 +61,7 @@ LOOK_FOR: dict[str, dict[str, str]] = {
         "be read does not mean that it is used. The MLP of layer 0 writes the answer.",
     },
     "sink": {
-        "Sort": "Mask the blanks: every output after the first becomes the smallest digit.",
+        "Sort": "Mask the blanks: every output becomes the smallest digit.",
         "Attention": "Layer 1, head 1: every output looks at all blanks alike. It counts the "
         f"digits: {_COUNTS}",
         "Patch": "Before layer 1 the changed digit's own position still carries everything, and "

@@ -1,0 +1,229 @@
+"""What the page Home says: findings made from shipped results (:mod:`analyses.shipped`).
+
+No number stands in this file: sentences, intervals and pictures are read from the results, each of
+which names the command that makes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analyses import catalogue
+from analyses.shipped import Shipped, shipped
+from interp.stats import Estimate, wilson
+
+PLAIN, RIVAL = "right prefixes", "rank"
+"""A kind of prompt and a program, as ``which_program`` names them."""
+FULL, SMALL = "study original", "study quick"
+"""The studies: the published size, and the small one with ten runs an arm."""
+ARMS = {"blanks": "with blanks", "no-blanks": "without", "pos-offset": "without, positions shifted"}
+PUBLISHED = {"blanks": (2, 10), "no-blanks": (0, 10), "pos-offset": (0, 10)}
+"""Convergent runs, and runs, that the published project reports (its README)."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a picture."""
+
+    name: str
+    rate: Estimate
+    strong: bool = False
+    """Drawn in the colour of what the finding is about."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer, with what it rests on."""
+
+    question: str
+    answer: str
+    words: Sequence[str]
+    """Markdown: numbers with their intervals and n, and what they do not show."""
+    picture: str
+    """What the bars are."""
+    bars: Sequence[Bar]
+    page: str
+    """Where the evidence is, by its path."""
+    link: str
+    commands: Sequence[str]
+
+
+def findings(model: str, subject: str) -> Iterator[Finding]:
+    """Those of one model whose results are shipped, and that of the studies.
+
+    Args:
+        model: its name.
+        subject: the hash of its weights.
+    """
+    for make in (_program, _blanks):
+        if (found := make(model, subject)) is not None:
+            yield found
+    if (last := _training()) is not None:
+        yield last
+
+
+def _shipped(name: str, subject: str) -> Shipped | None:
+    return shipped(catalogue.experiment(name), subject)
+
+
+# -- how it sorts -------------------------------------------------------------------------------
+
+
+def _program(model: str, subject: str) -> Finding | None:
+    found = _shipped("which_program", subject)
+    if found is None or not found.json["best"]:
+        return None
+    data, best = found.json, found.json["best"][0]
+    agrees = {kind: Estimate(**rate) for kind, rate in data["agreement"][best].items()}
+    edited = {kind: agrees[kind] for kind in data["judged"] if kind != PLAIN}
+    worst = min(edited, key=lambda kind: edited[kind].value)
+    parted = _parted(data, best)
+    named = best.replace("-", " ")
+    words = [
+        f"**{data['programs'][best]}** After right prefixes this program says what `{model}` says "
+        f"in {_rate(agrees[PLAIN], 'lists')}.",
+    ]
+    bars = [Bar(f"{named}, after right prefixes", agrees[PLAIN], True)]
+    if parted is not None:
+        mine, rival = parted
+        words.append(
+            f"Every program that sorts does so. After *wrong* prefixes, wherever this one and "
+            f"“{RIVAL}” (the digit whose turn it is) part, it is right in {_rate(mine, 'prompts')}"
+            f", the other in {rival.percent()}."
+        )
+        bars += [Bar(f"{named}, where they part", mine, True), Bar(f"{RIVAL}, there", rival)]
+    words.append(
+        f"It is not the whole story: of the kinds of wrong prefix the worst is “{worst}”, with "
+        f"{_rate(edited[worst], 'prompts')}."
+    )
+    bars.append(Bar(f"{named}, worst kind of prefix", edited[worst], True))
+    return Finding(
+        "How does it sort?",
+        _titled(best),
+        words,
+        "Outputs of which a program says what the model says",
+        bars,
+        "algorithm",
+        "Ask it yourself",
+        [found.command],
+    )
+
+
+def _titled(program: str) -> str:
+    known = {"copy-and-count": "It copies and counts."}
+    return known.get(program, f"Most like the program “{program.replace('-', ' ')}”.")
+
+
+def _parted(data: dict[str, Any], best: str) -> tuple[Estimate, Estimate] | None:
+    """Of the prompts where the best program and its rival part, the share that each says."""
+    for row in data["parted"]:
+        names = list(row["programs"])
+        if {best, RIVAL} == set(names) and row["n"]:
+            right = dict(zip(names, row["right"], strict=True))
+            return wilson(right[best], row["n"]), wilson(right[RIVAL], row["n"])
+    return None
+
+
+# -- what the blanks are for --------------------------------------------------------------------
+
+_BARS = {
+    "as it is": "as it is",
+    "resample: all": "with another list's blanks",
+    "resample: control": "control: as many other positions of another list",
+    "mask: all": "with the blanks closed to the outputs",
+}
+
+
+def _blanks(model: str, subject: str) -> Finding | None:
+    names = ("ablate_blanks", "transplant_blanks", "reduce_blanks")
+    found = [_shipped(name, subject) for name in names]
+    if any(one is None for one in found):
+        return None
+    taken, given, less = (one.json for one in found if one is not None)
+    exact = {name: Estimate(**taken["together"][name]["exact_match"]) for name in _BARS}
+    constant = Estimate(**less["steps"]["one key and value"]["exact"])
+    follow = Estimate(**given["follows"]["blanks"]["B"])
+    needs = exact["mask: all"].high < exact["as it is"].low
+    words = [
+        f"Give the outputs of `{model}` *another list's* blanks, and {follow.percent()} of them "
+        f"follow that list (n = {follow.n:,} pairs of lists); "
+        f"{_rate(exact['resample: all'], 'lists')} still come out without a mistake.",
+        f"Closed to the outputs, {exact['mask: all'].percent()} do. Put *one constant* in place of "
+        f"all of them, the same for every blank and list, and {_rate(constant, 'lists')} do.",
+    ]
+    bars = [Bar(words, exact[name], name == "resample: all") for name, words in _BARS.items()]
+    bars.insert(2, Bar("with one constant in place of all blanks", constant, True))
+    return Finding(
+        "Does it compute in its blanks?",
+        _BLANKS_ARE[follow.low > 0.5, follow.high < 0.05, needs],
+        words,
+        "Lists sorted without a mistake",
+        bars,
+        "blanks",
+        "Take them away yourself",
+        [one.command for one in found if one is not None],
+    )
+
+
+_BLANKS_ARE = {
+    (True, False, True): "Yes: the answer passes through them.",
+    (True, False, False): "They hold the answer, but it can do without them.",
+    (False, True, True): "No: they hold nothing about the list, and yet it cannot do without them.",
+    (False, True, False): "No: they hold nothing about the list, and it can do without them.",
+    (False, False, True): "A little: some outputs follow what they hold.",
+    (False, False, False): "A little, and it can do without them.",
+}
+"""By whether most outputs follow another list's blanks, whether hardly any do, and whether masking
+the blanks loses answers."""
+
+
+# -- whether blanks help learning ---------------------------------------------------------------
+
+
+def _training() -> Finding | None:
+    small, full = _shipped("replication", SMALL), _shipped("replication", FULL)
+    if small is None or full is None:
+        return None
+    accuracy = {arm: Estimate(**small.json["arms"][arm]["mean_accuracy"]) for arm in ARMS}
+    difference = next(
+        row["comparison"]["difference"]
+        for row in small.json["comparisons"]
+        if (row["arm"], row["against"]) == ("no-blanks", "blanks")
+    )
+    both = [small.json["arms"][arm] for arm in ("blanks", "no-blanks")]
+    converged = ", ".join(f"{one['convergent']} of {one['runs']}" for one in both)
+    at_full = [full.json["arms"][arm] for arm in ARMS]
+    ours = ", ".join(f"{one['convergent']} of {one['runs']}" for one in at_full)
+    theirs = ", ".join(f"{n} of {of}" for n, of in PUBLISHED.values())
+    shown = "a difference" if _apart(difference) else "no difference"
+    return Finding(
+        "Are the blanks key to learning?",
+        "Not reproduced, and not refuted.",
+        [
+            f"On short lists runs with and without blanks both converge ({converged}), and their "
+            f"accuracy shows {shown}: {_points(difference)} over "
+            f"{difference['n']} common seeds.",
+            f"At the published length {ours} runs converged (with blanks, without, positions "
+            f"shifted), against the published {theirs}: too few runs to tell.",
+        ],
+        f"Accuracy while training, mean of {accuracy['blanks'].n} runs each",
+        [Bar(name, accuracy[arm], arm == "blanks") for arm, name in ARMS.items()],
+        "training",
+        "See every run's curve",
+        [small.command, full.command],
+    )
+
+
+def _apart(difference: dict[str, float]) -> bool:
+    return difference["low"] > 0 or difference["high"] < 0
+
+
+def _points(difference: dict[str, float]) -> str:
+    value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} points [{low:.1f}, {high:.1f}]"
+
+
+def _rate(rate: Estimate, of: str) -> str:
+    return f"**{rate.percent()}** (n = {rate.n:,} {of})"

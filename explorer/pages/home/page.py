@@ -1,0 +1,94 @@
+"""The page "Home": the question, what has been found, and where to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from explorer.pages.home.findings import Finding, findings
+from explorer.pages.home.picture import STYLE, bars
+from explorer.parts.controls import View
+from explorer.parts.elements import sequence, wait_for_list
+from explorer.server import models, results, session
+from interp.answers.treatment import Treatment
+from interp.task import spaced
+
+_FAVOURITE = "blanks"  # whose findings are shown where those of the chosen model are not shipped
+_QUESTION = (
+    "A small transformer taught itself to sort lists of digits. Between its input and its answer "
+    "it is given 49 BLANK tokens, which mean nothing. **Does it compute in them? And how does it "
+    "sort?**"
+)
+_CREDIT = (
+    "The experiment is that of “Learning Algorithms from Scratch with a Transformer” "
+    "([SiliconSloth/Algoformer](https://github.com/SiliconSloth/Algoformer), 2024), whose "
+    "conclusion is that the blank tokens are key. This page repeats it, and takes the models apart."
+)
+
+Links = Mapping[str, StreamlitPage]
+"""The other pages, by path."""
+
+
+def draw(sidebar: Callable[[], View | None], links: Links) -> None:
+    """The whole page; what needs no model is drawn before one is opened.
+
+    Args:
+        sidebar: draws the controls and opens the model.
+    """
+    st.title("What does a transformer do with 49 blanks?")
+    st.markdown(_QUESTION)
+    _start(links)
+    example = st.container()
+    subject, name = _subject()
+    st.header("What has been found", divider="gray")
+    st.html(STYLE)
+    for column, found in zip(st.columns(3, gap="medium"), findings(name, subject), strict=False):
+        with column.container(border=True, key=f"finding {found.page}"):
+            _finding(found, links)
+    st.caption(_CREDIT)
+    if (view := sidebar()) is not None:
+        with example:
+            _example(view)
+
+
+def _subject() -> tuple[str, str]:
+    """The hash and the name of the model whose findings are shown."""
+    hashes = models.shipped_hashes()
+    name = session.wanted()
+    name = name if name in hashes else _FAVOURITE
+    return hashes.get(name, ""), name
+
+
+def _start(links: Links) -> None:
+    with st.container(horizontal=True, key="start"):
+        if st.button("Start the tour", type="primary", icon=":material/tour:"):
+            st.switch_page(links["tour"])
+        if st.button("Sort a list of your own", icon=":material/sort:"):
+            st.switch_page(links["sort"])
+
+
+def _finding(found: Finding, links: Links) -> None:
+    st.subheader(found.question, anchor=False)
+    st.markdown(f"**{found.answer}**")
+    st.caption(f"{found.picture}, %; the line across is the 95 % interval")
+    st.html(bars(found.bars, found.picture))
+    for sentence in found.words:
+        st.markdown(sentence)
+    st.page_link(links[found.page], label=found.link, icon=":material/arrow_forward:")
+    with st.expander("Made by"):
+        st.code("\n".join(found.commands), language="sh", wrap_lines=True)
+
+
+def _example(view: View) -> None:
+    """The open model, sorting the sidebar's list now."""
+    if view.digits is None:
+        wait_for_list()
+        return
+    said = results.answer(view.opened, view.digits, Treatment())
+    right = "without a mistake" if not said.wrong else f"with {len(said.wrong)} mistakes"
+    st.markdown(
+        f"`{view.opened.name}` reads {spaced(view.digits)} and says **{said.text}**, {right}:"
+    )
+    st.html(sequence(view.opened.task, said.digits, said.outputs))

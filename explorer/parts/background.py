@@ -1,0 +1,69 @@
+"""A result that takes long, on a page: started by a button, computed in the background, with a bar
+that any page shows and a button that ends it.
+
+    found = in_background(key, "Probing", compute, "Run")
+    if found is None:  # not asked for, or not there yet
+        return
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from explorer.parts.elements import plain, refuse
+from explorer.server import store as stores
+from explorer.server.jobs import Job, State, jobs
+from interp.support.progress import Progress
+
+T = TypeVar("T")
+_EVERY = 0.7  # seconds between two looks at how far a job is
+
+
+def in_background(
+    key: Hashable, title: str, compute: Callable[[Progress], T], button: str, name: str
+) -> T | None:
+    """The result of that key, once it is there.
+
+    Args:
+        key: everything that it depends on.
+        title: what is being done, for people.
+        button: the words on the button that starts it.
+        name: of the button on its page.
+    """
+    store = stores.store()
+    if store.has(key):
+        return store.get(key, _gone)
+    job = jobs().get(key)
+    if job is not None and job.state is State.FAILED:
+        refuse(st.container(), job.error)
+    if job is None or job.ended:
+        place = st.empty()
+        if not place.button(button, key=name, icon=":material/play_arrow:"):
+            return None
+        place.empty()
+        job = jobs().start(key, title, compute, store)
+    _watch(job, name)
+    return None
+
+
+def _gone() -> Any:
+    raise RuntimeError("the result was pushed out of the store this very moment")
+
+
+@st.fragment(run_every=_EVERY)
+def _watch(job: Job, name: str) -> None:
+    """How far it is; when it has ended, all of the page is drawn anew."""
+    if job.ended:
+        st.rerun()
+    bar, cancel = st.columns([5, 1], vertical_alignment="center")
+    bar.progress(job.share, text=plain(job.words))
+    cancel.button("Cancel", key=f"cancel {name}", on_click=job.cancel, width="stretch")
+
+
+def under_way() -> None:
+    """In the sidebar: what is being computed, whichever page asked for it."""
+    for job in jobs().under_way():
+        st.sidebar.caption(f"**Under way:** {plain(job.words)}")

@@ -1,0 +1,74 @@
+"""What it means that an answer breaks, or does not, when blanks are taken away: one sentence, made
+from the same numbers on every page that asks."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import streamlit as st
+
+from analyses.one_list import without
+from analyses.one_list.without.body import KEPT, MASKED, OF_B
+from analyses.one_list.without.result import AblatedAnswers
+from explorer.parts.controls import View
+from explorer.parts.one_list import outcome
+from interp.task import spaced
+
+OWN = "given back its own outputs"
+RIGHT = "given back the right outputs"
+"""What a model is given as its outputs so far: on every page in these words."""
+
+
+def outputs(n: int) -> str:
+    """``1 output``, ``10 outputs``"""
+    return f"{n} output{'' if n == 1 else 's'}"
+
+
+def without_blanks(view: View) -> AblatedAnswers:
+    """The sidebar's list with its blanks taken away in each way, given back the right outputs."""
+    found = outcome(view, without.EXPERIMENT, without.WithoutSettings("blanks"))
+    return cast(AblatedAnswers, found.result)
+
+
+def say_meaning(view: View) -> None:
+    """The sentence, of the model as it is and the sidebar's list."""
+    result = without_blanks(view)
+    n, b = len(result.digits), spaced(result.other)
+    st.markdown(
+        f"**What it means.** {verdict(result)} Each output {RIGHT}, {result.right(MASKED)} of "
+        f"{outputs(n)} are right with the blanks masked, and {result.right(OF_B)} with the blanks "
+        f"of another list ({b})."
+    )
+
+
+def verdict(result: AblatedAnswers) -> str:
+    """What masking, and giving another list's blanks, say together, on this list."""
+    n = len(result.digits)
+    breaks, keeps = result.right(MASKED) < n, result.right(KEPT) == n
+    if result.follows(OF_B):
+        return (
+            f"On this list {result.follows(OF_B)} of the {result.telling} outputs that could tell "
+            "follow what the blanks hold for list B: those read something about the list there."
+        )
+    if result.right(OF_B) < n:
+        return (
+            f"On this list other contents in the blanks spoil {outputs(n - result.right(OF_B))}, "
+            "but lead none to B's answer: contents matter, though not as a whole answer."
+        )
+    if not breaks:
+        return (
+            "On this list the outputs do without the blanks: neither way changes any. That is no "
+            "proof that the blanks are idle; the work may be done in more than one place."
+        )
+    reason = (
+        "with the other weights left as they were, nothing breaks, so the blanks are where "
+        "attention rests: masking sends it elsewhere"
+        if keeps
+        else "leaving the other weights as they were does not mend it, so the blanks also add "
+        "something that the outputs need"
+    )
+    return (
+        "Masking takes away two things: what the blanks hold, and the attention that goes there. "
+        "Another list's contents take away only what is special to your list. On this list "
+        f"only masking breaks outputs, so what is needed is the same for both lists; {reason}."
+    )

@@ -1,0 +1,104 @@
+"""How pages look, measured: nothing cut or overlapping in a figure, and text that can be read.
+
+``measure.js`` looks at the page as it stands. Every page is measured at the width of a phone, of a
+laptop and of a large screen, in both themes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.browser import WAIT_MS, Server, settle
+from tests.explorer.test_browser import (
+    chromium,
+    folder,
+    pytestmark,
+    run,
+    server,
+    shipped,
+)
+
+__all__ = ["chromium", "folder", "pytestmark", "run", "server"]  # fixtures
+
+MEASURE = (Path(__file__).parent / "measure.js").read_text(encoding="utf-8")
+LEAST = 4.5  # contrast of text, by WCAG 2 (AA)
+WIDTHS = (400, 1280, 1920)
+PAGES = (
+    "",
+    "sort?do=mask:0-48",
+    "tour?tour=3",
+    "tour?tour=5",
+    "algorithm",
+    "attention",
+    "patch",
+    "blanks",
+    "inside",
+    "training",
+    "compare",
+    "truth",
+)
+
+
+@shipped
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PAGES)
+def test_nothing_is_cut_overlaps_or_is_too_faint(chromium: Any, server: Server, path: str) -> None:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(f"{server.address}/{path}")
+    page.locator("h1").first.wait_for(timeout=WAIT_MS)
+    settle(page, 800)
+    for box in page.get_by_text("Its figure and numbers").all():
+        box.click()
+        settle(page, 800)
+    found = {}
+    for width in WIDTHS:
+        for scheme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            found[width, scheme] = look(page)
+    context.close()
+    assert {key: said for key, said in found.items() if said} == {}
+
+
+def look(page: Any) -> list[str]:
+    """What is wrong with a page that is at rest; figures are drawn anew a moment after the rest."""
+    found: list[str] = []
+    for _ in range(4):
+        page.wait_for_timeout(700)
+        settle(page)
+        found = page.evaluate(f"({MEASURE})({LEAST})")
+        if not found:
+            break
+    return found
+
+
+BAD = """<main data-testid="stMain" style="background:#fff">
+<p style="color:#777">3.7 to one is {}</p><p style="color:#999">faint</p>
+<p style="color:#000;opacity:.4">faint too</p><p style="color:#333">dark enough</p>
+<p style="width:40px;overflow:hidden;white-space:nowrap">much too long for its box</p>
+<div class="js-plotly-plot" style="width:300px"><svg width="300" height="100" overflow="visible">
+<g class="xtick"><text x="10" y="20" style="fill:#000">one label</text></g>
+<g class="xtick"><text x="40" y="22" style="fill:#000">another</text></g>
+<g class="xtick"><text x="10" y="95" transform="rotate(-40,10,95)">turned</text></g>
+<g class="xtick"><text x="45" y="95" transform="rotate(-40,45,95)">beside</text></g>
+<text class="xtitle" x="260" y="90" style="fill:#000">beyond the end</text></svg></div></main>"""
+
+
+def test_what_is_wrong_is_found(chromium: Any) -> None:
+    """The measure itself, on a page that is bad in known ways."""
+    context = chromium.new_context(viewport={"width": 800, "height": 600})
+    page = context.new_page()
+    page.set_content(BAD)
+    found = page.evaluate(f"({MEASURE})({LEAST})")
+    context.close()
+    kinds = [text.split(":")[0].split()[0] for text in found]
+    assert sorted(kinds) == ["contrast"] * 3 + ["cut"] * 2 + ["overlap"]
+    text = "\n".join(found)
+    assert "overlap: one label | another" in text
+    assert "cut: beyond the end" in text
+    assert "cut: much too long" in text
+    assert "faint too" in text and "dark enough <" not in text and "turned |" not in text

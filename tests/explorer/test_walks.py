@@ -1,0 +1,94 @@
+"""Whole visits: the student who wants an answer, and the researcher with a model of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import torch
+
+from benchmarks.browser import WAIT_MS, Server, settle
+from interp.task import SortTask
+from tests.explorer.test_browser import (
+    Visitor,
+    chromium,
+    folder,
+    pytestmark,
+    run,
+    server,
+    shipped,
+    visitor,
+)
+from tests.interp.test_algoformer import published_state
+
+__all__ = ["chromium", "folder", "pytestmark", "run", "server", "visitor"]  # fixtures
+
+
+def words(visitor: Visitor) -> str:
+    text: str = visitor.page.locator('[data-testid="stMain"]').inner_text()
+    return text
+
+
+@shipped
+@pytest.mark.slow
+def test_the_student_finds_both_answers_within_three_clicks(
+    visitor: Visitor, server: Server
+) -> None:
+    """From Home, without a manual: how it sorts, and what the blanks do, with their evidence."""
+    page = visitor.page
+    visitor.open(f"{server.address}/")
+    home = words(visitor)
+    assert "It copies and counts." in home
+    assert "they hold nothing about the list, and yet it cannot do without them" in home
+    assert "Not reproduced, and not refuted." in home
+    page.get_by_role("link", name="Ask it yourself").click()  # the first click
+    page.locator("h1", has_text="Which algorithm").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    assert "copy-and-count" in words(visitor) or "copy and count" in words(visitor)
+    page.go_back()
+    page.locator("h1", has_text="49 blanks").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    page.get_by_role("link", name="Take them away yourself").click()  # the second
+    page.locator("h1", has_text="The blanks").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    blanks = words(visitor)
+    assert "What it means." in blanks
+    assert "what the blanks of all lists have in common" in blanks  # over many lists, at once
+    page.go_back()
+    page.locator("h1", has_text="49 blanks").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    page.get_by_role("button", name="Start the tour").click()  # the third
+    page.locator("h1", has_text="tour").wait_for(timeout=WAIT_MS)
+    assert page.get_by_role("dialog").count() == 0
+
+
+@shipped
+@pytest.mark.slow
+def test_the_researcher_opens_a_run_imports_weights_and_sends_a_link(
+    visitor: Visitor, server: Server, run: Path, chromium: Any, tmp_path: Path
+) -> None:
+    page = visitor.page
+    visitor.open(f"{server.address}/training?model={quote(str(run), safe='')}&list=3,1,2")
+    assert run.name in words(visitor)  # the page follows the model that is open
+    page.get_by_text("Import weights").click()
+    torch.save(published_state(SortTask()), tmp_path / "model_6000.pth")
+    page.locator('input[type="file"]').set_input_files(tmp_path / "model_6000.pth")
+    name = page.get_by_role("textbox", name="Name", exact=True)
+    name.fill("blanks of theirs")  # no name for a folder
+    name.press("Enter")
+    visitor.settle()
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_text("a name is letters").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    page.goto(f"{server.address}/blanks?model={quote(str(run), safe='')}&list=3,1,2&kind=zero")
+    visitor.text(".st-key-blanks-ablated")
+    visitor.settle()
+    other = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    other.goto(page.url)  # the link, in a colleague's browser
+    other.locator(".st-key-blanks-ablated").wait_for(timeout=WAIT_MS)
+    settle(other)
+    main = '[data-testid="stMain"]'
+    assert other.locator(main).inner_text() == page.locator(main).inner_text()
+    other.context.close()
