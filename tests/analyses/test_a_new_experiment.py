@@ -18,7 +18,7 @@ from explorer.pages.truth import page as truth_page
 from interp.checkpoints import save_model
 from interp.task import SortTask
 from tests.models import small_model
-from tests.pages import button, open_page
+from tests.pages import open_page, run_job
 
 FACE = '''
 """Counting digits: how many outputs has a list?
@@ -174,7 +174,7 @@ def test_a_page_offers_it(dropped: Path, model: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SORTSCOPE_MODELS", str(Path(model).parent))
     page = open_page("inside", model=model, list="3,1,4")
     assert "Counting digits" in [header.value for header in page.subheader]
-    button(page, "Run: about no time").click().run()
+    run_job(page, "run digit_count")
     assert not page.exception
     assert any("The longest of 7 lists has 6 digits" in text.value for text in page.markdown)
     assert any("which digits they are" in caption.value for caption in page.caption)
