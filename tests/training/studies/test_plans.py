@@ -189,7 +189,11 @@ def test_the_first_difference_is_named(old, new, difference):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("lr = 0.01", "speed = 3", "arm blanks has an unknown key 'speed'; allowed: recipe, max_"),
+        (
+            "lr = 0.01",
+            "speed = 3",
+            "arm blanks has an unknown key 'speed'; allowed: recipe, rule, max_",
+        ),
         ("lr = 0.02", "learning = 3", "arm no-blanks has an unknown key 'learning'; allowed: "),
         ('"Two arms."', '"a"\nseeds = 3', "a plan has an unknown key 'seeds'; allowed: name, "),
         ("lr = 0.01", "seed = 3", "seed is not part of a plan; it is set by --seeds"),
