@@ -63,7 +63,7 @@ def search_all(
     """Every variable, stream and size, with the controls; nothing if no sizes are asked for."""
     if not config.directions:
         return []
-    twin = SortTransformer(model.config, seed=seed + 1).to(model.W_U.device).eval()
+    twin = SortTransformer(model.config, seed + 1, model.W_U.device).eval()
     twin_rows = record(twin, pool)
     places = [(*place, k) for place in _places(model.cfg.n_layers) for k in config.directions]
     found: list[Subspace] = []
