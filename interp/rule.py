@@ -71,6 +71,8 @@ class Rule:
     symbol uniform and independent."""
     order: Order | None = None
     """What right answers keep to, if anything."""
+    verb: tuple[str, str] = ("answers", "answered")
+    """What a model does to lists, and what is then done to them."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations, combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,8 @@ def _falling(values: Sequence[int]) -> list[int]:
     return sorted(values, reverse=True)
 
 
-_SORTED = "the list in ascending order"
-SORT = Rule("sort", DIGITS, sorted, _SORTED, batch=_ascending, order="ascending")
+_SORTED, _SORTS = "the list in ascending order", ("sorts", "sorted")
+SORT = Rule("sort", DIGITS, sorted, _SORTED, batch=_ascending, order="ascending", verb=_SORTS)
 DESCENDING = Rule(
     "sort-descending",
     DIGITS,
@@ -55,8 +56,9 @@ DESCENDING = Rule(
     "the list in descending order",
     batch=_descending,
     order="descending",
+    verb=_SORTS,
 )
-SORT_20 = Rule("sort-20", Symbols(20), sorted, _SORTED, batch=_ascending, order="ascending")
+SORT_20 = replace(SORT, name="sort-20", symbols=Symbols(20))
 
 
 # -- other orders ---------------------------------------------------------------------------------

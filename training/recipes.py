@@ -43,11 +43,11 @@ class TrainConfig:
 
     recipe: RecipeName = "stable"  # which defaults the other flags start from
     # The task
-    rule: Annotated[str, arg(name="task")] = SORT.name  # what is asked: a name, or your own FILE.py
     max_len: int = 48  # longest list
     n_blanks: int | None = None  # blanks before the answer (default: max_len + 1, as published)
     no_blanks: bool = False  # no blanks at all
     pos_offset: bool = False  # with --no-blanks: shift positions after SEP by max_len + 1
+    rule: Annotated[str, arg(name="task")] = SORT.name  # what is asked: a name, or your own FILE.py
     # The network
     n_layers: int = 2  # blocks
     d_model: int = 100  # width of the residual stream
@@ -178,9 +178,9 @@ class TrainConfig:
 
 def first_difference(what: str, one: dict[str, Any], two: dict[str, Any]) -> str | None:
     """``what: key is a, not b`` of the first key whose values differ."""
-    for key in one:
-        if one[key] != two[key]:
-            return f"{what}: {key} is {one[key]!r}, not {two[key]!r}"
+    for key in one | two:
+        if one.get(key) != two.get(key):
+            return f"{what}: {key} is {one.get(key)!r}, not {two.get(key)!r}"
     return None
 
 

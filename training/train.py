@@ -136,8 +136,8 @@ def _train_and_say(trainer: Trainer, run: Path) -> None:
     except TrainingDiverged as error:
         fail(PROG, f"{error}; try a lower --lr. The run is in {run}", 1)
     else:
-        lists = trainer.config.eval_lists
-        print(f"{run}: {100 * exact:.2f} % of {lists} held-out lists answered exactly")
+        lists, done = trainer.config.eval_lists, trainer.model.task.rule.verb[1]
+        print(f"{run}: {100 * exact:.2f} % of {lists} held-out lists {done} exactly")
 
 
 class Stopped(Exception):

@@ -31,6 +31,7 @@ from interp.answers.trials import (
     stratified,
 )
 from interp.interventions import Intervention
+from interp.rule import Rule
 from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
 from interp.task import Region, SortBatch
@@ -54,6 +55,10 @@ class AblateResult:
     kinds: tuple[str, ...]
     n_blanks: int
     doses: tuple[int, ...]
+
+    @property
+    def rule(self) -> Rule:
+        return self.together.task.rule
 
     def exact(self, kind: str, which: str) -> Estimate:
         """Lists exact when a set of ``SETS``, or the ``control``, is ablated."""
@@ -167,8 +172,8 @@ def summary(result: AblateResult) -> list[str]:
     """Exact match under every ablation, then what that means."""
     plain, published = (result.together.exact_match(name) for name in (AS_IT_IS, PUBLISHED))
     lines = [
-        f"{plain.n} held-out lists; sorted without a mistake: as they are {plain.percent()}, "
-        f"under the published mask {published.percent()}.",
+        f"{plain.n} held-out lists; {result.rule.verb[1]} without a mistake: as they are "
+        f"{plain.percent()}, under the published mask {published.percent()}.",
         "Exact match when blanks are ablated, beside as many digits and outputs:",
     ]
     for kind in result.kinds:
@@ -194,7 +199,8 @@ def _finding(result: AblateResult) -> str:
         f"(n = {plain.n})"
     )
     if plain.value < 0.05:
-        return f"The model hardly sorts at all, so nothing can be taken from it: {numbers}."
+        hardly = f"The model hardly {result.rule.verb[0]} at all"
+        return f"{hardly}, so nothing can be taken from it: {numbers}."
     if said["resample"]:
         return f"The answer needs what is in the blanks: {numbers}."
     if said["mask"] and said["mask, weights kept"]:
@@ -270,7 +276,8 @@ def figure(result: AblateResult) -> go.Figure:
     fig.update_xaxes(title="blank", row=2, col=1)
     fig.update_xaxes(title="positions ablated", type="category", row=3, col=1)
     n, few = len(result.together.lengths), len(result.each.lengths)
-    figures.style(fig, f"Lists sorted without a mistake, by ablation · {n} lists, {few} below", 980)
+    title = f"Lists {result.rule.verb[1]} without a mistake, by ablation"
+    figures.style(fig, f"{title} · {n} lists, {few} below", 980)
     fig.update_layout(legend={"y": -0.07})
     return fig
 

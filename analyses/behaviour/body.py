@@ -98,13 +98,13 @@ def _mistake_lines(result: BehaviourResult) -> list[str]:
 
 
 def _finding(result: BehaviourResult) -> str:
-    exact, n = result.exact, result.exact.n
+    exact, n, done = result.exact, result.exact.n, result.task.rule.verb[1]
     many = result.distinct_rates
     few = min(result.fewer_rates, key=lambda k: many[k].value)
     if exact.value == 1:
-        start = f"Every one of {n} held-out lists is sorted: {exact.percent(2)}"
+        start = f"Every one of {n} held-out lists is {done}: {exact.percent(2)}"
     else:
-        start = f"{exact.percent()} of held-out lists are sorted without a mistake (n = {n})"
+        start = f"{exact.percent()} of held-out lists are {done} without a mistake (n = {n})"
     if many[few].high < exact.low:
         return (
             f"{start}; it fails more often on lists unlike those of training: drawn from {few} "

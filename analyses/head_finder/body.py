@@ -94,7 +94,7 @@ def summary(result: HeadResult) -> list[str]:
     plain = result.joint.exact_match(AS_IT_IS)
     heads = sorted(result.heads, key=lambda head: -result.effect(by, head).value)
     lines = [
-        f"{plain.n} held-out lists, {plain.percent()} sorted without a mistake.",
+        f"{plain.n} held-out lists, {plain.percent()} {result.rule.verb[1]} without a mistake.",
         f"Nats per right digit that ablating a head loses, most costly by {by} first:",
     ]
     for head in heads:
@@ -124,8 +124,8 @@ def _cost(result: HeadResult, head: Head) -> str:
 def _finding(result: HeadResult, plain: Estimate) -> str:
     if plain.value < 0.05:
         return (
-            f"The model hardly sorts at all ({plain.percent()} of lists, n = {plain.n}), "
-            "so no head carries an answer."
+            f"The model hardly {result.rule.verb[0]} at all ({plain.percent()} of lists, "
+            f"n = {plain.n}), so no head carries an answer."
         )
     if not result.named:
         return f"No head carries the answer by itself (n = {plain.n} lists)."

@@ -15,6 +15,7 @@ from interp.methods.heads import (
     exact_lost,
     log_prob_lost,
 )
+from interp.rule import Rule
 from interp.sites import head_name
 from interp.stats import Estimate, bootstrap_mean
 
@@ -33,6 +34,10 @@ class HeadResult:
     @property
     def heads(self) -> list[Head]:
         return self.stats.heads
+
+    @property
+    def rule(self) -> Rule:
+        return self.stats.task.rule
 
     def effect(self, kind: str, head: Head) -> Estimate:
         """Log-probability of the right digits that an ablation loses, in nats per digit."""

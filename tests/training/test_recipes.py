@@ -8,7 +8,7 @@ import pytest
 
 from interp.support.errors import UserError
 from interp.task import SortTask
-from training.recipes import ORIGINAL, RECIPES, STABLE, TrainConfig
+from training.recipes import ORIGINAL, RECIPES, STABLE, TrainConfig, first_difference
 
 
 def test_the_original_recipe_is_the_published_experiment():
@@ -117,3 +117,15 @@ def test_a_run_that_cannot_be_is_refused(flags, message):
     with pytest.raises(UserError) as caught:
         TrainConfig(**flags)
     assert message in str(caught.value)
+
+
+def test_another_rule_is_told_from_to_sort() -> None:
+    other = replace(STABLE, rule="reverse")
+    assert "rule" not in STABLE.to_dict()
+    assert TrainConfig.from_dict(json.loads(json.dumps(other.to_dict()))) == other
+    words = "its training: rule is 'reverse', not None"
+    assert first_difference("its training", other.to_dict(), STABLE.to_dict()) == words
+    assert first_difference("its training", STABLE.to_dict(), other.to_dict()) is not None
+    assert other.label() == "stable-reverse-blanks-s0"
+    with pytest.raises(UserError, match="there is no task 'sortt'"):
+        replace(STABLE, rule="sortt")
