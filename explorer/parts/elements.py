@@ -32,7 +32,7 @@ ol.outputs b {{font-size: 1.25rem;}}
 ol.outputs b.word {{font-size: .8rem; line-height: 1.7rem;}}
 ol.outputs div {{display: flex; justify-content: space-between;}}
 ol.outputs i {{font-style: normal; opacity: .85;}}
-ol.outputs.many {{grid-template-columns: repeat(auto-fill, minmax(60px, 1fr)); gap: 3px;}}
+ol.outputs.many {{grid-template-columns: repeat(auto-fill, minmax(80px, 1fr)); gap: 3px;}}
 ol.outputs.many li {{font-size: .72rem; padding: 2px 4px !important; overflow: hidden;}}
 ol.outputs.many b {{font-size: 1rem;}}
 ol.outputs.many b.word {{font-size: .66rem;}}

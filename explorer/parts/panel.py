@@ -177,8 +177,11 @@ _WIDE = 56  # characters of a line that fits the narrowest figure
 
 def _wrapped(text: str) -> list[str]:
     """Lines that fit; a long list is broken between its digits."""
+    if len(text) <= _WIDE:
+        return [text]
     loose = re.sub(r"(?<=\d),(?=\d)", ",\u200b ", text)
-    return [line.replace(",\u200b ", ",") for line in textwrap.wrap(loose, _WIDE)]
+    lines = textwrap.wrap(loose, _WIDE)
+    return [line.replace(",\u200b ", ",").replace("\u200b", "") for line in lines]
 
 
 def as_csv(of: About, rows: Rows) -> str:

@@ -95,7 +95,7 @@ def with_results(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
             data = raw(which, file)
             if which == name:
                 change(data)
-            return Shipped({"json": data, "command": which})
+            return Shipped({"json": data, "command": which, "settings": {"bar": 0.95}})
 
         monkeypatch.setattr(home, "_shipped", read)
         return list(findings("blanks", BLANKS))
@@ -107,12 +107,28 @@ def test_other_results_give_other_answers(with_results: Callable[..., list[Any]]
     def reads(data: Any) -> None:
         data["follows"]["blanks"]["B"] = {"value": 0.9, "low": 0.85, "high": 0.93, "n": 240}
 
-    assert with_results("transplant_blanks", reads)[1].answer.startswith("Yes: the answer passes")
+    assert with_results("transplant_blanks", reads)[1].answer.startswith("Yes: it needs")
 
     def idle(data: Any) -> None:
         data["together"]["mask: all"] = data["together"]["as it is"]
 
     assert with_results("ablate_blanks", idle)[1].answer.endswith("it can do without them.")
+
+    def costs(data: Any) -> None:
+        data["together"]["resample: all"]["exact_match"] = {
+            "value": 0.92,
+            "low": 0.9,
+            "high": 0.94,
+            "n": 480,
+        }
+
+    assert with_results("ablate_blanks", costs)[1].answer.startswith("Hardly: few answers need")
+
+    def passes(data: Any) -> None:
+        data["winner"] = ["copy-and-count"]
+
+    first = with_results("which_program", passes)[0]
+    assert first.answer == "It copies and counts." and "which it passes" in first.words[-1]
 
     def rank(data: Any) -> None:
         data["best"] = ["run-length"]
@@ -132,6 +148,26 @@ def test_a_model_without_shipped_results_shows_those_of_blanks(page: AppTest, fo
     assert not page.exception
     assert [one.value for one in page.subheader] == before
     assert "says what `blanks` says" in said(page)
+
+
+@pytest.mark.parametrize(
+    ("model", "answer"),
+    [
+        ("blanks", "No: it uses nothing that they hold about the list, and yet"),
+        ("blanks-original", "Hardly: few answers need what they hold about the list, and yet"),
+        ("bottleneck", "Yes: it needs what they hold about the list."),
+    ],
+)
+def test_what_is_said_of_the_blanks_of_each_shipped_model(model: str, answer: str) -> None:
+    """All must pass through the bottleneck's; nothing does through those of `blanks`."""
+    found = list(findings(model, shipped_hashes()[model]))
+    assert [one.page for one in found] == ["algorithm", "blanks", "training"]
+    assert found[1].answer.startswith(answer)
+
+
+def test_a_model_without_blanks_has_two_findings() -> None:
+    found = list(findings("no-blanks", shipped_hashes()["no-blanks"]))
+    assert [one.page for one in found] == ["algorithm", "training"]
 
 
 def test_a_picture_says_what_it_shows() -> None:

@@ -19,7 +19,7 @@ from analyses import logit_lens
 from analyses.one_list import glance
 from explorer.parts.controls import View
 from explorer.parts.one_list import about_list
-from explorer.parts.panel import About, as_csv, as_json, named
+from explorer.parts.panel import About, as_csv, as_json, file_name, named
 from explorer.parts.study import about_model
 from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment
@@ -150,6 +150,21 @@ def test_whatever_a_model_is_called_it_is_one_word_of_the_command(view: View, na
     named = replace(view, opened=replace(view.opened, name=name))
     words = shlex.split(about_model(named, LENS, LENS.settings).command)
     assert words == ["python", "-m", "analyses.logit_lens", "--model", name, "--seed", "0"]
+
+
+def test_long_lines_are_broken_and_lose_nothing() -> None:
+    digits = ",".join("3141592653" * 4)
+    lines = replace(OF, digits=digits, intervention="nothing is changed").lines
+    whole = f"blanks (162a689) · seed 7 · list {digits}"
+    assert "".join(lines[:-1]).replace(" ", "") == whole.replace(" ", "")
+    assert max(map(len, lines)) <= 56 and lines[-1] == "nothing is changed"
+    assert replace(OF, digits="3,1,4,1,5").lines[0].endswith("list 3,1,4,1,5")
+
+
+def test_files_are_named_by_what_they_are_of() -> None:
+    assert file_name(replace(OF, digits="3,1,4"), "heads") == "sortscope-blanks-314-heads"
+    odd = replace(OF, model="../runs/0001 x", digits="")
+    assert file_name(odd, "curves") == "sortscope-runs-0001-x-curves"
 
 
 # -- drawn --------------------------------------------------------------------------------------
