@@ -87,7 +87,7 @@ class Needs(StrEnum):
     def met_by(self, task: SortTask) -> bool:
         """Whether a task has it."""
         if self is Needs.SORTING:
-            return task.rule is SORT
+            return task.rule == SORT
         return self is Needs.NOTHING or not task.rule.ends
 
 

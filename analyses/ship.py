@@ -23,7 +23,7 @@ from analyses.shipped import FOLDER, SEED, path_of, shipped, source_of, write
 from interp.checkpoints import load_bare, shipped_models
 from interp.support.cli import note, run_command
 from interp.support.errors import UserError
-from training.studies.results import load_results
+from training.studies.results import load_with_others
 
 PROG = "python -m analyses.ship"
 STUDIES = Path(__file__).resolve().parent.parent / "docs" / "studies"
@@ -94,7 +94,7 @@ def jobs(args: ShipArgs) -> Iterator[Job]:
             f"study {study.name}",
             study.name,
             command,
-            lambda at=study: load_results(at),  # type: ignore[misc]
+            lambda at=study: load_with_others(at),  # type: ignore[misc]
         )
 
 

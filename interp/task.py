@@ -436,7 +436,7 @@ class Task:
         """As JSON holds it. To sort is left out: hashes of models are taken over this, and must
         stay those of the time before there were other rules."""
         layout = {name: getattr(self, name) for name in ("max_len", "n_blanks", "pos_offset")}
-        return layout if self.rule is SORT else {**layout, "rule": self.rule.name}
+        return layout if self.rule == SORT else {**layout, "rule": self.rule.name}
 
     @classmethod
     def from_dict(cls, data: Any) -> Task:

@@ -155,7 +155,7 @@ class TrainConfig:
         arm += "" if self.sight == "all" else f"-{self.sight}"
         arm += "" if self.blank_loss else "-no-blank-loss"
         length = "" if self.max_len == SortTask().max_len else f"-len{self.max_len}"
-        asked = "" if task.rule is SORT else f"-{task.rule}"
+        asked = "" if task.rule == SORT else f"-{task.rule}"
         return f"{self.recipe}{asked}-{arm}{length}-s{self.seed}"
 
     def to_dict(self) -> dict[str, Any]:

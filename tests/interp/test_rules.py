@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -260,3 +262,13 @@ def test_long_numbers_are_typed_apart() -> None:
         UserError, match="'2' is not a bit from 0 to 1; a list looks like 1,1,0,1,1"
     ):
         Task(4, 1, rule=PARITY).parse("012")
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=str)
+def test_a_copy_of_a_task_is_the_same_task(rule: Rule) -> None:
+    """A model that is copied or sent to another process is written as the same model."""
+    task = SortTask(5, 6, rule=rule)
+    for other in (copy.deepcopy(task), pickle.loads(pickle.dumps(task))):  # noqa: S301
+        assert other == task
+        assert other.to_dict() == task.to_dict()
+        assert SortTask.from_dict(other.to_dict()).to_dict() == task.to_dict()

@@ -142,6 +142,6 @@ def _sorter(name: str, task: SortTask) -> Transformer:
     Raises:
         UserError: if the model does not sort digits.
     """
-    if task.rule is not SORT:
+    if task.rule != SORT:
         raise UserError(f"compiled sorters sort; this model's task is {task.rule}")
     return compile_sorter(name, SortTask(task.max_len, task.max_len + 1)).model
