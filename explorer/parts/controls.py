@@ -54,7 +54,7 @@ def sidebar(places: Places) -> View | None:
         return None
     digits = _list(opened)
     treatment = _treatment(opened, digits)
-    import_box(places)
+    import_box()
     with st.sidebar:
         copy_link()
     under_way()

@@ -7,16 +7,17 @@ writes there.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from explorer.parts.elements import plain, refuse
 from explorer.server import session
 from explorer.server.guard import LOCAL
-from explorer.server.places import RUNS, Places
+from explorer.server.places import RUNS
 from interp.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _LONGEST_NAME = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def import_box(places: Places) -> None:
+def import_box() -> None:
     """The field for a file, and what has to be said of it; nothing on a page that others see."""
     if (st.get_option("server.address") or "") not in LOCAL:
         return
@@ -42,28 +43,38 @@ def import_box(places: Places) -> None:
         told = _told()
         if st.button("Import", key="import", type="primary", disabled=file is None):
             assert file is not None
-            _import(places, file.getvalue(), name.strip() or "theirs", told)
+            _import(file.getvalue(), name.strip() or "theirs", told())
 
 
-def _told() -> Told:
-    """What weights do not tell."""
-    from interp.imports import Told
+def _told() -> Callable[[], Told]:
+    """What weights do not tell, put together when it is needed: importing takes seconds to load."""
+    values = _values()
 
+    def told() -> Told:
+        from interp.imports import Told
+
+        return Told(*values)
+
+    return told
+
+
+def _values() -> tuple[Any, ...]:
+    """The fields of ``Told``, as they are chosen."""
     published = st.toggle("As the published experiment", value=True, key="import published")
     no_blanks = st.toggle("Trained without blanks", key="import no blanks")
     blanks = 0 if no_blanks else None
     if published:
-        return Told(True, n_blanks=blanks)
+        return (True, None, None, None, None, blanks)
     columns = st.columns(2)
     heads = columns[0].number_input("Heads", 1, 64, 5, key="import heads")
     longest = columns[1].number_input("Longest list", 1, 512, 48, key="import longest")
     if not no_blanks:
         blanks = int(st.number_input("Blanks", 1, 1024, int(longest) + 1, key="import blanks"))
     post = st.radio("Norm", ["post", "pre"], key="import norm", horizontal=True) == "post"
-    return Told(False, int(heads), "post" if post else "pre", "relu", int(longest), blanks)
+    return (False, int(heads), "post" if post else "pre", "relu", int(longest), blanks)
 
 
-def _import(places: Places, data: bytes, name: str, told: Told) -> None:
+def _import(data: bytes, name: str, told: Told) -> None:
     try:
         folder = write_import(data, name, told)
     except UserError as error:

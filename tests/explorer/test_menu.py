@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,19 @@ def test_a_page_that_others_see_offers_no_import(monkeypatch: pytest.MonkeyPatch
 
     assert served_at("localhost")
     assert not served_at("0.0.0.0")
+
+
+@shipped
+def test_a_first_page_does_not_wait_for_what_imports_need() -> None:
+    """TransformerLens takes seconds to load, and no page needs it to open a shipped model."""
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        "page = AppTest.from_file('app.py', default_timeout=120).run(); "
+        "assert not page.exception and len(page.subheader) == 3; "
+        "print('transformer_lens' in sys.modules, 'interp.imports' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["False", "False"], done.stderr
