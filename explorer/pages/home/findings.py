@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analyses import catalogue
+from analyses.replication.published import PUBLISHED
 from analyses.shipped import Shipped, shipped
 from interp.stats import Estimate, wilson
 
@@ -19,8 +20,6 @@ PLAIN, RIVAL = "right prefixes", "rank"
 FULL, SMALL = "study original", "study quick"
 """The studies: the published size, and the small one with ten runs an arm."""
 ARMS = {"blanks": "with blanks", "no-blanks": "without", "pos-offset": "without, positions shifted"}
-PUBLISHED = {"blanks": (2, 10), "no-blanks": (0, 10), "pos-offset": (0, 10)}
-"""Convergent runs, and runs, that the published project reports (its README)."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def _training() -> Finding | None:
     converged = ", ".join(f"{one['convergent']} of {one['runs']}" for one in both)
     at_full = [full.json["arms"][arm] for arm in ARMS]
     ours = ", ".join(f"{one['convergent']} of {one['runs']}" for one in at_full)
-    theirs = ", ".join(f"{n} of {of}" for n, of in PUBLISHED.values())
+    theirs = ", ".join(f"{one.convergent} of {one.runs}" for one in PUBLISHED.values())
     shown = "a difference" if _apart(difference) else "no difference"
     return Finding(
         "Are the blanks key to learning?",
