@@ -28,7 +28,7 @@ from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare, shipped_models
 from interp.interventions import Mask
 from interp.stats import wilson
-from interp.task import BLANK, SEP, SortTask, spaced
+from interp.task import BLANK, SEP, SortTask
 from tests.pages import address, button, captions, errors, open_page
 
 TASK = SortTask(max_len=6, n_blanks=4)
@@ -403,7 +403,7 @@ def test_one_mask_gives_one_answer_on_every_page() -> None:
     wrong = sum(a != b for a, b in zip(own, sorted(digits), strict=True))
     page = open_page("sort")
     page.toggle("masked").set_value(True).run()
-    assert page.code[2].value == spaced(own)
+    assert page.code[2].value == " ".join(map(model.task.token_name, own))
     said = "\n".join(m.value for m in page.markdown)
     assert f"{wrong} of 10 outputs are wrong" in said
     assert said.count("given back its own outputs") == 2
