@@ -192,7 +192,7 @@ def test_the_first_difference_is_named(old, new, difference):
         (
             "lr = 0.01",
             "speed = 3",
-            "arm blanks has an unknown key 'speed'; allowed: recipe, rule, max_",
+            "arm blanks has an unknown key 'speed'; allowed: recipe, max_",
         ),
         ("lr = 0.02", "learning = 3", "arm no-blanks has an unknown key 'learning'; allowed: "),
         ('"Two arms."', '"a"\nseeds = 3', "a plan has an unknown key 'seeds'; allowed: name, "),
