@@ -19,6 +19,7 @@ from explorer.server.menu import TRIED, words_of, wrong_list
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
 from interp.answers.treatment import ABLATIONS, Act, Treatment
+from interp.rules import SORT
 from interp.support.errors import UserError
 from interp.task import SortTask, typed
 
@@ -121,12 +122,13 @@ def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | No
 def _list(opened: OpenModel) -> tuple[int, ...] | None:
     task = opened.task
     if st.session_state[session.LIST] == session.FIRST_LIST:  # ours, so it is for us to make it fit
-        st.session_state[session.LIST] = session.FIRST_LIST[: 2 * task.max_len - 1]
+        st.session_state[session.LIST] = typed(task.example)
     st.sidebar.text_input(
-        "List to sort",
+        "List to sort" if task.rule == SORT else f"List: answered with {task.rule.words}",
         key=session.LIST,
         max_chars=session.LONGEST_TEXT,
-        help=f"1 to {task.max_len} digits from 0 to 9, like 3,1,4 or 3 1 4 or 314",
+        help=f"1 to {task.max_len} {task.symbols.word}s from 0 to {task.n_symbols - 1}, like "
+        f"{task.symbols.example}",
     )
     message = st.sidebar.container()
     columns = st.sidebar.columns(2)
@@ -212,7 +214,7 @@ def _treatment(opened: OpenModel, digits: tuple[int, ...] | None) -> Treatment:
     )
     message = st.sidebar.container()
     try:
-        treatment = masked or Treatment.parse(st.session_state[session.DO])
+        treatment = masked or Treatment.parse(st.session_state[session.DO], opened.task)
         treatment.check(opened.model.config, None if digits is None else len(digits))
     except UserError as error:
         refuse(message, error)
