@@ -134,7 +134,8 @@ def _best_of_each_base(pairs: Pairs, rank: torch.Tensor, n: int) -> Pairs:
 def _differ(
     value: torch.Tensor, base: Int[torch.Tensor, " pair"], source: Int[torch.Tensor, " pair"]
 ) -> Bool[torch.Tensor, " pair"]:
-    return (value[base] != value[source]).reshape(len(base), -1).any(1)
+    differs = value[base] != value[source]
+    return differs if differs.ndim == 1 else differs.flatten(1).any(1)
 
 
 def _others_that_differ(

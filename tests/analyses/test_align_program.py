@@ -17,7 +17,7 @@ from interp.methods.subspaces import exchanged_in, random_subspace
 from interp.model import SortTransformer
 from interp.passes.forward import Place
 from interp.programs.catalogue import program_of
-from interp.programs.pairing import make_pool, pair_up
+from interp.programs.pairing import Sources, make_pool, pair_up
 from interp.sites import Component
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
@@ -56,6 +56,14 @@ def test_pairs_change_the_answer_or_as_controls_do_not() -> None:
                 assert (answer == wanted) == (family == "control")
                 assert program.trace(own)[variable] != value
                 assert len(own["values"]) == len(other["values"])
+
+
+@pytest.mark.parametrize("family", ["alike", "any", "control"])
+def test_where_no_prompt_can_be_used_there_are_no_pairs(family: Sources) -> None:
+    pool, program = make_pool(TASK, 30, 0), program_of("copy-and-count")
+    none = torch.zeros(len(pool), dtype=torch.bool)
+    for variable in program.names:
+        assert len(pair_up(program, variable, pool, 5, 0, family, none)) == 0
 
 
 def test_a_smallest_set_of_two_is_found_and_no_smaller_one() -> None:

@@ -38,6 +38,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 FEWER = {"lists": 12, "lists_each": 4, "pairs": 6, "reference": 12, "pattern_lists": 6, "steps": 3}
 FEWER |= {"lists_any_length": 60, "lists_one_length": 60, "decoded": 4}
+FEWER |= {"prompts": 40, "parted": 4, "tries": 300, "fit": 20, "searched": 4}
 ABOUT_BLANKS = "has no blanks"
 ABOUT_LENGTH = "lists of at least 3 digits"
 

@@ -12,7 +12,15 @@ import pytest
 import torch
 
 from analyses.probe_blanks import EXPERIMENT, ProbeConfig, compute
-from analyses.probe_blanks.body import NO_USE, ProbeResult, figure, summary, to_json, verdicts
+from analyses.probe_blanks.body import (
+    NO_USE,
+    ProbeResult,
+    figure,
+    quick_verdicts,
+    summary,
+    to_json,
+    verdicts,
+)
 from interp.checkpoints import save_model
 from interp.config import ModelConfig
 from interp.methods.probes import Kind
@@ -180,7 +188,7 @@ def test_help_needs_no_torch() -> None:
 def test_sorters_of_full_size(name: str, unchecked: None) -> None:
     torch.set_num_threads(1)
     compiled = compile_sorter(name)
-    said = verdicts(compute(compiled.model))
+    said = quick_verdicts(compiled.model, EXPERIMENT.settings, 0)
     assert {what for what in ("sorted", "counts") if said[what]} == compiled.truth.decodable
 
 
