@@ -56,7 +56,7 @@ EXPERIMENT = Experiment(
         "from 0 to 1, heads as layer.head.",
         takes="65 s",
         quick={"max_len": 6},
-        quick_takes="20 s",
+        quick_takes="28 s",
     ),
 )
 compute = EXPERIMENT.compute
