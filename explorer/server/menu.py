@@ -24,7 +24,7 @@ from interp.support.files import read_object
 
 TRIED = 960
 """Held-out lists that are tried of each kind: of all digits, then of three, two and one."""
-_KINDS = (10, 3, 2, 1)
+_FEW = (3, 2, 1)
 _SMALLEST = 1 << 16  # bytes of a config that the menu reads
 
 
@@ -74,7 +74,7 @@ def wrong_list(opened: OpenModel) -> tuple[int, ...] | None:
 def _wrong(hash_: str, _opened: OpenModel) -> list[tuple[int, ...]]:
     """Those of the first kind of which there are any: lists of few digits are the hardest."""
     model = _opened.model
-    for distinct in _KINDS:
+    for distinct in (None, *(n for n in _FEW if n < model.task.n_symbols)):
         batch = model.task.held_out(TRIED, 0, distinct)
         wrong = (~score(model, batch).exact).nonzero().flatten().tolist()
         if wrong:

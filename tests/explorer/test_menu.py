@@ -15,11 +15,13 @@ from explorer.server.menu import words_of, wrong_list
 from explorer.server.models import open_model
 from explorer.server.places import Places
 from interp.answers.decode import greedy_decode
-from interp.checkpoints import load_bare, shipped_models
+from interp.checkpoints import load_bare, save_model, shipped_models
 from interp.imports import Told
+from interp.rules import PARITY
 from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.interp.test_algoformer import published_state
+from tests.models import small_model
 from tests.pages import answers, button, captions, open_page
 
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
@@ -71,6 +73,13 @@ def test_a_sorter_that_makes_no_mistake_has_no_such_list() -> None:
     assert page.text_input("list").value == "3,1,2"
     assert "It sorts all lists that were tried" in captions(page)
     assert wrong_list(open_model(Places(()), "compiled:successor")) is None
+
+
+def test_a_task_of_fewer_symbols_has_such_lists_too(tmp_path: Path) -> None:
+    save_model(tmp_path / "bits", small_model(task=SortTask(4, 3, rule=PARITY)))
+    found = wrong_list(open_model(Places((tmp_path,)), str(tmp_path / "bits")))
+    assert found is not None
+    assert set(found) <= {0, 1}
 
 
 @shipped
