@@ -81,18 +81,16 @@ def _widened(value: Tensor, width: int) -> Tensor:
 
 def _with_stays(prompts: _Prompts) -> Iterator[tuple[float, BalanceNumbers]]:
     """For every vote and ``many`` the best ``least``, and how much of the prompts they get."""
-    trace = prompts.trace(_PLAIN)
-    last, stays = trace["last"], prompts.said == trace["last"]
-    to_come = (trace["copies_in_list"] - trace["copies_out"]).double()
-    copies = (trace["copies_in_list"] + trace["copies_out"]).double()
-    for vote, many in product(_VOTES, _MANY):
-        margin = to_come + vote * trace["others_to_come"].double() - many * copies
-        least, share = best_cuts(margin, stays, prompts.weight, last, _PLAIN.least)
-        # Of equals the simpler one.
-        yield (
-            share - 1e-6 * (abs(vote) + abs(many)),
-            replace(_PLAIN, vote=vote, many=many, least=least),
-        )
+    for vote in _VOTES:
+        tried = replace(_PLAIN, vote=vote)
+        trace = prompts.trace(tried)
+        last, stays = trace["last"], prompts.said == trace["last"]
+        copies = (trace["copies_in_list"] + trace["copies_out"]).double()
+        for many in _MANY:
+            margin = trace["balance"] - many * copies
+            least, share = best_cuts(margin, stays, prompts.weight, last, _PLAIN.least)
+            # Of equals the simpler one.
+            yield share - 1e-6 * (abs(vote) + abs(many)), replace(tried, many=many, least=least)
 
 
 def _beyond(prompts: _Prompts, numbers: BalanceNumbers) -> int:
