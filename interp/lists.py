@@ -11,14 +11,15 @@ lines read their arguments with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from interp.support import files
 from interp.support.errors import UserError
 
+T = TypeVar("T")
 _MOST_BYTES = 10_000_000  # of a file of lists
 _TYPED = re.compile(r"[\s\d,;\[\]()+.-]*")  # what a typed list, or a slip in one, is made of
 
@@ -126,8 +127,11 @@ def given(text: str, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
 
 def given_one(text: str, symbols: Symbols, max_len: int) -> tuple[int, ...]:
     """As :func:`given`, where there must be one list only."""
-    lists = given(text, symbols, max_len)
-    if len(lists) > 1:
+    return _only(given(text, symbols, max_len), text)
+
+
+def _only(lists: Sequence[T], text: str) -> T:
+    if len(lists) != 1:
         raise UserError(f"{text} holds {len(lists):,} lists; this is about one: give one")
     return lists[0]
 
@@ -144,10 +148,7 @@ def from_file(text: str) -> str:
         return text
     if not Path(text).exists():
         raise UserError(f"{text[:80]!r} is neither a list nor a file that holds one")
-    lines = [line for line in files.read_text(Path(text), _MOST_BYTES).splitlines() if line.strip()]
-    if len(lines) != 1:
-        raise UserError(f"{text} holds {len(lines):,} lists; this is about one: give one")
-    return lines[0]
+    return _only([line for _, line in _lines(Path(text))], text)
 
 
 def read(path: Path, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
@@ -157,12 +158,17 @@ def read(path: Path, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
         UserError: naming the line that is no list.
     """
     found = []
-    for number, line in enumerate(files.read_text(path, _MOST_BYTES).splitlines(), 1):
-        if line.strip():
-            try:
-                found.append(parse(line, symbols, max_len))
-            except UserError as error:
-                raise UserError(f"{path}, line {number}: {error}") from None
+    for number, line in _lines(path):
+        try:
+            found.append(parse(line, symbols, max_len))
+        except UserError as error:
+            raise UserError(f"{path}, line {number}: {error}") from None
     if not found:
         raise UserError(f"{path} holds no list; there is one on each line, like {symbols.example}")
     return found
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """The lines that hold anything, numbered from 1."""
+    lines = files.read_text(path, _MOST_BYTES).splitlines()
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from analyses.subjects import OfList
 from explorer.server.places import Places
 from interp.answers.treatment import Act, Treatment
 
@@ -29,7 +30,7 @@ _LAST = "last"  # what was chosen when a page was last drawn
 _LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
 OTHER = "another folder…"  # the choice that opens a field for a path
-FIRST_LIST = "3,1,4,1,5,9,2,6,5,3"
+FIRST_LIST = OfList.list
 LONGEST_TEXT, LONGEST_PATH = 300, 1000  # characters; 48 digits with commas and spaces take 142
 
 

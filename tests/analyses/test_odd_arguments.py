@@ -15,12 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from analyses import catalogue
 from analyses.experiment import Experiment, arguments, main
-from analyses.subjects import OfModel
 from interp.checkpoints import save_model
 from interp.task import SortTask
-from tests.analyses.test_every_model import FEWER, kind_of
+from tests.analyses.test_every_model import asked_of_models, on
 from tests.models import small_model
 
 EACH = 6  # of each command
@@ -53,7 +51,6 @@ WORDS = (
     "a:b:c",
 )
 PLACES = ("/proc/nope", "/dev/null", "/dev/null/x", "\0", "x" * 300)
-EXPERIMENTS = [one for one in catalogue.experiments().values() if issubclass(kind_of(one), OfModel)]
 
 
 def flags_of(kind: type) -> Iterator[tuple[str, str]]:
@@ -90,20 +87,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def base(one: Experiment, model: Path, out: Path) -> list[str]:
-    fewer = [
-        word
-        for name, most in FEWER.items()
-        if isinstance(value := getattr(one.settings, name, None), int)
-        for word in ("--" + name.replace("_", "-"), str(min(most, value)))
-    ]
-    return ["--model", str(model), "--out", str(out), "--json", *fewer]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("one", EXPERIMENTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", asked_of_models(), ids=lambda one: one.name)
 def test_an_odd_argument_is_an_answer_or_one_line(
     one: Experiment,
     model: Path,
@@ -112,7 +99,7 @@ def test_an_odd_argument_is_an_answer_or_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for flag, value in corpus(one):
-        code = status(partial(main, one), [*base(one, model, tmp_path / "out"), flag, value])
+        code = status(partial(main, one), [*on(one, model, tmp_path / "out"), flag, value])
         said = capsys.readouterr()
         assert code in (0, 2), (flag, value)
         if code:
