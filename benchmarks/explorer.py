@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import quote
 
 from benchmarks.browser import WAIT_MS, Server, chromium, serve, settle
+from explorer import shell
 from interp.checkpoints import compiled_names, shipped_models
 from interp.support.cli import note, run_command
 from interp.support.errors import at_least
@@ -34,19 +35,7 @@ from interp.support.errors import at_least
 PROG = "python -m benchmarks.explorer"
 PAGES = ("sort", "attention", "blanks")
 """Where a change of list is timed."""
-WANDERED = (
-    "home",
-    "algorithm",
-    "sort",
-    "attention",
-    "patch",
-    "blanks",
-    "inside",
-    "training",
-    "compare",
-    "truth",
-    "tour",
-)
+PATHS = tuple(page.path for page in shell.PAGES)
 LONGEST = 48
 _DONE = ("", "published", "zero:0-48", "mean:3-10", "resample:5", "mask-kept:0-20")
 _WARM_UP = 2
@@ -186,7 +175,7 @@ def soak(
     before = most = server.resident_mb
     stop, visits = time.monotonic() + 60 * minutes, 0
     while time.monotonic() < stop:
-        path, name = rng.choice(WANDERED), rng.choice(names)
+        path, name = rng.choice(PATHS), rng.choice(names)
         link = f"?model={quote(name)}&list={random_list(rng)}&do={quote(rng.choice(_DONE))}"
         page.goto(address(server, path) + link)
         page.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)

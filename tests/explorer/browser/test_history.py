@@ -8,20 +8,11 @@ import pytest
 
 from benchmarks.browser import WAIT_MS, Server
 from explorer.server.history import History, script
-from tests.explorer.test_browser import (
-    Visitor,
-    chromium,
-    folder,
-    pytestmark,
-    run,
-    server,
-    shipped,
-    small,
-    visitor,
-)
+from tests.explorer.browser.visitor import Visitor, browser_needed, shipped, small
 from tests.pages import address, open_page
 
-__all__ = ["chromium", "folder", "pytestmark", "run", "server", "visitor"]  # fixtures
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = browser_needed
 
 
 def entries(visitor: Visitor) -> int:

@@ -8,130 +8,28 @@ from __future__ import annotations
 
 import json
 import random
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 
-from benchmarks.browser import WAIT_MS, Server, chromium_path, serve, settle
-from benchmarks.browser import chromium as a_browser
+from benchmarks.browser import WAIT_MS, Server, settle
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
-from interp.checkpoints import load_model, shipped_models
+from interp.checkpoints import load_model
 from interp.task import SortTask
-from tests.pages import small_models
-from training.train import main as train
+from tests.explorer.browser.visitor import (
+    PATHS,
+    Visitor,
+    browser_needed,
+    exactly,
+    shipped,
+    small,
+)
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(chromium_path() is None, reason="no chromium on this machine")
-shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
-
-
-def exactly(text: str) -> re.Pattern[str]:
-    """For an element with this text, and nothing else."""
-    return re.compile(rf"^\s*{re.escape(text)}\s*$")
-
-
-@dataclass
-class Visitor:
-    """One browser window, with all that it asked for and complained of."""
-
-    page: Any
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def text(self, selector: str) -> str:
-        """The text of the one element that this selects, once it is there."""
-        element = self.page.locator(selector)
-        element.first.wait_for(timeout=WAIT_MS)
-        return element.first.inner_text()
-
-    @property
-    def list_field(self) -> Any:
-        return self.page.get_by_role("textbox", name="List to sort")
-
-    def type_list(self, text: str) -> None:
-        box = self.list_field
-        box.fill(text)
-        box.press("Enter")
-
-    def wait_for(self, selector: str, text: str) -> None:
-        """Until an element with this text, and nothing else, is on the page."""
-        self.page.locator(selector).filter(has_text=exactly(text)).first.wait_for(timeout=WAIT_MS)
-
-    def open(self, address: str) -> None:
-        """Until all of that page is drawn, and nothing has failed."""
-        self.page.goto(address)
-        self.list_field.wait_for(timeout=WAIT_MS)
-        self.settle()
-        assert self.page.locator('[data-testid="stException"]').count() == 0
-
-    def settle(self) -> None:
-        """Until the server has nothing more to draw."""
-        settle(self.page)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small untrained models, to open by path."""
-    folder = tmp_path_factory.mktemp("models")
-    small_models(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(folder: Path) -> Path:
-    """A run of a few steps, with its checkpoints."""
-    flags = "--max-len 3 --n-blanks 2 --d-model 8 --n-heads 2 --d-head 4 --d-mlp 8 --steps 4"
-    more = "--batch-size 4 --micro-batch 4 --checkpoint-every 2 --eval-lists 6 --threads 1"
-    train([*flags.split(), *more.split(), "--out", str(folder)])
-    return next(folder.glob("0001-*"))
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    """The page, with leave to open ``folder``."""
-    # One thread: on a busy machine two wait for each other longer than they work.
-    with serve(["--models", str(folder)], threads=1) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with a_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visitor(chromium: Any, server: Server) -> Iterator[Visitor]:
-    """A fresh window; at the end nothing may have gone wrong, nor left the machine."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    found = Visitor(context.new_page())
-    found.page.on("request", lambda request: found.requests.append(request.url))
-    found.page.on("websocket", lambda socket: found.requests.append(socket.url))
-    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    found.page.on("console", lambda said: found.complaints.extend(complaint(said)))
-    yield found
-    context.close()
-    hosts = {urlsplit(url).hostname for url in found.requests if not url.startswith("data:")}
-    assert hosts <= {"localhost", None}  # None: blob: addresses, made in the page itself
-    assert not found.complaints
-    assert "Traceback" not in server.log.read_text()
-
-
-def complaint(said: Any) -> list[str]:
-    """What the console says is wrong, but for two requests of every Streamlit page below the root:
-    it asks for the server there first, and then at the root."""
-    looks_for_server = re.search(r"/[a-z]+/_stcore/(health|host-config)$", said.location["url"])
-    return [] if said.type != "error" or looks_for_server else [f"{said.text} {said.location}"]
-
-
-def small(folder: Path) -> str:
-    return quote(str(folder / "with"), safe="")
+pytestmark = browser_needed
 
 
 @shipped
@@ -222,20 +120,6 @@ def test_two_visitors_with_different_interventions_at_once(
 
 
 # -- a walk over every page -----------------------------------------------------------------------
-
-PATHS = (
-    "",
-    "algorithm",
-    "sort",
-    "attention",
-    "patch",
-    "blanks",
-    "inside",
-    "training",
-    "compare",
-    "truth",
-    "tour",
-)
 
 
 @shipped

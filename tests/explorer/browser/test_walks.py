@@ -11,19 +11,11 @@ import torch
 
 from benchmarks.browser import WAIT_MS, Server, settle
 from interp.task import SortTask
-from tests.explorer.test_browser import (
-    Visitor,
-    chromium,
-    folder,
-    pytestmark,
-    run,
-    server,
-    shipped,
-    visitor,
-)
+from tests.explorer.browser.visitor import Visitor, browser_needed, shipped
 from tests.interp.test_algoformer import published_state
 
-__all__ = ["chromium", "folder", "pytestmark", "run", "server", "visitor"]  # fixtures
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = browser_needed
 
 
 def words(visitor: Visitor) -> str:

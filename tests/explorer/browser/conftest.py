@@ -1,0 +1,66 @@
+"""A real server and a real browser, for whole visits. Without Playwright or Chromium these tests
+are skipped, and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from benchmarks.browser import Server, serve
+from benchmarks.browser import chromium as a_browser
+from tests.explorer.browser.visitor import Visitor, complaint
+from tests.pages import small_models
+from training.train import main as train
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small untrained models, to open by path."""
+    folder = tmp_path_factory.mktemp("models")
+    small_models(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Path:
+    """A run of a few steps, with its checkpoints."""
+    flags = "--max-len 3 --n-blanks 2 --d-model 8 --n-heads 2 --d-head 4 --d-mlp 8 --steps 4"
+    more = "--batch-size 4 --micro-batch 4 --checkpoint-every 2 --eval-lists 6 --threads 1"
+    train([*flags.split(), *more.split(), "--out", str(folder)])
+    return next(folder.glob("0001-*"))
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """The page, with leave to open ``folder``."""
+    # One thread: on a busy machine two wait for each other longer than they work.
+    with serve(["--models", str(folder)], threads=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with a_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(chromium: Any, server: Server) -> Iterator[Visitor]:
+    """A fresh window; at the end nothing may have gone wrong, nor left the machine."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    found = Visitor(context.new_page())
+    found.page.on("request", lambda request: found.requests.append(request.url))
+    found.page.on("websocket", lambda socket: found.requests.append(socket.url))
+    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    found.page.on("console", lambda said: found.complaints.extend(complaint(said)))
+    yield found
+    context.close()
+    hosts = {urlsplit(url).hostname for url in found.requests if not url.startswith("data:")}
+    assert hosts <= {"localhost", None}  # None: blob: addresses, made in the page itself
+    assert not found.complaints
+    assert "Traceback" not in server.log.read_text()

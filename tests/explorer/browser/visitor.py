@@ -1,0 +1,75 @@
+"""A visitor of the page, in a real browser, and what these tests need to run at all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from benchmarks.browser import WAIT_MS, chromium_path, settle
+from explorer.shell import HOME, PAGES
+from interp.checkpoints import shipped_models
+
+browser_needed = pytest.mark.skipif(chromium_path() is None, reason="no chromium on this machine")
+shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
+PATHS = tuple("" if page.path == HOME else page.path for page in PAGES)
+"""The address of every page, below the server's."""
+
+
+def exactly(text: str) -> re.Pattern[str]:
+    """For an element with this text, and nothing else."""
+    return re.compile(rf"^\s*{re.escape(text)}\s*$")
+
+
+@dataclass
+class Visitor:
+    """One browser window, with all that it asked for and complained of."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def text(self, selector: str) -> str:
+        """The text of the one element that this selects, once it is there."""
+        element = self.page.locator(selector)
+        element.first.wait_for(timeout=WAIT_MS)
+        return element.first.inner_text()
+
+    @property
+    def list_field(self) -> Any:
+        return self.page.get_by_role("textbox", name="List to sort")
+
+    def type_list(self, text: str) -> None:
+        box = self.list_field
+        box.fill(text)
+        box.press("Enter")
+
+    def wait_for(self, selector: str, text: str) -> None:
+        """Until an element with this text, and nothing else, is on the page."""
+        self.page.locator(selector).filter(has_text=exactly(text)).first.wait_for(timeout=WAIT_MS)
+
+    def open(self, address: str) -> None:
+        """Until all of that page is drawn, and nothing has failed."""
+        self.page.goto(address)
+        self.list_field.wait_for(timeout=WAIT_MS)
+        self.settle()
+        assert self.page.locator('[data-testid="stException"]').count() == 0
+
+    def settle(self) -> None:
+        """Until the server has nothing more to draw."""
+        settle(self.page)
+
+
+def complaint(said: Any) -> list[str]:
+    """What the console says is wrong, but for two requests of every Streamlit page below the root:
+    it asks for the server there first, and then at the root."""
+    looks_for_server = re.search(r"/[a-z]+/_stcore/(health|host-config)$", said.location["url"])
+    return [] if said.type != "error" or looks_for_server else [f"{said.text} {said.location}"]
+
+
+def small(folder: Path) -> str:
+    return quote(str(folder / "with"), safe="")
