@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -35,10 +36,9 @@ def compute(
         for one in chosen
         for name in SORTERS
     ]
-    for job, found in zip(jobs, _said(jobs), strict=True):
+    for job, found in zip(jobs, _said(jobs, progress), strict=True):
         one, truth = catalogue.experiment(job.experiment), truth_of(job.sorter)
         rows += [_row(one, name, found, truth) for name in one.asks]
-        progress.step()
     return KnownAnswers(tuple(rows), settings.max_len)
 
 
@@ -52,16 +52,43 @@ class Job(NamedTuple):
     device: str
 
 
-def _said(jobs: Sequence[Job]) -> Iterator[Any]:
+def _said(jobs: Sequence[Job], progress: Progress) -> list[Any]:
     """The verdicts of each, in order; on all cores, where that repays the start of processes."""
     workers = min(os.cpu_count() or 1, _MOST_WORKERS)
     if workers < 2 or sum(job.max_len for job in jobs) < _REPAYS or jobs[0].device != "cpu":
-        yield from map(said, jobs)
-        return
+        return [_counted(said(job), progress) for job in jobs]
     # Not forked: a copy of a process with running threads may wait for one that it has not.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        yield from pool.map(said, jobs)
+    context, own_threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ProcessPoolExecutor(workers - 1, context, torch.set_num_threads, (1,)) as pool:
+            return _shared_out(jobs, pool, 2 * (workers - 1), progress)
+    finally:
+        torch.set_num_threads(own_threads)
+
+
+def _shared_out(
+    jobs: Sequence[Job], pool: ProcessPoolExecutor, most: int, progress: Progress
+) -> list[Any]:
+    """This process takes jobs from the front, while others start, and they take the last ones."""
+    waiting, found = deque(range(len(jobs))), {}
+    running: dict[Future[Any], int] = {}
+    while waiting or running:
+        while waiting and len(running) < most:
+            number = waiting.pop()
+            running[pool.submit(said, jobs[number])] = number
+        if waiting:
+            number = waiting.popleft()
+            found[number] = _counted(said(jobs[number]), progress)
+        done, _ = wait(running, None if not waiting else 0, FIRST_COMPLETED)
+        for future in done:
+            found[running.pop(future)] = _counted(future.result(), progress)
+    return [found[number] for number in range(len(jobs))]
+
+
+def _counted(found: Any, progress: Progress) -> Any:
+    progress.step()
+    return found
 
 
 def said(job: Job) -> Any:

@@ -150,6 +150,23 @@ def forward(
     return _forward(model, tokens, view, edits, keep, base)
 
 
+def streams_before(
+    model: Transformer, tokens: Int[Tensor, "batch pos"], view: Window, layers: Collection[int]
+) -> dict[int, Float[Tensor, "batch here d_model"]]:
+    """The residual streams that some layers read; what the last of them does is not computed."""
+    if touch(model):
+        places = [(Component.RESID_PRE, layer) for layer in layers]
+        run = forward(model, tokens, view, keep=places)
+        return {layer: run.at(Component.RESID_PRE, layer) for layer in layers}
+    cut = tokens[:, view.start : view.stop]
+    found = {0: embed(model, cut, view)}
+    allowed = allowed_attention(model, cut, view)
+    for layer in range(max(layers)):
+        one = _Layer(model, layer, view, view.start, None, NO_EDITS, set(), {})
+        found[layer + 1] = one.run(found[layer], allowed)
+    return {layer: found[layer] for layer in layers}
+
+
 class _Whole(Window):
     """Every position, the last one too, which nothing reads that may not."""
 
