@@ -81,6 +81,8 @@ class Needs(StrEnum):
     """It is about any list and its answer."""
     ALIKE = "a task whose answers to lists of one length are of one length"
     """Rows that answer are taken together, whatever the list."""
+    SEVERAL = "a task whose answers have several symbols"
+    """One output is held against another."""
     SORTING = "the task to sort digits"
     """It knows what a sorter may compute."""
 
@@ -88,6 +90,8 @@ class Needs(StrEnum):
         """Whether a task has it."""
         if self is Needs.SORTING:
             return task.rule == SORT
+        if self is Needs.SEVERAL:
+            return task.rule.outputs(2) > 1
         return self is Needs.NOTHING or not task.rule.ends
 
 

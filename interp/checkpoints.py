@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, subcommand
 
 from interp.config import ModelConfig
-from interp.sorters.truth import SORTERS, truth_of
+from interp.sorters.truth import RULES, truth_of
 from interp.support import files
 from interp.support.cli import run_command
 from interp.support.errors import UserError
@@ -231,8 +231,8 @@ def _possible(folder: Path) -> Iterator[None]:
 
 
 def compiled_names() -> list[str]:
-    """Names of the sorters compiled by hand, as :func:`load_model` takes them."""
-    return [f"{COMPILED}{name}" for name in SORTERS]
+    """Names of the models compiled by hand, as :func:`load_model` takes them."""
+    return [f"{COMPILED}{name}" for name in RULES]
 
 
 def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:

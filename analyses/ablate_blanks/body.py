@@ -140,7 +140,8 @@ def _published(chunk: Chunk) -> Sequence[Intervention]:
 
 
 def verdicts(result: AblateResult) -> dict[str, bool]:
-    """Which ablations of all blanks destroy the answer: for certain, less than half survives."""
+    """Which ablations of all blanks destroy the answer: for certain, less than half survives of
+    what the model has right above chance."""
     return _destroyed(result.together, result.kinds)
 
 
@@ -164,8 +165,8 @@ def quick_verdicts(
 
 
 def _destroyed(together: Trials, kinds: Sequence[str]) -> dict[str, bool]:
-    plain = together.exact_match(AS_IT_IS)
-    return {kind: together.exact_match(f"{kind}: {ALL}").high < plain.value / 2 for kind in kinds}
+    half = (together.exact_match(AS_IT_IS).value + together.chance()) / 2
+    return {kind: together.exact_match(f"{kind}: {ALL}").high < half for kind in kinds}
 
 
 def summary(result: AblateResult) -> list[str]:

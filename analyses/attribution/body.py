@@ -202,9 +202,10 @@ def expected(truth: Truth) -> dict[str, Any]:
     """What is true of a compiled sorter, under the keys of :func:`verdicts`.
 
     Where blank i hands sorted[i] over to output i, the last head writes the answer; the MLPs have
-    worked it out, but at the blanks. In all other sorters the MLPs work at the output rows.
+    worked it out, but at the blanks. In all other sorters the MLPs work at the output rows, if
+    there is anything to work out.
     """
-    if truth.blank_output == "diagonal":
+    if truth.blank_output == "diagonal" or not truth.mlps:
         names = [f"head {layer}.{head}" for layer, head in [max(truth.heads)]]
     else:
         names = [f"mlp {layer}" for layer in sorted(truth.mlps)]

@@ -14,14 +14,14 @@ import plotly.graph_objects as go
 import torch
 
 from analyses import catalogue
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, Needs
 from analyses.known_answers import KnownAnswersConfig, asked
 from analyses.known_answers.result import KnownAnswers, Row
 from interp import figures
 from interp.sorters.compiled import compile_sorter
-from interp.sorters.truth import SORTERS, SorterName, Truth, truth_of
+from interp.sorters.truth import Truth, compiled_for, task_for, truth_of
 from interp.support.progress import Progress
-from interp.task import SortTask
+from interp.task import Task
 
 
 def compute(
@@ -29,27 +29,32 @@ def compute(
 ) -> KnownAnswers:
     """The scoreboard, or the part of it that ``settings`` name."""
     rows: list[Row] = []
-    chosen = [catalogue.experiment(name) for name in settings.only] or asked()
-    progress.begin(len(chosen) * len(SORTERS), f"{len(chosen)} analyses on {len(SORTERS)} sorters")
+    chosen = [catalogue.experiment(name) for name in settings.only] or asked(settings.task)
+    sorters = compiled_for(settings.task)
+    progress.begin(len(chosen) * len(sorters), f"{len(chosen)} analyses on {len(sorters)} models")
     jobs = [
         Job(one.name, name, settings.max_len, seed, str(device))
         for one in chosen
-        for name in SORTERS
+        for name in sorters
     ]
     for job, found in zip(jobs, _said(jobs, progress), strict=True):
-        one, truth = catalogue.experiment(job.experiment), truth_of(job.sorter)
+        one, truth = catalogue.experiment(job.experiment), truth_of(job.sorter, job.task)
         rows += [_row(one, name, found, truth) for name in one.asks]
-    return KnownAnswers(tuple(rows), settings.max_len)
+    return KnownAnswers(tuple(rows), settings.max_len, settings.task)
 
 
 class Job(NamedTuple):
     """One experiment on one sorter."""
 
     experiment: str
-    sorter: SorterName
+    sorter: str
     max_len: int
     seed: int
     device: str
+
+    @property
+    def task(self) -> Task:
+        return task_for(self.sorter, self.max_len)
 
 
 def _said(jobs: Sequence[Job], progress: Progress) -> list[Any]:
@@ -94,9 +99,10 @@ def _counted(found: Any, progress: Progress) -> Any:
 def said(job: Job) -> Any:
     """What a method says; without what its verdicts do not rest on, where that is much."""
     one, seed = catalogue.experiment(job.experiment), job.seed
-    model = compile_sorter(job.sorter, SortTask(job.max_len, job.max_len + 1)).model
+    model = compile_sorter(job.sorter, job.task).model
     model.to(job.device, print_details=False)
-    settings = smaller(one.settings)
+    several = Needs.SEVERAL.met_by(job.task)
+    settings = smaller(one.settings, 1 if several else _BY_CHANCE)
     if (quick := getattr(one.body, "quick_verdicts", None)) is not None:
         return quick(model, settings, seed)
     return one.outcome(one.compute(model, settings, seed)).verdicts
@@ -129,10 +135,13 @@ _FEWER = {
 """A known answer needs no narrow interval."""
 
 
-def smaller(settings: Any) -> Any:
-    """The settings, with no more lists than a known answer needs."""
+_BY_CHANCE = 4  # times as many, where a single symbol is often right by chance
+
+
+def smaller(settings: Any, times: int = 1) -> Any:
+    """The settings, with no more lists than a known answer needs, or so many times as many."""
     fewer = {
-        name: min(most, getattr(settings, name))
+        name: min(times * most, getattr(settings, name))
         for name, most in _FEWER.items()
         if isinstance(getattr(settings, name, None), int)
     }
@@ -146,10 +155,10 @@ def summary(result: KnownAnswers) -> list[str]:
     """A line a question, a mark a sorter; then what is wrong, and the score."""
     methods = list(dict.fromkeys(row.method for row in result.rows))
     width = max(len(method) for method in methods)
-    lines = [" " * width + "".join(f"  {sorter:>9}" for sorter in SORTERS)]
+    lines = [" " * width + "".join(f"  {sorter:>9}" for sorter in result.sorters)]
     table = {(row.method, row.sorter): row for row in result.rows}
     for method in methods:
-        marks = ["right" if table[method, s].right else "WRONG" for s in SORTERS]
+        marks = ["right" if table[method, s].right else "WRONG" for s in result.sorters]
         lines.append(method.ljust(width) + "".join(f"  {mark:>9}" for mark in marks))
     for row in result.wrong:
         lines.append(f"WRONG {row.method}, {row.sorter}: said {row.said}, true is {row.true}")
@@ -172,6 +181,7 @@ def to_json(result: KnownAnswers) -> dict[str, Any]:
             for row in result.rows
         ],
         "max_len": result.max_len,
+        "task": result.task,
     }
 
 
@@ -183,11 +193,11 @@ def figure(result: KnownAnswers) -> go.Figure:
     """Methods by sorters: green and ticked, or red and crossed, with what was said."""
     methods = list(dict.fromkeys(row.method for row in result.rows))
     table = {(row.method, row.sorter): row for row in result.rows}
-    cells = [[table[m, s] for s in SORTERS] for m in methods]
+    cells = [[table[m, s] for s in result.sorters] for m in methods]
     fig = go.Figure(
         figures.agreement_cells(
             [[int(row.right) for row in line] for line in cells],
-            list(SORTERS),
+            list(result.sorters),
             methods,
             [[f"{'✓' if row.right else '✗'} {_short(row.said)}" for row in c] for c in cells],
             customdata=[[[str(row.said), str(row.true)] for row in line] for line in cells],

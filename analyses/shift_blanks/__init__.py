@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment, Needs, Question
 from analyses.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -41,6 +41,7 @@ EXPERIMENT = Experiment(
     settings=ShiftConfig(),
     chapter=5,
     needs_blanks=True,
+    needs_task=Needs.SEVERAL,
     questions=(
         Question(
             "answer",

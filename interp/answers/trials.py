@@ -151,6 +151,16 @@ class Trials:
         """The share of outputs that are right, with a bootstrap over lists."""
         return clustered_rate(self.right(name), self.scored, self.seed)
 
+    def chance(self) -> float:
+        """How often another random list of the same length has the same answer.
+
+        A model that knows of the list its length alone is right that often, and for answers of a
+        single symbol that is not rare.
+        """
+        others = self.task.sample(len(self.lengths), stream("chance", self.seed), self.lengths)
+        theirs = self.task.answers(others.tokens[:, : self.task.max_len])
+        return float((theirs == self.answers).all(1).float().mean())
+
 
 @torch.no_grad()
 def run_trials(
