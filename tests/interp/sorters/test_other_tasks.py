@@ -151,7 +151,7 @@ def test_which_model_is_for_which_task():
         compile_sorter("slots", Task(rule=REVERSE))
     with pytest.raises(UserError, match="model tally solves the task parity, not sort"):
         truth_of("tally", SortTask())
-    with pytest.raises(UserError, match="relay needs at least 5 blanks .* up to 5 digits, not 4"):
+    with pytest.raises(UserError, match=r"relay needs at least 5 blanks .* up to 5 digits, not 4"):
         truth_of("relay", Task(5, 4, rule=REVERSE))
 
 
