@@ -240,7 +240,7 @@ def test_scores_are_the_models(acted: SortTransformer) -> None:
     targets = TASK.targets(BATCH.tokens)[:, first:]
     found = score(acted, BATCH)
     assert torch.equal(found.right, (predicted == targets) & (targets != PAD))
-    told = answer(acted, BATCH).told
+    told = answer(acted, BATCH).predicted
     assert torch.equal(told, predicted[:, :-1].masked_fill(targets[:, :-1] == PAD, PAD))
 
 
