@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,9 +29,7 @@ from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
 from interp.task import SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 BIN_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)

@@ -27,10 +27,10 @@ from interp.passes.untouched import touch
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.errors import UserError
 from interp.task import SortBatch, SortTask
+from interp.transformer import Transformer
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
-    from interp.transformer import Transformer
 
 _SAME = 1e-3  # logits; far above rounding
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,9 +33,7 @@ from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
 from interp.task import NO_LISTS, SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 _LISTS_AT_ONCE = 48  # of one length; activations of more would leave the processor's cache
 _REFERENCE_LISTS = 64  # for means, of every length

@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,9 +33,7 @@ from interp.sites import Component
 from interp.stats import Estimate, bootstrap_mean
 from interp.support.errors import UserError
 from interp.task import Region, SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 KEYS = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
 """Groups of keys; together they are all that can be attended to."""
