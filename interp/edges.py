@@ -32,13 +32,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from interp.config import ModelConfig
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
-
-if TYPE_CHECKING:
-    from interp.config import ModelConfig
 
 Kind = Literal["embed", "head", "mlp", "logits"]
 Port = Literal["q", "k", "v", "in"]

@@ -35,10 +35,10 @@ from interp.passes.hooked import Change, acting
 from interp.sites import ATTENTION, PER_HEAD, WHOLE, Component, Frame, Site, first_position, spans
 from interp.support.errors import UserError
 from interp.support.seeds import stream
+from interp.transformer import Transformer
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
-    from interp.transformer import Transformer
 
 Positions = tuple[int, ...] | range
 

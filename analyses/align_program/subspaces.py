@@ -10,25 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool
 
+from analyses.align_program import AlignConfig
 from interp.methods.interchange import Rows, record
 from interp.methods.subspaces import exchanged_in, random_subspace, search_subspace
 from interp.model import SortTransformer
+from interp.passes.forward import Place
 from interp.programs.pairing import Pairs, Sources, pair_up
+from interp.programs.program import Program
 from interp.programs.prompts import Prompts, digits_said
 from interp.sites import Component
 from interp.stats import Estimate, wilson
-
-if TYPE_CHECKING:
-    from analyses.align_program import AlignConfig
-    from interp.passes.forward import Place
-    from interp.programs.program import Program
-    from interp.support.progress import Progress
-    from interp.transformer import Transformer
+from interp.support.progress import Progress
+from interp.transformer import Transformer
 
 KINDS: tuple[Sources, ...] = ("alike", "any")
 FOUND, RANDOM, TWIN, FOREIGN = "found", "random", "untrained twin", "another program's variable"

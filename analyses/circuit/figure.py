@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import plotly.graph_objects as go
+from plotly import subplots
 
 from analyses.circuit.layout import LOOKS, Line, Panel, panels, side_by_side
-from analyses.circuit.result import PARTS
+from analyses.circuit.result import PARTS, CircuitResult
 from interp import figures
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from analyses.circuit.result import CircuitResult
-else:
-    go = lazy_import("plotly.graph_objects")
 
 _POINTS = 16  # of a curve
 _ROW_HEIGHT = 92  # pixels
@@ -24,7 +17,6 @@ _DASHES = {"q": "dash", "k": "dot", "v": "solid", "in": "solid"}
 
 def figure(result: CircuitResult) -> go.Figure:
     """Nodes by layer, bottom to top, and by region, left to right; edges by what they feed."""
-    subplots = lazy_import("plotly.subplots")
     drawn = panels(result)
     if not drawn:
         return figures.style(go.Figure(), "No edge is needed: there is no answer to keep")

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING
 
-from analyses.circuit.result import PARTS
+from analyses.circuit.result import PARTS, CircuitResult
 from interp import figures
 from interp.edges import REGIONS, CircuitEdge, Node
-
-if TYPE_CHECKING:
-    from analyses.circuit.result import CircuitResult
-    from interp.task import Region
+from interp.task import Region
 
 LOOKS = {
     "q": ("queries", figures.BLUE, "6 3"),

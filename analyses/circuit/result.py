@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from jaxtyping import Float
 
 from interp.edges import CircuitEdge, Node
-from interp.support.lazy import lazy_import
+from interp.methods.circuit_judge import Judged
+from interp.methods.circuit_search import Level
+from interp.stats import Estimate, bootstrap_mean
 from interp.task import Region
-
-if TYPE_CHECKING:
-    import torch
-
-    from interp.methods.circuit_judge import Judged
-    from interp.methods.circuit_search import Level
-    from interp.stats import Estimate
-else:
-    torch = lazy_import("torch")
 
 PARTS = ("first output", "later outputs")
 """Emitted at different places: the last blank (or SEP), and the outputs given back."""
@@ -77,8 +71,6 @@ class CircuitResult:
 
     def effect(self, edge: int, part: int) -> Estimate | None:
         """Of an edge of the drawn set, on a part; the mean over lists."""
-        from interp.stats import bootstrap_mean
-
         values = self.effects[edge, :, part]
         values = values[~values.isnan()]
         return bootstrap_mean(values, self.seed) if len(values) else None

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING
 
 from analyses.circuit.layout import LOOKS, Line, Panel, Spot, panels, side_by_side
-
-if TYPE_CHECKING:
-    from analyses.circuit.result import CircuitResult
+from analyses.circuit.result import CircuitResult
 
 _ACROSS, _UP = 66.0, 92.0  # pixels of a node's width and of a row
 _MARGIN, _HEAD, _TITLE = 16.0, 78.0, 34.0

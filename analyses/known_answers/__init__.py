@@ -22,9 +22,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses import catalogue
-from analyses.experiment import Experiment, OnPage
-from analyses.subjects import OfSorters
+from analyses.experiment import Experiment, OnPage, catalogue
+from analyses.experiment.subjects import OfSorters
 from interp.sorters.truth import compiled_for, task_for
 from interp.support.errors import UserError
 

@@ -10,7 +10,7 @@ its *equal digits* are the two 1s of the list, its *next larger digit* the 3, it
 blank 1 (row i belongs to blank i), its *digit to emit* a 1.
 
 A pattern says where a head looks. It does not say that what it finds there is written anywhere, or
-that anything reads it: ``analyses.head_finder`` asks that.
+that anything reads it: ``analyses.heads.head_finder`` asks that.
 
 Shape glossary: ``list``, ``layer``, ``head``, ``query`` and ``key`` positions of the window that
 lists of the length need; ``rows`` a group of queries (``ROWS``), ``region`` a group of keys
@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,9 +33,7 @@ from interp.sites import Component
 from interp.stats import Estimate, bootstrap_mean
 from interp.support.errors import UserError
 from interp.task import Region, SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 KEYS = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
 """Groups of keys; together they are all that can be attended to."""

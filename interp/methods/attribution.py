@@ -29,7 +29,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from einops import einsum
@@ -41,9 +41,7 @@ from interp.passes.packed import Window
 from interp.passes.untouched import refuse_touched
 from interp.sites import Component
 from interp.task import SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 
 class Kind(StrEnum):

@@ -27,7 +27,7 @@ None of them is a measurement: always look at the agreement with the exact sweep
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -39,9 +39,6 @@ from interp.methods.patching import patched_logits
 from interp.passes.forward import Place, forward, frame
 from interp.sites import PER_HEAD, Component, Frame, Site
 from interp.support.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    pass
 
 Method = Literal["gradient", "integrated", "integrated inputs"]
 """Where the gradient is taken; see the module."""

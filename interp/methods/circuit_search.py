@@ -24,18 +24,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.edges import CircuitEdge
 from interp.methods.circuit_run import Graph, GraphRun
 from interp.methods.circuit_scores import Group
 from interp.support.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    from interp.edges import CircuitEdge
 
 _FIRST_BLOCK = 64  # edges that are tried at once to begin with
 _PATIENCE = 12  # single edges in a row that may fail before a looser level is left to its last pass

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -36,9 +36,7 @@ from torch import Tensor
 from interp.passes.untouched import refuse_touched
 from interp.support.errors import UserError
 from interp.task import SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 
 @dataclass(frozen=True)

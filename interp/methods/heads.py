@@ -10,13 +10,12 @@
 What a head writes (``Component.Z``) is replaced at all positions: by that of another list of the
 same length (``resample``), by the mean over other lists, position by position (``mean``), by zeros
 (``zero``), or, as a control that must change nothing, by itself (``own``). What each kind can
-mislead about stands in ``analyses.head_finder``.
+mislead about stands in ``analyses.heads.head_finder``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -33,9 +32,7 @@ from interp.stats import Estimate, bootstrap_mean
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import SortBatch
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 Head = tuple[int, int]
 """(layer, head)"""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -37,9 +37,7 @@ from interp.programs.prompts import Prompts, PromptWindow
 from interp.sites import Component, Site
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 Where = Literal["row", "digits", "blanks", "outputs"]
 """``row``: where the answer is made. Others: what it reads, ``digits`` with SEP, ``blanks`` but the

@@ -21,7 +21,6 @@ lens sees nothing at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -31,9 +30,7 @@ from interp.passes.forward import Place, forward
 from interp.passes.packed import Window, unembed
 from interp.sites import Component
 from interp.task import Region, SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 CANDIDATES = ("sorted", "emitted", "blank")
 """What a blank might say. For blank j: ``sorted``, the digit sorted[j]; ``emitted``, the token that

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,9 +44,7 @@ from interp.passes.untouched import refuse_touched
 from interp.sites import PER_HEAD, STREAM, Component, Site
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 PATCHABLE = (*STREAM, *PER_HEAD)
 """What :func:`patched_logits` sweeps."""

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -42,9 +41,7 @@ from interp.passes.forward import Edit, Run, axis_of_positions, forward
 from interp.passes.packed import Window
 from interp.sites import ATTENTION, PER_HEAD, STREAM, Component, Frame, Site
 from interp.support.errors import UserError
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 SENDERS = (Component.Z, Component.ATTN_OUT, Component.MLP_OUT)
 """What one part of the model writes. The embeddings, ``RESID_PRE`` of layer 0, can send too."""

@@ -33,7 +33,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -49,9 +48,7 @@ from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
 from interp.task import SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 GROUPS = ("sorted", "counts", "length")
 """What is asked, the counts together."""

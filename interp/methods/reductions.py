@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -25,9 +24,7 @@ from interp.passes.forward import Edit, forward
 from interp.passes.packed import length_sorted, window
 from interp.sites import Component, Frame, Site
 from interp.task import Region, SortBatch
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ on pairs that they were not found on, and against random directions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,9 +18,7 @@ from torch import Tensor
 from interp.methods.interchange import Rows, rerun
 from interp.passes.forward import Place
 from interp.support.seeds import stream
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 _STEPS = 100
 _BATCH = 64

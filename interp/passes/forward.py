@@ -38,10 +38,10 @@ from interp.passes.packed import (
 from interp.passes.untouched import touch
 from interp.sites import ATTENTION, WHOLE, Component, Frame, hook_name
 from interp.support.errors import UserError
+from interp.transformer import Transformer
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
-    from interp.transformer import Transformer
 
 Place = tuple[Component, int]
 """A component and its layer."""

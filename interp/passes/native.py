@@ -14,7 +14,7 @@ its own by rounding only, and units are dropped with the same probability; the t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,13 +25,11 @@ from torch.nn import functional as F
 from interp.config import Norm
 from interp.passes.kernels import operators
 from interp.passes.packed import Dropout, Window, norm_after, norm_before, unembed
-
-if TYPE_CHECKING:
-    from interp.model import SortTransformer
+from interp.transformer import Transformer
 
 
 def native_logits(
-    model: SortTransformer,
+    model: Transformer,
     tokens: Int[Tensor, "batch pos"],
     view: Window,
     dropout: Dropout | None = None,
@@ -59,7 +57,7 @@ def native_logits(
 
 
 def _closed(
-    model: SortTransformer, blocked: Bool[Tensor, "query key"] | None
+    model: Transformer, blocked: Bool[Tensor, "query key"] | None
 ) -> Bool[Tensor, "query key"]:
     """Who may not attend to whom besides causality and padding, by position; [0, 0] for nobody."""
     own = model.blocked

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -31,9 +31,7 @@ from interp.passes.untouched import refuse_touched, touch
 from interp.sites import Component
 from interp.support.errors import UserError
 from interp.task import NO_LISTS, SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 _BLOCK_ROWS = 256  # rows of the MLP at a time: 256 x 2048 floats are 2 MB, about a core's cache
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -22,9 +22,7 @@ from interp.passes.packed import Window, length_sorted, window
 from interp.programs.parts import NONE
 from interp.support.errors import UserError
 from interp.task import N_DIGITS, PAD, SortBatch, SortTask
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 _PROMPTS_AT_ONCE = 64  # activations of more would leave the processor's cache
 
