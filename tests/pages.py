@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,12 @@ def run_job(page: AppTest, key: str) -> AppTest:
 def answers(page: AppTest) -> list[str]:
     """The answers on the page Sort: as it is, and under the intervention."""
     return [code.value for code in page.code if code.language == "plaintext"]
+
+
+def sequences(page: AppTest) -> list[dict[str, Any]]:
+    """What the browser is told of each sequence of tokens."""
+    components = [one.proto for one in page.get("bidi_component")]
+    return [json.loads(c.json) for c in components if c.component_name == "sortscope_tokens"]
 
 
 def strips(page: AppTest) -> list[str]:

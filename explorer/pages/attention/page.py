@@ -17,10 +17,12 @@ from analyses.one_list.attention import body as one
 from analyses.one_list.attention import figure as drawn
 from analyses.one_list.attention.result import heads_of, key_span
 from explorer.pages.attention import views as attention_views
+from explorer.parts.by_click import intervene, tools_for, touched
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, wait_for_list
 from explorer.parts.one_list import about_list, show
 from explorer.parts.panel import panel
+from explorer.parts.tokens import Clicked, sequence
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
@@ -45,6 +47,7 @@ def draw(view: View, places: Places) -> None:
     else:
         answer = results.answer(view.opened, view.digits, view.treatment)
         attention = results.attention(view.opened, view.digits, view.treatment)
+        _sequence(view, answer, attention, chosen)
         _overview(view, answer, attention, chosen)
         st.header("One head enlarged", divider="gray")
         _enlarged(view, attention, chosen)
@@ -69,6 +72,25 @@ def _choose_head(opened: OpenModel) -> tuple[int, int]:
 def _under(view: View) -> str:
     """What the visitor should remember of every number, in words."""
     return f" All of it under the intervention: {plain(view.words)}." if view.treatment else ""
+
+
+def _sequence(view: View, said: Answer, attention: Attention, chosen: tuple[int, int]) -> None:
+    """The tokens, coloured by the attention of the head that is chosen above."""
+
+    def on_click(clicked: Clicked) -> None:
+        if clicked.step is None:
+            intervene(view, clicked)
+
+    sequence(
+        view.opened.task,
+        said,
+        attention,
+        key="attention sequence",
+        touched=touched(view),
+        head=chosen,
+        tools=tools_for(view),
+        on_click=on_click,
+    )
 
 
 # -- all heads ----------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def draw(view: View, places: Places) -> None:
 def _workbench(view: View, digits: tuple[int, ...]) -> None:
     """One fragment and none inside it: what has not changed comes from the cache."""
     st.header("Which blanks", divider="gray")
-    blanks = blanks_choice.choose(view.opened.model.config)
+    blanks = blanks_choice.choose(view)
     if not blanks:
         st.info("Choose at least one blank.")
         return
