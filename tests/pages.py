@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from streamlit.testing.v1 import AppTest
 
+from explorer.parts.sections import ALL
 from explorer.server.jobs import jobs
 from interp.checkpoints import save_model
 from interp.config import ModelConfig
@@ -32,13 +33,16 @@ def small_models(folder: Path) -> None:
 
 
 def open_page(path: str | None = None, **link: str) -> AppTest:
-    """One page alone, by its path (None: the whole app, on its first page), with this address."""
+    """One page alone, by its path (None: the whole app, on its first page), with this address.
+
+    All parts of it are drawn, unless the address names one.
+    """
     if path is None:
         page = AppTest.from_file(str(APP), default_timeout=120)
     else:
         code = f"from explorer.shell import show; show(only={path!r})"
         page = AppTest.from_string(code, default_timeout=120)
-    for key, value in link.items():
+    for key, value in {"part": ALL, **link}.items():
         page.query_params[key] = value
     page.run()
     assert not page.exception, page.exception

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 SHEET = """<style>
 [data-testid="stMainBlockContainer"] {padding: 4rem 2rem 3rem 2rem; max-width: 1500px;}
+[data-testid="stMain"] [data-testid="stVerticalBlock"] {gap: .6rem;}
+[data-testid="stMain"] h1 {font-size: 1.7rem; padding: .2rem 0 .5rem 0;}
+[data-testid="stMain"] h2 {font-size: 1.3rem; padding: .3rem 0 .2rem 0;}
+[data-testid="stMain"] h3 {font-size: 1.1rem; padding: .2rem 0;}
+[data-testid="stMain"] [data-testid="stHeadingDivider"] {margin: 0 0 .2rem 0;}
 [data-testid="stSidebarUserContent"] {padding-bottom: 2rem;}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p,
 [data-testid="stWidgetLabel"] + div small {

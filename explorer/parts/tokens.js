@@ -240,7 +240,7 @@ class Drawing {
     const [weight, ink] = from >= to ? [from, INK.from] : [to, INK.to];
     const shown = seen !== null && weight >= 0.005;
     el.style.background = shown ? `rgba(${ink}, ${(0.08 + 0.47 * Math.sqrt(weight)).toFixed(3)})` : "";
-    el.lastChild.textContent = shown && weight >= 0.01 ? percent(weight) : el.number;
+    el.lastChild.textContent = shown && weight >= 0.01 ? `${percent(weight)}%` : el.number;
   }
   said(seen) {
     if (seen === null) return ["Point at a token, or go to it with Tab and the arrow keys, to see what it looks at and what looks at it."];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import streamlit as st
@@ -15,6 +16,7 @@ from explorer.parts.elements import plain, sentences, strip, wait_for_list
 from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, outcome, show
 from explorer.parts.panel import downloads
+from explorer.parts.sections import sections
 from explorer.parts.tokens import Clicked, sequence
 from explorer.server import results, session
 from explorer.server.models import OpenModel
@@ -26,6 +28,7 @@ SHOWN_AS = "answer_as"  # the choice between these, in the session and in the ad
 TOKENS, FIGURE = "tokens", "figure"
 _MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
 
+_SECTIONS = {"answer": "What it answers", "step": "Step by step"}
 _CHANGE = "Change the list, close off the blanks, and see where the answer comes from."
 _WELCOME = (
     "Nobody programmed it: it saw random lists and their sorted answers. Between the two it may be "
@@ -50,13 +53,14 @@ def draw(view: View, places: Places) -> None:
         wait_for_list()
         return
     st.markdown(_WELCOME if truth is None else f"{_BY_HAND} {truth.words} {_CHANGE}")
-    _workbench(view)
-    if view.treatment and results.is_of_any_list(view.treatment):
+    shown = sections("sort", _SECTIONS)
+    _workbench(view, shown)
+    if "answer" in shown and view.treatment and results.is_of_any_list(view.treatment):
         _sample(view.opened, view.treatment)
 
 
 @st.fragment
-def _workbench(view: View) -> None:
+def _workbench(view: View, shown: Collection[str]) -> None:
     """The sequence, the answer and its steps, which the sequence plays."""
     digits = view.digits or ()
     with st.spinner("Sorting"):
@@ -65,8 +69,10 @@ def _workbench(view: View) -> None:
     step = sort_steps.chosen(len(said.outputs))
     if _sequence(view, said, step):
         st.rerun()
-    _answers(view, whole, said)
-    sort_steps.steps(view, whole, said)
+    if "answer" in shown:
+        _answers(view, whole, said)
+    if "step" in shown:
+        sort_steps.steps(view, whole, said)
 
 
 # -- the sequence -------------------------------------------------------------------------------
@@ -111,7 +117,7 @@ def _sequence(view: View, said: Answer, step: int | None) -> bool:
 
 def _answers(view: View, whole: Answer, said: Answer) -> None:
     """The answer, beside the one under the intervention where there is one."""
-    st.header("What it answers", divider="gray")
+    st.header("What it answers")
     session.choice(SHOWN_AS, SHOWN_AS, (TOKENS, FIGURE), TOKENS)
     st.radio("Show outputs as", (TOKENS, FIGURE), key=SHOWN_AS, horizontal=True)
     session.write_link(**{SHOWN_AS: st.session_state[SHOWN_AS].replace(TOKENS, "")})
@@ -158,15 +164,16 @@ def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None
             show(view, answer.EXPERIMENT, _WHOLE, file, shows, proves_not)
             return
         st.html(strip(said, f"Outputs: {name}", before))
-        sentences(
-            f"the model's own answer, {given}; below each its probability, and when one points at "
-            "it, what it would have said instead."
-            + (" ⇄ marks what the intervention changed." if before else ""),
-            proves_not,
-        )
         found = outcome(view, answer.EXPERIMENT, _WHOLE)
         of = about_list(view, answer.EXPERIMENT, _WHOLE)
-        downloads(found.figure, file, of, lambda: found.rows)
+        with st.container(horizontal=True):
+            sentences(
+                f"the model's own answer, {given}; below each its probability, and when one points "
+                "at it, what it would have said instead."
+                + (" ⇄ marks what the intervention changed." if before else ""),
+                proves_not,
+            )
+            downloads(found.figure, file, of, lambda: found.rows)
 
 
 def _verdict(said: Answer) -> None:
@@ -184,7 +191,7 @@ def _verdict(said: Answer) -> None:
 
 def _sample(opened: OpenModel, mask: Treatment) -> None:
     """Exact match on held-out lists, with and without the mask."""
-    st.header("On other lists", divider="gray")
+    st.header("On other lists")
     with st.spinner(f"Scoring {results.SAMPLE} held-out lists, twice"):
         rates = [results.exact_match(opened, m) for m in (Treatment(), mask)]
     for column, name, rate in zip(

@@ -31,7 +31,7 @@ def steps(view: View, whole: Answer, said: Answer) -> None:
         whole: the answer of the model as it is.
         said: its answer under the view's treatment, which the steps are of.
     """
-    st.header("Step by step", divider="gray")
+    st.header("Step by step")
     step = _choose(len(said.outputs))
     _say(view, whole, said, step)
     attention = results.attention(view.opened, said.digits, view.treatment)

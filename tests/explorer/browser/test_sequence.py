@@ -29,7 +29,7 @@ def pattern(folder: Path) -> np.ndarray:
 
 @pytest.fixture
 def sort(visitor: Visitor, server: Server, folder: Path) -> Visitor:
-    visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2")
+    visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2&part=all")
     visitor.page.locator(".sequence .token").first.wait_for(timeout=WAIT_MS)
     return visitor
 
@@ -39,7 +39,9 @@ def lit(visitor: Visitor) -> dict[int, int]:
     tokens = visitor.page.locator(".sequence .token")
     shown = tokens.evaluate_all("all => all.map(el => [el.style.background, el.innerText])")
     return {
-        i: int(text.split()[-1]) for i, (background, text) in enumerate(shown) if background != ""
+        i: int(text.split()[-1].rstrip("%"))
+        for i, (background, text) in enumerate(shown)
+        if background != ""
     }
 
 
