@@ -80,6 +80,13 @@ def run_job(page: AppTest, key: str) -> AppTest:
     return page
 
 
+def scored(page: AppTest) -> AppTest:
+    """The page when what it began by itself has been computed."""
+    jobs().wait()
+    assert not page.run().exception, page.exception
+    return page
+
+
 def answers(page: AppTest) -> list[str]:
     """The answers on the page Sort: as it is, and under the intervention."""
     return [code.value for code in page.code if code.language == "plaintext"]

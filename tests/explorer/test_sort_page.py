@@ -29,7 +29,7 @@ from interp.checkpoints import load_bare, shipped_models
 from interp.interventions import Mask
 from interp.stats import wilson
 from interp.task import BLANK, SEP, SortTask
-from tests.pages import address, captions, errors, open_page, sequences
+from tests.pages import address, captions, errors, open_page, scored, sequences
 
 TASK = SortTask(max_len=6, n_blanks=4)
 DIGITS = (3, 1, 4, 1, 5)
@@ -295,7 +295,7 @@ def test_the_shipped_model_sorts(typed: str) -> None:
 
 
 def test_exact_match_under_a_published_mask(folder: Path) -> None:
-    page = start(folder, do="published")
+    page = scored(start(folder, do="published"))
     model = load_bare(folder / "with").model
     batch = model.task.held_out(results.SAMPLE)
     expected = []

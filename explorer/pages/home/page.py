@@ -43,7 +43,7 @@ def draw(sidebar: Callable[[], View | None], links: Links) -> None:
     _start(links)
     example = st.container()
     subject, name = _subject()
-    st.header("What has been found", divider="gray")
+    st.header("What has been found")
     st.html(STYLE)
     for column, found in zip(st.columns(3, gap="medium"), findings(name, subject), strict=False):
         with column.container(border=True, key=f"finding {found.page}"):

@@ -16,6 +16,7 @@ from explorer.parts.elements import plain, sentences, strip, wait_for_list
 from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, outcome, show
 from explorer.parts.panel import downloads
+from explorer.parts.rates import scored
 from explorer.parts.sections import sections
 from explorer.parts.tokens import Clicked, sequence
 from explorer.server import results, session
@@ -192,8 +193,9 @@ def _verdict(said: Answer) -> None:
 def _sample(opened: OpenModel, mask: Treatment) -> None:
     """Exact match on held-out lists, with and without the mask."""
     st.header("On other lists")
-    with st.spinner(f"Scoring {results.SAMPLE} held-out lists, twice"):
-        rates = [results.exact_match(opened, m) for m in (Treatment(), mask)]
+    rates = scored(opened, (Treatment(), mask), "sort rates")
+    if rates is None:
+        return
     for column, name, rate in zip(
         st.columns(2, gap="medium"), ("As it is", "Under the mask"), rates, strict=True
     ):

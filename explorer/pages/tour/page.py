@@ -59,7 +59,7 @@ def draw(view: View, places: Places) -> None:
         return
     if view.treatment:
         st.caption("What the sidebar does to the model is left aside on this tour.")
-    st.header(f"{step}. {TITLES[step - 1]}", divider="gray")
+    st.header(f"{step}. {TITLES[step - 1]}")
     _STEPS[step - 1](replace(view, treatment=Treatment()), view.digits)
 
 

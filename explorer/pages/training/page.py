@@ -68,17 +68,13 @@ def draw(view: View, places: Places) -> None:
 
 def _at_a_step(view: View, places: Places, at: Chosen, log: bool, shown: Collection[str]) -> None:
     run, steps, step = at
-    rates = st.container()
     if "step" in shown:
         st.header(f"The model at step {step}")
         draw_checkpoint(view, places, steps[step])
-        rates = st.container()  # takes seconds: filled when all else is drawn
+        draw_rates(places, steps[step])
     if "sweep" in shown:
         st.header("All checkpoints")
         draw_sweep(places, run, steps, step, log)
-    if "step" in shown:
-        with rates:
-            draw_rates(places, steps[step])
 
 
 # -- what is chosen -----------------------------------------------------------------------------
