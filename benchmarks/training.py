@@ -192,7 +192,7 @@ def _conditions(args: BenchmarkArgs, threads: int) -> dict[str, Any]:
         "batch_size": args.batch_size,
         "steps": args.steps,
         "max_len": args.max_len,
-        "n_blanks": args.config(ORIGINAL).task().n_blanks,
+        "n_blanks": args.config(ORIGINAL).sort_task().n_blanks,
         "processor": processor_features(),
         "torch": torch.__version__,
     }
@@ -263,7 +263,7 @@ def _loss(log_probs: torch.Tensor, tokens: torch.Tensor, config: TrainConfig) ->
 
     from interp.task import PAD
 
-    task = config.task()
+    task = config.sort_task()
     rows = log_probs[:, task.sep_pos :].flatten(0, 1)
     targets = task.targets(tokens)[:, task.sep_pos :].flatten()
     return F.nll_loss(rows, targets, ignore_index=PAD, reduction="sum") / len(targets)

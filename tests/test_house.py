@@ -104,6 +104,14 @@ def test_no_two_files_import_each_other(arrows: dict[str, set[str]]) -> None:
     assert circles(arrows) == []
 
 
+def test_one_run_knows_nothing_of_studies(arrows: dict[str, set[str]]) -> None:
+    """Among the modules of one run only the command of studies imports these."""
+    ones = [name for name in arrows if name.startswith("training.") and "studies" not in name]
+    assert [
+        name for name in ones if any(each.startswith("training.studies") for each in arrows[name])
+    ] == ["training.study"]
+
+
 def test_the_explorer_is_the_top_and_the_library_the_ground(arrows: dict[str, set[str]]) -> None:
     """The graph is really read: what is known to be there is found."""
     assert "analyses.experiment" in arrows["explorer.parts.study"]

@@ -29,7 +29,7 @@ from interp.support.device import Device, pick_device
 from interp.support.errors import UserError, at_least
 
 if TYPE_CHECKING:
-    from interp.answers.decode import Scores
+    from interp.answers.decode import Answers
     from interp.interventions import Mask
     from interp.model import SortTransformer
     from interp.task import SortBatch
@@ -106,7 +106,7 @@ def evaluate(
     from interp.answers.decode import score
 
     batch = model.task.held_out(lists, seed, distinct).to(model.W_U.device)
-    scores = score(model, batch, interventions=_masks(model, mask_blanks, mask_last_blank))
+    answers = score(model, batch, interventions=_masks(model, mask_blanks, mask_last_blank))
     masked: Masked = "nothing"
     if mask_blanks:
         masked = "blanks from outputs"
@@ -116,10 +116,10 @@ def evaluate(
         "seed": seed,
         "distinct_digits": model.task.n_symbols if distinct is None else distinct,
         "masked": masked,
-        **_rates(scores, seed),
+        **_rates(answers, seed),
         "by_length": {
-            str(length): _rates(_of_length(scores, length), seed)
-            for length in sorted(set(scores.lengths.tolist()))
+            str(length): _rates(answers.of_length(length), seed)
+            for length in sorted(set(answers.lengths.tolist()))
         },
     }
 
@@ -134,20 +134,11 @@ def _masks(model: SortTransformer, mask_blanks: bool, mask_last_blank: bool) -> 
     return published_mask(model.task, mask_last_blank)
 
 
-def _rates(scores: Scores, seed: int) -> dict[str, Any]:
-    from interp.stats import clustered_rate, wilson
-
+def _rates(answers: Answers, seed: int) -> dict[str, Any]:
     return {
-        "exact_match": wilson(int(scores.exact.sum()), len(scores.lengths)).to_dict(),
-        "digit_accuracy": clustered_rate(scores.right, scores.scored, seed).to_dict(),
+        "exact_match": answers.exact_match().to_dict(),
+        "digit_accuracy": answers.digit_accuracy(seed).to_dict(),
     }
-
-
-def _of_length(scores: Scores, length: int) -> Scores:
-    from interp.answers.decode import Scores
-
-    chosen = scores.lengths == length
-    return Scores(scores.lengths[chosen], scores.scored[chosen], scores.right[chosen])
 
 
 _DECODED_AT_ONCE = 250

@@ -142,8 +142,8 @@ class Trainer:
 
     def _metrics(self, loss: float, batch: SortBatch, done: list[_Part]) -> StepMetrics:
         if self.config.dropout:  # the published accuracy is measured without dropout
-            scores = score(self.model, batch, digits_only=not self.config.blank_loss)
-            exact, right, scored = scores.exact.sum(), scores.right.sum(), scores.scored.sum()
+            answers = score(self.model, batch, digits_only=not self.config.blank_loss)
+            exact, right, scored = answers.exact.sum(), answers.right.sum(), answers.scored.sum()
         else:
             exact, right, scored = (
                 sum(getattr(p, k) for p in done) for k in ("exact", "right", "scored")
@@ -233,7 +233,7 @@ class TrainingDiverged(RuntimeError):
 
 def _pays(config: TrainConfig) -> bool:
     """Whether a run is long enough for the kernels to be compiled: some minutes of a core."""
-    lists, task = config.steps * config.batch_size, config.task()
+    lists, task = config.steps * config.batch_size, config.sort_task()
     weights = config.n_layers * 2 * config.d_model * config.d_mlp
     return 6 * lists * task.n_ctx * weights >= _LONG_RUN
 

@@ -10,10 +10,9 @@ Free of torch, so that ``--help`` is immediate.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal, get_args
-
-from tyro.conf import arg
+from typing import Any, Literal, get_args
 
 from interp.config import ModelConfig, Norm, Positions, Sight
 from interp.rules import SORT, rule_named
@@ -47,7 +46,7 @@ class TrainConfig:
     n_blanks: int | None = None  # blanks before the answer (default: max_len + 1, as published)
     no_blanks: bool = False  # no blanks at all
     pos_offset: bool = False  # with --no-blanks: shift positions after SEP by max_len + 1
-    rule: Annotated[str, arg(name="task")] = SORT.name  # what is asked: a name, or your own FILE.py
+    task: str = SORT.name  # what is asked: a name, or your own FILE.py
     # The network
     n_layers: int = 2  # blocks
     d_model: int = 100  # width of the residual stream
@@ -111,23 +110,23 @@ class TrainConfig:
                 )
         if self.no_blanks and self.n_blanks:
             raise UserError(f"--no-blanks contradicts --n-blanks {self.n_blanks}")
-        if self.pos_offset and self.task().n_blanks:
+        if self.pos_offset and self.sort_task().n_blanks:
             raise UserError("--pos-offset stands in for missing blanks; it goes with --no-blanks")
         self.model()  # its own checks
 
-    def task(self) -> SortTask:
+    def sort_task(self) -> SortTask:
         published = self.max_len + 1
         blanks = published if self.n_blanks is None else self.n_blanks
         return SortTask(
             self.max_len,
             0 if self.no_blanks else blanks,
             published if self.pos_offset else 0,
-            rule_named(self.rule),
+            rule_named(self.task),
         )
 
     def model(self) -> ModelConfig:
         return ModelConfig(
-            task=self.task(),
+            task=self.sort_task(),
             n_layers=self.n_layers,
             d_model=self.d_model,
             n_heads=self.n_heads,
@@ -148,7 +147,7 @@ class TrainConfig:
 
     def label(self) -> str:
         """A few words for the run's folder: ``stable-blanks-s0``."""
-        task = self.task()
+        task = self.sort_task()
         arm = "pos-offset" if self.pos_offset else "blanks" if task.n_blanks else "no-blanks"
         if task.n_blanks not in (0, self.max_len + 1):
             arm = f"{task.n_blanks}-blanks"
@@ -159,10 +158,10 @@ class TrainConfig:
         return f"{self.recipe}{asked}-{arm}{length}-s{self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it; as a model's config, it leaves out a rule that is to sort."""
+        """As JSON holds it; as a model's config, it leaves out a task that is to sort."""
         data = asdict(self)
-        if self.rule == SORT.name:
-            del data["rule"]
+        if self.task == SORT.name:
+            del data["task"]
         return data
 
     def learned(self) -> dict[str, Any]:
@@ -173,7 +172,20 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, data: Any) -> TrainConfig:
         """The inverse of ``to_dict``; unknown keys are errors, missing ones take the default."""
-        return cls(**checked(cls, data, "training"))
+        return cls(**checked(cls, by_todays_names(data), "training"))
+
+
+def by_todays_names(values: Any) -> Any:
+    """Fields of a recipe that was written when ``task`` was still called ``rule``.
+
+    Raises:
+        UserError: if there are both.
+    """
+    if not isinstance(values, Mapping) or "rule" not in values:
+        return values
+    if "task" in values:
+        raise UserError("rule is an older word for task; give one of them")
+    return {"task" if key == "rule" else key: value for key, value in values.items()}
 
 
 def first_difference(what: str, one: dict[str, Any], two: dict[str, Any]) -> str | None:

@@ -43,9 +43,9 @@ from interp.support.errors import UserError
 from interp.support.fields import checked
 from interp.support.manifest import manifest
 from interp.support.tensors import first_line, read_torch
+from training.claims import LOCK, claimed, holder
 from training.metrics import Row, check_reaches, read_metrics
 from training.recipes import TrainConfig, first_difference
-from training.studies.claims import LOCK, claimed, holder
 
 if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
     from training.loop import Trainer

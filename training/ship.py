@@ -187,8 +187,8 @@ def predictions(model: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """[output] which outputs of the held-out lists are right, and [list] which lists are."""
     from interp.answers.decode import score
 
-    scores = score(model, model.task.held_out(CHECKED_LISTS, CHOICE_SEED))
-    return scores.right[scores.scored], scores.exact
+    answers = score(model, model.task.held_out(CHECKED_LISTS, CHOICE_SEED))
+    return answers.right[answers.scored], answers.exact
 
 
 def _there(step: int, checkpoints: dict[int, Path]) -> int:

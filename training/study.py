@@ -243,7 +243,7 @@ def last_line(job: Job) -> str:
 
 def summarise(study: Path, jobs: Sequence[Job]) -> None:
     """Make the summaries of ended runs again, from their metrics and last weights."""
-    from training.studies.claims import claimed
+    from training.claims import claimed
     from training.studies.summaries import has_ended, write_summary
 
     plan = study_plan(study)

@@ -205,14 +205,14 @@ def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> f
     from interp.answers.decode import score
 
     held_out = trainer.model.task.held_out(trainer.config.eval_lists).to(trainer.device)
-    scores = score(trainer.model, held_out)
+    answers = score(trainer.model, held_out)
     averaged = {}
     if trainer.average:
         exact = score(trainer.average.model, held_out).exact
         averaged["average/exact_match"] = float(exact.float().mean())
     values = {
-        "eval/exact_match": float(scores.exact.float().mean()),
-        "eval/digit_accuracy": float(scores.right.sum() / scores.scored.sum()),
+        "eval/exact_match": float(answers.exact.float().mean()),
+        "eval/digit_accuracy": float(answers.right.sum() / answers.scored.sum()),
         **averaged,
     }
     log.write(trainer.step, values, progress.timing(trainer.step))

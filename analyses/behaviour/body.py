@@ -8,7 +8,7 @@ from typing import Any
 from analyses.behaviour import BehaviourConfig
 from analyses.behaviour.figure import figure, offset_text, text, what_is_wrong
 from analyses.behaviour.result import FEWER, IN_ORDER, KEEPS, RANDOM, BehaviourResult
-from interp.answers.behaviour import Answers, answer, calibration, mistakes
+from interp.answers.behaviour import WeighedAnswers, answer, calibration, mistakes
 from interp.support.progress import Progress
 from interp.transformer import Transformer
 
@@ -26,7 +26,7 @@ def compute(
         distinct: answer(model, task.held_out(settings.lists_each, seed, distinct), progress)
         for distinct in range(1, task.n_symbols)
     }
-    sources = {RANDOM: found, FEWER: Answers.join(list(by_distinct.values()))}
+    sources = {RANDOM: found, FEWER: WeighedAnswers.join(list(by_distinct.values()))}
     return BehaviourResult(
         found,
         by_distinct,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from interp.answers.behaviour import Answers, Calibration, Mistake, offsets
+from interp.answers.behaviour import Calibration, Mistake, WeighedAnswers, offsets
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.task import SortTask
 
@@ -21,9 +21,9 @@ RANDOM, FEWER = "random digits", "fewer digits"
 class BehaviourResult:
     """Answers to every list, and what is wrong with some of the wrong ones."""
 
-    answers: Answers
+    answers: WeighedAnswers
     """To lists of random digits."""
-    by_distinct: dict[int, Answers]
+    by_distinct: dict[int, WeighedAnswers]
     """To lists drawn from fewer different digits than there are, chosen anew for each."""
     calibration: dict[str, Calibration]
     """Of each of ``sources``."""
@@ -33,9 +33,9 @@ class BehaviourResult:
     seed: int
 
     @cached_property
-    def sources(self) -> dict[str, Answers]:
+    def sources(self) -> dict[str, WeighedAnswers]:
         """Whose mistakes are told apart: lists like those of training, and lists unlike them."""
-        return {RANDOM: self.answers, FEWER: Answers.join(list(self.by_distinct.values()))}
+        return {RANDOM: self.answers, FEWER: WeighedAnswers.join(list(self.by_distinct.values()))}
 
     @property
     def task(self) -> SortTask:
@@ -47,7 +47,7 @@ class BehaviourResult:
 
     @cached_property
     def digit_accuracy(self) -> Estimate:
-        return clustered_rate(self.answers.right, self.answers.there, self.seed)
+        return self.answers.digit_accuracy(self.seed)
 
     @cached_property
     def by_length(self) -> dict[int, Estimate]:
@@ -80,7 +80,7 @@ class BehaviourResult:
     @cached_property
     def by_output(self) -> list[Estimate]:
         """Outputs right, by their index: one output a list, so the intervals are Wilson's."""
-        rights, totals = self.answers.right.sum(0).tolist(), self.answers.there.sum(0).tolist()
+        rights, totals = self.answers.right.sum(0).tolist(), self.answers.scored.sum(0).tolist()
         return [wilson(right, n) for right, n in zip(rights, totals, strict=True) if n]
 
     @cached_property
@@ -88,7 +88,7 @@ class BehaviourResult:
         """Wrong outputs: what share is too large or too small by so much: see ``offsets``."""
         shares: dict[str, dict[int, Estimate]] = {}
         for name, found in self.sources.items():
-            off, wrong = offsets(found), found.there & ~found.right
+            off, wrong = offsets(found), found.scored & ~found.right
             some = wrong.any(1)
             shares[name] = {
                 value: clustered_rate((off == value)[some], wrong[some], self.seed)

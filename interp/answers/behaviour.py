@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.answers.decode import greedy_decode
+from interp.answers.decode import Answers, greedy_decode
 from interp.passes.packed import packed_logits, parts_of, window
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.progress import SILENT, Progress
@@ -40,39 +39,19 @@ BIN_EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 """Of probabilities; narrow near 1, where a trained model's are."""
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Teacher-forced answers, list by list."""
+@dataclass(frozen=True, kw_only=True)
+class WeighedAnswers(Answers):
+    """Answers with their probabilities, and the sequences they are answers to."""
 
-    task: SortTask
     tokens: Int[Tensor, "list pos"]
-    lengths: Int[Tensor, " list"]
-    wanted: Int[Tensor, "list row"]
-    """The right answers."""
-    told: Int[Tensor, "list row"]
-    """The most probable token."""
-    sure: Float[Tensor, "list row"]
-    """Its probability."""
-
-    @cached_property
-    def there(self) -> Bool[Tensor, "list row"]:
-        """Outputs that the list has."""
-        return self.wanted != self.task.pad
-
-    @cached_property
-    def right(self) -> Bool[Tensor, "list row"]:
-        return (self.told == self.wanted) & self.there
-
-    @cached_property
-    def exact(self) -> Bool[Tensor, " list"]:
-        """Lists answered without a mistake."""
-        return (self.right == self.there).all(1)
+    probability: Float[Tensor, "list row"]
+    """Of the predicted token; 0 past the end of an answer."""
 
     @property
     def first_error(self) -> Int[Tensor, " list"]:
         """Index of the first wrong output; of exact lists how many outputs they have."""
-        wrong = self.there & ~self.right
-        return torch.where(self.exact, self.there.sum(1), wrong.int().argmax(1))
+        wrong = self.scored & ~self.right
+        return torch.where(self.exact, self.scored.sum(1), wrong.int().argmax(1))
 
     @property
     def copies(self) -> Int[Tensor, " list"]:
@@ -86,42 +65,43 @@ class Answers:
         return wilson(int(exact.sum()), len(exact)) if len(exact) else None
 
     @classmethod
-    def join(cls, parts: Sequence[Answers]) -> Answers:
+    def join(cls, parts: Sequence[WeighedAnswers]) -> WeighedAnswers:
         """Several as one."""
-        names = ("tokens", "lengths", "wanted", "told", "sure")
-        return cls(parts[0].task, *(torch.cat([getattr(p, name) for p in parts]) for name in names))
+        names = ("tokens", "lengths", "wanted", "predicted", "probability")
+        joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        return cls(task=parts[0].task, **joined)
 
 
 @torch.no_grad()
-def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) -> Answers:
+def answer(model: Transformer, batch: SortBatch, progress: Progress = SILENT) -> WeighedAnswers:
     """One forward pass per list along the right answer, in float32."""
     task, device = model.task, model.W_U.device
     wanted = task.targets(batch.tokens)[:, task.first_output_row : -1].cpu()
-    told, sure = torch.full_like(wanted, task.pad), torch.zeros(wanted.shape)
+    predicted, probability = torch.full_like(wanted, task.pad), torch.zeros(wanted.shape)
     for index in parts_of(model, batch, _LISTS_AT_ONCE):
         part = batch[index].to(device)
         view = window(task, part, digits_only=True)
         top = packed_logits(model, part.tokens, view).softmax(-1).max(-1)
-        sure[index, : view.n_outputs] = top.values.cpu()
-        told[index, : view.n_outputs] = top.indices.cpu()
+        probability[index, : view.n_outputs] = top.values.cpu()
+        predicted[index, : view.n_outputs] = top.indices.cpu()
         progress.step(len(part))
     past = wanted == task.pad
-    return Answers(
-        task,
-        batch.tokens.cpu(),
-        batch.lengths.cpu(),
-        wanted,
-        told.masked_fill(past, task.pad),
-        sure.masked_fill(past, 0.0),
+    return WeighedAnswers(
+        task=task,
+        tokens=batch.tokens.cpu(),
+        lengths=batch.lengths.cpu(),
+        wanted=wanted,
+        predicted=predicted.masked_fill(past, task.pad),
+        probability=probability.masked_fill(past, 0.0),
     )
 
 
-def offsets(found: Answers) -> Int[Tensor, "list row"]:
-    """Told minus wanted, from -9 to 9 of ten digits; what is told and no digit is off by
+def offsets(found: WeighedAnswers) -> Int[Tensor, "list row"]:
+    """Predicted minus wanted, from -9 to 9 of ten digits; what is predicted and no digit is off by
     ``task.n_symbols``, more than any digit can be. 0 past the end."""
     n = found.task.n_symbols
-    off = torch.where(found.told < n, found.told - found.wanted, n)
-    return off.masked_fill(~found.there, 0)
+    off = torch.where(found.predicted < n, found.predicted - found.wanted, n)
+    return off.masked_fill(~found.scored, 0)
 
 
 # -- calibration --------------------------------------------------------------------------------
@@ -150,24 +130,26 @@ class Calibration:
     """Expected calibration error: the mean over outputs of their bin's |accuracy - confidence|."""
 
 
-def calibration(found: Answers, seed: int = 0) -> Calibration:
+def calibration(found: WeighedAnswers, seed: int = 0) -> Calibration:
     """Reliability by bins of the top probability (Guo et al. 2017), teacher-forced.
 
     The error's interval is a percentile bootstrap over lists. It is never below 0, and chance alone
     makes it positive, so an interval close to 0 says that there is no error to be seen.
     """
-    number = torch.bucketize(found.sure, torch.tensor(BIN_EDGES[1:-1]))  # a bin's high end is in it
+    inner = torch.tensor(BIN_EDGES[1:-1])
+    number = torch.bucketize(found.probability, inner)  # a bin's high end is in it
     bins, parts = [], []
     for index, (low, high) in enumerate(pairwise(BIN_EDGES)):
-        here = found.there & (number == index)
-        gap = (found.right.double() - found.sure.double()).masked_fill(~here, 0).sum(1)
+        here = found.scored & (number == index)
+        gap = (found.right.double() - found.probability.double()).masked_fill(~here, 0).sum(1)
         parts.append(gap)
         if here.any():
             some = here.any(1)
             accuracy = clustered_rate(found.right[some], here[some], seed)
-            bins.append(Bin(low, high, int(here.sum()), float(found.sure[here].mean()), accuracy))
+            confidence = float(found.probability[here].mean())
+            bins.append(Bin(low, high, int(here.sum()), confidence, accuracy))
     return Calibration(
-        tuple(bins), _calibration_error(torch.stack(parts, 1), found.there.sum(1), seed)
+        tuple(bins), _calibration_error(torch.stack(parts, 1), found.scored.sum(1), seed)
     )
 
 
@@ -215,7 +197,7 @@ class Mistake:
         return task.rule.order == "ascending" and all(a <= b for a, b in steps)
 
 
-def mistakes(model: Transformer, found: Answers, most: int) -> tuple[Mistake, ...]:
+def mistakes(model: Transformer, found: WeighedAnswers, most: int) -> tuple[Mistake, ...]:
     """Greedy decoding of lists that go wrong; of more than ``most``, evenly spread by length."""
     wrong = (~found.exact).nonzero()[:, 0]
     wrong = wrong[found.lengths[wrong].argsort(stable=True)]

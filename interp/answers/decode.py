@@ -1,7 +1,7 @@
 """What a model answers, and whether it is right.
 
-    scores = score(model, model.task.held_out(10_000))
-    scores.exact.float().mean()                     # share of lists answered without a mistake
+    answers = score(model, model.task.held_out(10_000))
+    answers.exact_match()                           # share of lists answered without a mistake
     greedy_decode(model, [[3, 1, 1]]).lists         # [(1, 1, 3)]
 
 A whole list is decoded greedily without error exactly when every teacher-forced prediction along
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +24,7 @@ from interp.interventions import Intervention, edits_of, intervene
 from interp.passes.forward import Edits, forward
 from interp.passes.packed import Window, packed_logits, parts_of, window
 from interp.passes.untouched import touch
-from interp.stats import Estimate, wilson
+from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.errors import UserError
 from interp.task import SortBatch, SortTask
 
@@ -35,20 +36,49 @@ _SAME = 1e-3  # logits; far above rounding
 _LISTS_AT_ONCE = 32  # small enough for the activations to stay in the processor's cache
 
 
-@dataclass(frozen=True)
-class Scores:
+@dataclass(frozen=True, kw_only=True)
+class Answers:
     """Teacher-forced answers, list by list. ``row`` runs over a contiguous block of positions."""
 
-    lengths: Int[Tensor, " batch"]
-    scored: Bool[Tensor, "batch row"]
-    """Rows that have something to predict."""
-    right: Bool[Tensor, "batch row"]
-    """Scored rows whose most probable token is the target."""
+    task: SortTask
+    lengths: Int[Tensor, " list"]
+    wanted: Int[Tensor, "list row"]
+    """The right tokens; PAD past the end of an answer."""
+    predicted: Int[Tensor, "list row"]
+    """The most probable tokens; PAD past the end of an answer."""
 
-    @property
-    def exact(self) -> Bool[Tensor, " batch"]:
+    @cached_property
+    def scored(self) -> Bool[Tensor, "list row"]:
+        """Rows that have something to predict."""
+        return self.wanted != self.task.pad
+
+    @cached_property
+    def right(self) -> Bool[Tensor, "list row"]:
+        """Scored rows whose most probable token is the right one."""
+        return (self.predicted == self.wanted) & self.scored
+
+    @cached_property
+    def exact(self) -> Bool[Tensor, " list"]:
         """Lists without a mistake; equal to exact match under greedy decoding."""
         return (self.right == self.scored).all(1)
+
+    def of_length(self, length: int) -> Answers:
+        """Those to lists of one length."""
+        of = self.lengths == length
+        return Answers(
+            task=self.task,
+            lengths=self.lengths[of],
+            wanted=self.wanted[of],
+            predicted=self.predicted[of],
+        )
+
+    def exact_match(self) -> Estimate:
+        """The share of lists without a mistake, with a Wilson interval."""
+        return wilson(int(self.exact.sum()), len(self.exact))
+
+    def digit_accuracy(self, seed: int = 0) -> Estimate:
+        """The share of rows that are right, with a bootstrap over lists."""
+        return clustered_rate(self.right, self.scored, seed)
 
 
 @torch.no_grad()
@@ -58,7 +88,7 @@ def score(
     *,
     digits_only: bool = True,
     interventions: Sequence[Intervention] = (),
-) -> Scores:
+) -> Answers:
     """One forward pass per list along the right answer, in float32.
 
     Args:
@@ -67,8 +97,8 @@ def score(
     """
     task, edits = model.task, edits_of(model, interventions)
     first = window(task, batch, digits_only).first_row
-    targets = task.targets(batch.tokens)[:, first:]
-    right = torch.zeros_like(targets, dtype=torch.bool)
+    wanted = task.targets(batch.tokens)[:, first:]
+    predicted = torch.full_like(wanted, task.pad)
     for index in parts_of(model, batch, _LISTS_AT_ONCE, edits.per_list):
         part = batch[index]
         view = Window(task, part.longest, first)
@@ -76,10 +106,9 @@ def score(
             logits = forward(model, part.tokens, view, edits).logits
         else:
             logits = packed_logits(model, part.tokens, view)
-        predicted = logits.argmax(-1)
-        right[index, : predicted.shape[1]] = predicted == targets[index, : predicted.shape[1]]
-    scored = targets != task.pad
-    return Scores(batch.lengths, scored, right & scored)
+        predicted[index, : logits.shape[1]] = logits.argmax(-1)
+    predicted = predicted.masked_fill(wanted == task.pad, task.pad)
+    return Answers(task=task, lengths=batch.lengths, wanted=wanted, predicted=predicted)
 
 
 def exact_match(
@@ -91,8 +120,7 @@ def exact_match(
 ) -> Estimate:
     """The share of so many held-out lists without a mistake, with a Wilson interval."""
     batch = model.task.held_out(lists, seed).to(model.W_U.device)
-    exact = score(model, batch, interventions=interventions).exact
-    return wilson(int(exact.sum()), lists)
+    return score(model, batch, interventions=interventions).exact_match()
 
 
 @dataclass(frozen=True)

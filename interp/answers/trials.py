@@ -24,11 +24,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interp.answers.decode import Answers
 from interp.interventions import Intervention, edits_of
 from interp.passes.forward import Place, Run, forward
 from interp.passes.packed import window
 from interp.sites import Component
-from interp.stats import Estimate, clustered_rate, wilson
+from interp.stats import Estimate
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.support.seeds import stream
@@ -134,22 +135,23 @@ class Trials:
         """The tokens predicted under a condition."""
         return self.predicted[self.names.index(name)]
 
-    def right(self, name: str) -> Bool[Tensor, "list row"]:
-        """Outputs that are right."""
-        return (self.of(name) == self.answers) & self.scored
+    def under(self, name: str) -> Answers:
+        """The answers under a condition."""
+        return Answers(
+            task=self.task, lengths=self.lengths, wanted=self.answers, predicted=self.of(name)
+        )
 
     def exact(self, name: str) -> Bool[Tensor, " list"]:
         """Lists without a mistake."""
-        return (self.right(name) == self.scored).all(1)
+        return self.under(name).exact
 
     def exact_match(self, name: str) -> Estimate:
         """Their share, with a Wilson interval."""
-        exact = self.exact(name)
-        return wilson(int(exact.sum()), len(exact))
+        return self.under(name).exact_match()
 
     def digit_accuracy(self, name: str) -> Estimate:
         """The share of outputs that are right, with a bootstrap over lists."""
-        return clustered_rate(self.right(name), self.scored, self.seed)
+        return self.under(name).digit_accuracy(self.seed)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from training.recipes import ORIGINAL, RECIPES, STABLE, TrainConfig, first_diffe
 
 
 def test_the_original_recipe_is_the_published_experiment():
-    assert ORIGINAL.task() == SortTask(max_len=48, n_blanks=49, pos_offset=0)
+    assert ORIGINAL.sort_task() == SortTask(max_len=48, n_blanks=49, pos_offset=0)
     network = (ORIGINAL.n_layers, ORIGINAL.d_model, ORIGINAL.n_heads, ORIGINAL.d_head)
     assert network == (2, 100, 5, 20)
     assert (ORIGINAL.d_mlp, ORIGINAL.norm, ORIGINAL.positions) == (2048, "post", "sinusoidal")
@@ -25,9 +25,9 @@ def test_the_original_recipe_is_the_published_experiment():
 
 
 def test_the_arms_of_the_published_experiment():
-    assert replace(ORIGINAL, no_blanks=True).task() == SortTask(48, 0, 0)
+    assert replace(ORIGINAL, no_blanks=True).sort_task() == SortTask(48, 0, 0)
     offset = replace(ORIGINAL, no_blanks=True, pos_offset=True)
-    assert offset.task() == SortTask(48, 0, 49)
+    assert offset.sort_task() == SortTask(48, 0, 49)
     labels = [c.label() for c in (ORIGINAL, replace(ORIGINAL, no_blanks=True), offset)]
     assert labels == ["original-blanks-s0", "original-no-blanks-s0", "original-pos-offset-s0"]
 
@@ -38,7 +38,7 @@ def test_the_stable_recipe_is_ours_and_the_default():
     assert (STABLE.norm, STABLE.dropout, STABLE.schedule) == ("pre", 0.0, "cosine")
     assert STABLE.warmup_steps > 0
     assert STABLE.clip_norm > 0
-    assert STABLE.task() == ORIGINAL.task()
+    assert STABLE.sort_task() == ORIGINAL.sort_task()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_stable_recipe_is_ours_and_the_default():
 )
 def test_flags_decide_the_task(flags, task, label):
     config = TrainConfig(**flags)
-    assert (config.task(), config.label()) == (task, label)
+    assert (config.sort_task(), config.label()) == (task, label)
 
 
 def test_the_cosine_schedule_at_known_points():
@@ -119,13 +119,21 @@ def test_a_run_that_cannot_be_is_refused(flags, message):
     assert message in str(caught.value)
 
 
-def test_another_rule_is_told_from_to_sort() -> None:
-    other = replace(STABLE, rule="reverse")
-    assert "rule" not in STABLE.to_dict()
+def test_another_task_is_told_from_to_sort() -> None:
+    other = replace(STABLE, task="reverse")
+    assert "task" not in STABLE.to_dict()
     assert TrainConfig.from_dict(json.loads(json.dumps(other.to_dict()))) == other
-    words = "its training: rule is 'reverse', not None"
+    words = "its training: task is 'reverse', not None"
     assert first_difference("its training", other.to_dict(), STABLE.to_dict()) == words
     assert first_difference("its training", STABLE.to_dict(), other.to_dict()) is not None
     assert other.label() == "stable-reverse-blanks-s0"
     with pytest.raises(UserError, match="there is no task 'sortt'"):
-        replace(STABLE, rule="sortt")
+        replace(STABLE, task="sortt")
+
+
+def test_a_recipe_written_when_task_was_called_rule_opens() -> None:
+    other = replace(STABLE, task="reverse")
+    older = {"rule" if key == "task" else key: value for key, value in other.to_dict().items()}
+    assert "rule" in older and TrainConfig.from_dict(older) == other
+    with pytest.raises(UserError, match="rule is an older word for task; give one of them"):
+        TrainConfig.from_dict({**older, "task": "sort"})

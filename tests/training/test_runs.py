@@ -18,8 +18,8 @@ import torch
 from interp.checkpoints import SHIPPED_RUNS, run_checkpoints
 from interp.support.errors import UserError
 from training import runs
+from training.claims import LOCK, claimed
 from training.metrics import read_metrics
-from training.studies.claims import LOCK, claimed
 from training.train import main
 
 ROOT = Path(runs.__file__).parents[1]

@@ -22,8 +22,8 @@ from typing import Any
 
 from interp.support import files
 from interp.support.errors import UserError
+from training.claims import LOCK, holder
 from training.recipes import TrainConfig, first_difference
-from training.studies.claims import LOCK, holder
 from training.studies.plans import Arm, Plan, load_plan
 from training.studies.summary_schema import SUMMARY_FORMAT, check_summary
 

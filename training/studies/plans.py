@@ -35,7 +35,7 @@ from interp.support import files
 from interp.support.errors import UserError
 from interp.support.fields import fits
 from interp.support.strict_json import cut, short
-from training.recipes import RECIPES, TrainConfig, first_difference
+from training.recipes import RECIPES, TrainConfig, by_todays_names, first_difference
 
 SHIPPED = Path(__file__).resolve().parents[1] / "plans"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -156,7 +156,7 @@ def parse_plan(text: str) -> Plan:
     tables = data.get("arm", [])
     if not isinstance(tables, list) or not tables:
         raise UserError("a plan needs at least one [[arm]]")
-    base = _table(data.get("base", {}), "[base]")
+    base = by_todays_names(_table(data.get("base", {}), "[base]"))
     arms: list[Arm] = []
     for table in tables:
         arms.append(_arm(base, _table(table, "[[arm]]"), tuple(arm.name for arm in arms)))
@@ -175,7 +175,7 @@ def _arm(base: dict[str, Any], table: dict[str, Any], earlier: tuple[str, ...]) 
             f"arm {name}: against must list arms above it ({', '.join(earlier) or 'none'}), "
             f"not {against!r}"
         )
-    config = _config({**base, **own}, f"arm {name}")
+    config = _config(base | by_todays_names(own), f"arm {name}")
     return Arm(name, _words(table, "words"), config, tuple(against))
 
 

@@ -22,7 +22,6 @@ from interp.checkpoints import (
     run_checkpoints,
 )
 from interp.model import SortTransformer
-from interp.stats import clustered_rate, wilson
 from interp.support import files
 from interp.support.device import pick_device
 from training.metrics import read_metrics
@@ -106,11 +105,11 @@ def _final(loaded: LoadedModel, n_lists: int) -> dict[str, Any]:
     from interp.answers.decode import score
 
     batch = loaded.model.task.held_out(n_lists, FINAL_SEED).to(loaded.model.W_U.device)
-    scores = score(loaded.model, batch)
+    answers = score(loaded.model, batch)
     return {
         "lists_seed": FINAL_SEED,
-        "exact_match": wilson(int(scores.exact.sum()), n_lists).to_dict(),
-        "digit_accuracy": clustered_rate(scores.right, scores.scored).to_dict(),
+        "exact_match": answers.exact_match().to_dict(),
+        "digit_accuracy": answers.digit_accuracy().to_dict(),
     }
 
 

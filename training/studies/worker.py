@@ -22,8 +22,8 @@ from tyro.conf import Positional
 
 from interp.support.cli import note, run_command
 from interp.support.device import Device
+from training.claims import claimed
 from training.recipes import TrainConfig
-from training.studies.claims import claimed
 from training.studies.folders import Job, check_fits, is_done, study_plan
 from training.studies.plans import Plan
 

@@ -16,7 +16,7 @@ from analyses.behaviour.body import figure, summary, to_json, verdicts
 from analyses.behaviour.figure import text, what_is_wrong
 from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
 from interp.answers.behaviour import (
-    Answers,
+    WeighedAnswers,
     answer,
     calibration,
     mistake,
@@ -62,10 +62,10 @@ def test_answers_are_those_of_the_model(norm: str) -> None:
     for i, length in enumerate(batch.lengths.tolist()):
         rows = list(TASK.output_rows(length))
         top = probabilities[i, rows].max(-1)
-        assert found.told[i, :length].tolist() == top.indices.tolist()
-        torch.testing.assert_close(found.sure[i, :length], top.values)
+        assert found.predicted[i, :length].tolist() == top.indices.tolist()
+        torch.testing.assert_close(found.probability[i, :length], top.values)
         assert found.wanted[i, :length].tolist() == sorted(TASK.decode_list(batch.tokens[i]))
-        assert not found.there[i, length:].any() and not found.right[i, length:].any()
+        assert not found.scored[i, length:].any() and not found.right[i, length:].any()
     assert torch.equal(found.exact, score(model, batch).exact)
 
 
@@ -144,7 +144,7 @@ def test_of_many_mistakes_all_lengths_are_decoded() -> None:
 # -- calibration ---------------------------------------------------------------------------------
 
 
-def by_hand(outputs: list[list[tuple[int, float, bool]]]) -> Answers:
+def by_hand(outputs: list[list[tuple[int, float, bool]]]) -> WeighedAnswers:
     """Lists of (told, probability, whether that is right), of one output or several."""
     longest = max(map(len, outputs))
     shape = (len(outputs), longest)
@@ -156,7 +156,9 @@ def by_hand(outputs: list[list[tuple[int, float, bool]]]) -> Answers:
             wanted[i, j] = token if right else (token + 1) % 10
     lengths = torch.tensor([len(row) for row in outputs])
     tokens = torch.zeros(len(outputs), TASK.n_ctx, dtype=torch.long)
-    return Answers(TASK, tokens, lengths, wanted, told, sure)
+    return WeighedAnswers(
+        task=TASK, tokens=tokens, lengths=lengths, wanted=wanted, predicted=told, probability=sure
+    )
 
 
 def test_calibration_by_hand() -> None:

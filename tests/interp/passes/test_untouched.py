@@ -20,9 +20,9 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 from transformer_lens.components import MLP
 
-from analyses.catalogue import experiment, experiments
+from analyses.experiment.catalogue import experiment, experiments
+from analyses.experiment.subjects import OfModel
 from analyses.known_answers.body import smaller
-from analyses.subjects import OfModel
 from interp.answers.behaviour import answer
 from interp.answers.decode import exact_match, greedy_decode, score
 from interp.answers.trials import nothing, run_trials
@@ -240,7 +240,7 @@ def test_scores_are_the_models(acted: SortTransformer) -> None:
     targets = TASK.targets(BATCH.tokens)[:, first:]
     found = score(acted, BATCH)
     assert torch.equal(found.right, (predicted == targets) & (targets != PAD))
-    told = answer(acted, BATCH).told
+    told = answer(acted, BATCH).predicted
     assert torch.equal(told, predicted[:, :-1].masked_fill(targets[:, :-1] == PAD, PAD))
 
 

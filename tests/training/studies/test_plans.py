@@ -54,6 +54,17 @@ def test_a_plan_is_read_as_it_is_written():
     }
 
 
+def test_a_plan_says_task_and_older_ones_said_rule():
+    """Also when the arm's word is not the one of what holds for every arm."""
+    for base, own in (("task", "task"), ("rule", "rule"), ("task", "rule"), ("rule", "task")):
+        text = PLAN.replace("[base]", f'[base]\n{base} = "reverse"')
+        text = text.replace("no_blanks = true", f'no_blanks = true\n{own} = "unique"')
+        assert [arm.config.task for arm in parse_plan(text).arms] == ["reverse", "unique"]
+    both = PLAN.replace("[base]", '[base]\ntask = "sort"\nrule = "sort"')
+    with pytest.raises(UserError, match="rule is an older word for task"):
+        parse_plan(both)
+
+
 # -- what ships ---------------------------------------------------------------------------------
 
 
@@ -71,7 +82,7 @@ def test_original_is_the_published_experiment():
 def test_stable_has_the_same_arms():
     published = load_plan("original").arms
     for arm, other in zip(load_plan("stable").arms, published, strict=True):
-        assert (arm.name, arm.config.task()) == (other.name, other.config.task())
+        assert (arm.name, arm.config.sort_task()) == (other.name, other.config.sort_task())
         assert arm.config == replace(
             STABLE, no_blanks=other.config.no_blanks, pos_offset=other.config.pos_offset
         )
@@ -112,7 +123,9 @@ def test_why_changes_one_thing_at_a_time():
     }
     assert changed == expected
     assert plan.arm("blanks").config == ORIGINAL
-    blanks = [plan.arm(f"{n}-blank{'s' * (n > 1)}").config.task().n_blanks for n in (1, 4, 10, 24)]
+    blanks = [
+        plan.arm(f"{n}-blank{'s' * (n > 1)}").config.sort_task().n_blanks for n in (1, 4, 10, 24)
+    ]
     assert blanks == [1, 4, 10, 24]
     sights = [plan.arm(name).config.sight for name in ("blanks-masked", "sink-only", "bottleneck")]
     assert sights == ["outputs-not-blanks", "blanks-not-digits", "outputs-not-digits"]

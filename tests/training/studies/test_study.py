@@ -19,10 +19,9 @@ from safetensors.torch import load_file
 from interp.answers.decode import score
 from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
-from training import runs, study
+from training import claims, runs, study
 from training import train as training
 from training.loop import Trainer
-from training.studies import claims
 from training.studies import engines as engines_module
 from training.studies.engines import LocalEngine, Machine, default_workers, open_engine
 from training.studies.folders import Job, is_done, jobs_of, open_study
