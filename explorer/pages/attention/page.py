@@ -11,7 +11,7 @@ from typing import get_args
 
 import streamlit as st
 
-from analyses import catalogue
+from analyses.experiment import catalogue
 from analyses.one_list.answers import Answer, Attention
 from analyses.one_list.attention import EXPERIMENT, AttentionSettings, Keys
 from analyses.one_list.attention import body as one

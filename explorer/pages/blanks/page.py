@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from analyses import catalogue
+from analyses.experiment import catalogue
 from analyses.one_list import blanks as experiment
 from analyses.one_list.blanks import LISTS, body
 from analyses.one_list.blanks.result import ControlledAnswers

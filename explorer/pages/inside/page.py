@@ -10,8 +10,7 @@ from typing import get_args
 
 import streamlit as st
 
-from analyses import catalogue
-from analyses.experiment import Outcome
+from analyses.experiment import Outcome, catalogue
 from analyses.one_list import direct, lens, neurons, position
 from explorer.pages.inside import views as inside_views
 from explorer.parts.controls import View
