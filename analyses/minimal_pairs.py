@@ -45,7 +45,7 @@ def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
         own, others = (task.given(text) for text in (config.list, config.corrupt))
         return make_pairs(task, own, others)
     if task.max_len > 1:
-        return sample_pairs(task, config.pairs, min(config.length, task.max_len), seed)
+        return sample_pairs(task, config.pairs, task.nearest_length(config.length), seed)
     # A list of one digit has only a first output, which sample_pairs leaves out.
     generator = stream("pairs of one digit", seed)
     clean = torch.randint(task.n_symbols, (config.pairs, 1), generator=generator)

@@ -48,13 +48,13 @@ class Symbols:
 DIGITS = Symbols(10, "digit")
 
 
-def parse(text: str, symbols: Symbols, max_len: int) -> tuple[int, ...]:
+def parse(text: str, symbols: Symbols, max_len: int, min_len: int = 1) -> tuple[int, ...]:
     """A list typed by a person: ``3,1,4``, ``3 1 4`` or, where all are single digits, ``314``.
 
     Raises:
         UserError: naming the piece that is no symbol, or the length that does not fit.
     """
-    return checked(symbols_in(text, symbols), symbols, max_len)
+    return checked(symbols_in(text, symbols), symbols, max_len, min_len)
 
 
 def symbols_in(text: str, symbols: Symbols = DIGITS) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ def symbols_in(text: str, symbols: Symbols = DIGITS) -> tuple[int, ...]:
     return tuple(int(p) for p in pieces)
 
 
-def checked(values: Any, symbols: Symbols, max_len: int) -> tuple[int, ...]:
+def checked(values: Any, symbols: Symbols, max_len: int, min_len: int = 1) -> tuple[int, ...]:
     """``values`` as a tuple of ints, if they are a list that can be given to a model.
 
     Args:
@@ -88,14 +88,11 @@ def checked(values: Any, symbols: Symbols, max_len: int) -> tuple[int, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise UserError(f"{_shown(values)} is not a list of {symbols.word}s like [3, 1, 4]")
     found = [value.tolist() if hasattr(value, "tolist") else value for value in values]
+    takes = f"{max_len}" if min_len == max_len else f"{min_len} to {max_len}"
     if not found:
-        raise UserError(
-            f"the list is empty; give 1 to {max_len} {symbols.word}s, like {symbols.example}"
-        )
-    if len(found) > max_len:
-        raise UserError(
-            f"the list has {len(found)} {symbols.word}s; this model takes 1 to {max_len}"
-        )
+        raise UserError(f"the list is empty; give {takes} {symbols.word}s, like {symbols.example}")
+    if not min_len <= len(found) <= max_len:
+        raise UserError(f"the list has {len(found)} {symbols.word}s; this model takes {takes}")
     for value in found:
         if type(value) is not int or not 0 <= value < symbols.n:
             raise UserError(f"{_shown(value)} is not a {symbols}")
@@ -107,7 +104,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def given(text: str, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
+def given(text: str, symbols: Symbols, max_len: int, min_len: int = 1) -> list[tuple[int, ...]]:
     """The lists that were given on a command line: one that was typed, or a file of them.
 
     Not for what visitors of a page type: it opens files.
@@ -116,18 +113,18 @@ def given(text: str, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
         UserError: naming the piece, and of a file the line, that is no list.
     """
     if _TYPED.fullmatch(text) and not ("/" in text or Path(text).is_file()):
-        return [parse(text, symbols, max_len)]
+        return [parse(text, symbols, max_len, min_len)]
     if not Path(text).exists():
         raise UserError(
             f"{text[:80]!r} is neither a list like {symbols.example} nor a file of lists, one on a "
             "line"
         )
-    return read(Path(text), symbols, max_len)
+    return read(Path(text), symbols, max_len, min_len)
 
 
-def given_one(text: str, symbols: Symbols, max_len: int) -> tuple[int, ...]:
+def given_one(text: str, symbols: Symbols, max_len: int, min_len: int = 1) -> tuple[int, ...]:
     """As :func:`given`, where there must be one list only."""
-    return _only(given(text, symbols, max_len), text)
+    return _only(given(text, symbols, max_len, min_len), text)
 
 
 def _only(lists: Sequence[T], text: str) -> T:
@@ -151,7 +148,7 @@ def from_file(text: str) -> str:
     return _only([line for _, line in _lines(Path(text))], text)
 
 
-def read(path: Path, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
+def read(path: Path, symbols: Symbols, max_len: int, min_len: int = 1) -> list[tuple[int, ...]]:
     """The lists in a file, one on each line; empty lines are passed over.
 
     Raises:
@@ -160,7 +157,7 @@ def read(path: Path, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
     found = []
     for number, line in _lines(path):
         try:
-            found.append(parse(line, symbols, max_len))
+            found.append(parse(line, symbols, max_len, min_len))
         except UserError as error:
             raise UserError(f"{path}, line {number}: {error}") from None
     if not found:

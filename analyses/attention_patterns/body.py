@@ -31,7 +31,7 @@ def compute(
 ) -> PatternResult:
     """Statistics of the patterns on random lists of one length, and the circuits."""
     progress.begin(1, "patterns")
-    lengths = torch.full((settings.lists,), min(settings.length, model.task.max_len))
+    lengths = torch.full((settings.lists,), model.task.nearest_length(settings.length))
     batch = model.task.sample(settings.lists, stream("patterns", seed), lengths)
     layers = range(model.cfg.n_layers)
     ov = torch.stack([ov_circuit(model, layer) for layer in layers])

@@ -52,7 +52,7 @@ def compute(
     model: Transformer, settings: AttributionConfig, seed: int, progress: Progress
 ) -> AttributionResult:
     """Attribute held-out lists, then put gradients on trial on minimal pairs."""
-    length = min(settings.length, model.task.max_len)
+    length = model.task.nearest_length(settings.length)
     return AttributionResult(
         direct_result(model, model.task.held_out(settings.lists, seed), progress),
         patching_result(
@@ -180,7 +180,7 @@ def verdicts(result: AttributionResult) -> dict[str, Any]:
 def quick_verdicts(model: Transformer, settings: AttributionConfig, seed: int) -> dict[str, Any]:
     """:func:`verdicts`, without the methods and sites that they do not rest on."""
     direct = direct_result(model, model.task.held_out(settings.lists, seed))
-    length = min(settings.length, model.task.max_len)
+    length = model.task.nearest_length(settings.length)
     runs = both_ways(model, pairs_of(model.task, settings.pairs, length, seed))[0]
     last = Site(Component.RESID_PRE, model.cfg.n_layers - 1)
     effects = attributed_effects(runs, [last], "integrated", settings.steps)[:, 0]

@@ -102,7 +102,7 @@ def compute(
 ) -> MatrixResult:
     """Replace every blank of every pair in turn (``length`` is cut to what the model takes)."""
     task = model.task
-    lengths = torch.full((settings.pairs,), min(settings.length, task.max_len))
+    lengths = torch.full((settings.pairs,), task.nearest_length(settings.length))
     batch = task.sample(settings.pairs, stream("matrix pairs", seed), lengths).to(model.W_U.device)
     blanks = [*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)]
     progress.begin(settings.pairs * len(blanks), "each blank")

@@ -35,7 +35,7 @@ NAMED, OTHERS = "the named heads", "all other heads"
 def compute(model: Transformer, settings: HeadConfig, seed: int, progress: Progress) -> HeadResult:
     """Ablate every head by itself, then the named ones and the others together."""
     task, device = model.task, model.W_U.device
-    lengths = torch.full((settings.pattern_lists,), min(settings.length, task.max_len))
+    lengths = torch.full((settings.pattern_lists,), task.nearest_length(settings.length))
     lists = task.sample(settings.pattern_lists, stream("patterns", seed), lengths).to(device)
     stats = attention_stats(model, lists, seed)
     batch = task.held_out(settings.lists, seed).to(device)

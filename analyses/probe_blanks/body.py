@@ -63,7 +63,7 @@ def _probed(
     sites: Sequence[Site] = (),
 ) -> ProbeResult:
     task = model.task
-    blanks, length = probed_blanks(task, settings.blanks), min(settings.length, task.max_len)
+    blanks, length = probed_blanks(task, settings.blanks), task.nearest_length(settings.length)
     mixed = probing_lists(task, settings.lists_any_length, seed)
     alike = probing_lists(task, settings.lists_one_length, seed, length)
     return ProbeResult(

@@ -77,8 +77,9 @@ def sample_pairs(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
     Raises:
         UserError: if ``length`` does not fit the task, or hardly any two answers part.
     """
-    if not 2 <= length <= task.max_len:
-        raise UserError(f"--length must be from 2 to {task.max_len} here, not {length}")
+    least = max(2, task.min_len)
+    if not least <= length <= task.max_len:
+        raise UserError(f"--length must be from {least} to {task.max_len} here, not {length}")
     generator = stream("pairs", seed)
     first = task.first_output_row - (task.n_outputs(length) == 1)
     kept: list[Pairs] = []

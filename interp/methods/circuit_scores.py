@@ -110,7 +110,8 @@ def sample_groups(graph: Graph, n_lists: int, seed: int, purpose: str = "") -> l
 
 def typical_lengths(task: SortTask) -> tuple[int, ...]:
     """An eighth, a quarter, half and the whole of the longest: 6, 12, 24 and 48 of 48."""
-    return tuple(sorted({max(1, round(task.max_len / part)) for part in (8, 4, 2, 1)}))
+    lengths = {task.nearest_length(round(task.max_len / part)) for part in (8, 4, 2, 1)}
+    return tuple(sorted(lengths))
 
 
 def _draw(
