@@ -1,1 +1,1 @@
-"""Experiments on a model, one runnable file each: ``python -m analyses.patch_blanks``."""
+"""Experiments on a model, a folder each: ``python -m analyses.patch_blanks``."""

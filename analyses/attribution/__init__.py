@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, OnPage, Question
-from analyses.subjects import OfModel
+from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
 

@@ -19,7 +19,7 @@ from analyses.attribution.result import (
     as_json,
     share_of_blanks,
 )
-from analyses.minimal_pairs import understood
+from analyses.experiment.minimal_pairs import understood
 from interp.answers.pairs import Pairs, make_pairs, sample_pairs
 from interp.methods.agreement import Agreement
 from interp.methods.attribution import Kind, Part, against_other_digits, direct_paths

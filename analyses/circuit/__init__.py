@@ -34,7 +34,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, OnPage, Question
-from analyses.subjects import OfModel
+from analyses.experiment.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
 LEVELS = (0.99, 0.95, 0.9, 0.8)

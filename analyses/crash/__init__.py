@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfRun
+from analyses.experiment.subjects import OfRun
 from interp.support.errors import at_least
 
 

@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses import catalogue
-from analyses.experiment import Experiment, OnPage
-from analyses.subjects import OfSorters
+from analyses.experiment import Experiment, OnPage, catalogue
+from analyses.experiment.subjects import OfSorters
 from interp.support.errors import UserError
 
 

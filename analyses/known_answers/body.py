@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 import torch
 
-from analyses import catalogue
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, catalogue
 from analyses.known_answers import KnownAnswersConfig, asked
 from analyses.known_answers.result import KnownAnswers, Row
 from interp import figures

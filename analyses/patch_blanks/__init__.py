@@ -27,8 +27,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Question
-from analyses.settings import PairConfig
-from analyses.subjects import OfModel
+from analyses.experiment.settings import PairConfig
+from analyses.experiment.subjects import OfModel
 
 
 @dataclass(frozen=True)

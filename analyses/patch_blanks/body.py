@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 
-from analyses.minimal_pairs import (
+from analyses.experiment.minimal_pairs import (
     HEAD_PLACES,
     PLACES,
     choose_pairs,

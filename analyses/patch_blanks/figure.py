@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly import subplots
 
-from analyses.minimal_pairs import HEAD_PLACES, PLACES
+from analyses.experiment.minimal_pairs import HEAD_PLACES, PLACES
 from analyses.patch_blanks.result import PatchResult
 from interp import figures
 from interp.methods.pair_runs import DIRECTIONS

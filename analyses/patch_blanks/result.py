@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from jaxtyping import Bool, Float
 
-from analyses.minimal_pairs import understood
+from analyses.experiment.minimal_pairs import understood
 from interp.answers.pairs import Pairs
 from interp.sites import Site
 from interp.stats import Estimate, bootstrap_mean

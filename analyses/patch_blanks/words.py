@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from analyses.minimal_pairs import (
+from analyses.experiment.minimal_pairs import (
     EVERYWHERE,
     HEAD_PLACES,
     PLACES,

@@ -4,8 +4,9 @@
     python -m analyses.path_blanks --model compiled:slots       # 100 %
     python -m analyses.path_blanks --model compiled:direct      # 0 %
 
-Two lists differ in one digit (see ``analyses.minimal_pairs``). In a model of two layers the change
-can reach the row that emits the answer along these routes only, and each is patched by itself:
+Two lists differ in one digit (see ``analyses.experiment.minimal_pairs``). In a model of two layers
+the change can reach the row that emits the answer along these routes only, and each is patched by
+itself:
 
     digits -> blanks -> answer row        layer 1 reads keys and values of the blanks
     digits -> last blank -> answer row    the same of the blank that emits the first output
@@ -34,10 +35,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Question
-from analyses.settings import (
+from analyses.experiment.settings import (
     PairConfig,
 )
-from analyses.subjects import OfModel
+from analyses.experiment.subjects import OfModel
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from jaxtyping import Float
 
-from analyses.minimal_pairs import (
+from analyses.experiment.minimal_pairs import (
     PLACES,
     choose_pairs,
     place_masks,

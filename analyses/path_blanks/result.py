@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 
-from analyses.minimal_pairs import understood
+from analyses.experiment.minimal_pairs import understood
 from interp.answers.pairs import Pairs
 from interp.stats import Estimate, bootstrap_mean
 

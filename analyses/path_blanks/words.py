@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analyses.minimal_pairs import pairs_json, pairs_words
+from analyses.experiment.minimal_pairs import pairs_json, pairs_words
 from analyses.path_blanks.result import IMPOSSIBLE, MEDIATED, ROUTES, PathResult
 from interp.methods.pair_runs import DIRECTIONS
 from interp.stats import Estimate

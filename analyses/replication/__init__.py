@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfStudy
+from analyses.experiment.subjects import OfStudy
 
 
 @dataclass(frozen=True)

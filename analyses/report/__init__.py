@@ -16,8 +16,8 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analyses import catalogue
-from analyses.subjects import OfModel
+from analyses.experiment import catalogue
+from analyses.experiment.subjects import OfModel
 from interp.support.cli import run_command
 
 

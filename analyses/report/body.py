@@ -17,9 +17,8 @@ from plotly.offline import get_plotlyjs
 
 import analyses
 import interp
-from analyses import catalogue, runner
-from analyses.deliver import result_folder
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, catalogue, runner
+from analyses.experiment.deliver import result_folder
 from analyses.report import ReportArgs
 from interp.checkpoints import LoadedModel, load_model
 from interp.figures import unlinked

@@ -30,7 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, OnPage, Question
-from analyses.subjects import OfModel
+from analyses.experiment.subjects import OfModel
 from interp.programs.catalogue import same_function
 from interp.support.errors import UserError, at_least
 

@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analyses.experiment import Experiment, OnPage, Outcome
-from analyses.shipped import Shipped, shipped
+from analyses.ship.shipped import Shipped, shipped
 from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain

@@ -14,7 +14,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from analyses.training_curves.result import RunCurves, exported_run, read_folder, study_run_names
+from analyses.runs.training_curves.result import (
+    RunCurves,
+    exported_run,
+    read_folder,
+    study_run_names,
+)
 from explorer.server.places import Places, files_of, one_message
 from interp.checkpoints import METRICS
 from interp.support.errors import UserError

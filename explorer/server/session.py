@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 from explorer.server.places import Places
 from interp.answers.treatment import Act, Treatment
 

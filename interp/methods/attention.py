@@ -10,7 +10,7 @@ its *equal digits* are the two 1s of the list, its *next larger digit* the 3, it
 blank 1 (row i belongs to blank i), its *digit to emit* a 1.
 
 A pattern says where a head looks. It does not say that what it finds there is written anywhere, or
-that anything reads it: ``analyses.head_finder`` asks that.
+that anything reads it: ``analyses.heads.head_finder`` asks that.
 
 Shape glossary: ``list``, ``layer``, ``head``, ``query`` and ``key`` positions of the window that
 lists of the length need; ``rows`` a group of queries (``ROWS``), ``region`` a group of keys

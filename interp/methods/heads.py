@@ -10,7 +10,7 @@
 What a head writes (``Component.Z``) is replaced at all positions: by that of another list of the
 same length (``resample``), by the mean over other lists, position by position (``mean``), by zeros
 (``zero``), or, as a control that must change nothing, by itself (``own``). What each kind can
-mislead about stands in ``analyses.head_finder``.
+mislead about stands in ``analyses.heads.head_finder``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 
 import analyses
 from analyses import known_answers, report
-from analyses.catalogue import experiment, experiments
+from analyses.experiment.catalogue import experiment, experiments
 from analyses.known_answers.result import Row
 from explorer.pages.truth import page as truth_page
 from interp.checkpoints import save_model
@@ -33,7 +33,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, OnPage, Question
-from analyses.subjects import OfModel
+from analyses.experiment.subjects import OfModel
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analyses.catalogue import experiment, reported
+from analyses.experiment.catalogue import experiment, reported
 from analyses.known_answers.body import smaller
 from interp.checkpoints import save_model
 from interp.model import SortTransformer

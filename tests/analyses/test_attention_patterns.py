@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses.attention_patterns import EXPERIMENT, PatternConfig, compute
-from analyses.attention_patterns.body import figure, summary, to_json, verdicts
-from analyses.attention_patterns.result import BEST, PatternResult
+from analyses.heads.attention_patterns import EXPERIMENT, PatternConfig, compute
+from analyses.heads.attention_patterns.body import figure, summary, to_json, verdicts
+from analyses.heads.attention_patterns.result import BEST, PatternResult
 from interp.checkpoints import save_model
 from interp.methods.attention import Target
 from interp.sorters.compiled import compile_sorter
@@ -63,7 +63,7 @@ def test_words_say_where_and_that_it_does_not_show_use(slots: PatternResult) -> 
     assert lines[0].startswith("32 lists of 6 digits")
     assert len(lines) == 2 + len(slots.stats.heads)
     assert "best offset 6 back, 100 % [100, 100]" in lines[6]  # head 1.2
-    assert "1.2 for the own blank" in lines[-1] and "see head_finder" in lines[-1]
+    assert "1.2 for the own blank" in lines[-1] and "see heads.head_finder" in lines[-1]
 
 
 def test_circuits_come_with_their_tokens(slots: PatternResult) -> None:
@@ -102,7 +102,7 @@ def test_command_on_a_model_without_blanks(
     flags = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--lists", "3"]
     assert status(EXPERIMENT, [*flags, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    (folder,) = (tmp_path / "out" / "attention_patterns").iterdir()
+    (folder,) = (tmp_path / "out" / "heads" / "attention_patterns").iterdir()
     assert printed == json.loads((folder / "result.json").read_text())
     assert printed["length"] == 4 and "blanks" not in printed["heads"][0]["mass"]
 

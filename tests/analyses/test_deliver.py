@@ -12,8 +12,9 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 
-from analyses import deliver, experiment
+from analyses import experiment
 from analyses.ablate_blanks import EXPERIMENT as ABLATE
+from analyses.experiment import deliver
 from interp.checkpoints import load_bare, save_model
 from interp.support import files
 from interp.support.cli import run_command

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from analyses import catalogue, experiment
-from analyses.experiment import Experiment
-from analyses.subjects import OfList, OfModel, OfTwoModels
+from analyses import experiment
+from analyses.experiment import Experiment, catalogue
+from analyses.experiment.subjects import OfList, OfModel, OfTwoModels
 from interp.checkpoints import save_model
 from interp.config import ModelConfig
 from interp.model import SortTransformer

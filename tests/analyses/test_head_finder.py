@@ -13,9 +13,17 @@ from typing import Any
 import pytest
 import torch
 
-from analyses.head_finder import EXPERIMENT, HeadConfig, compute
-from analyses.head_finder.body import NAMED, OTHERS, figure, on_top, summary, to_json, verdicts
-from analyses.head_finder.result import HeadResult
+from analyses.heads.head_finder import EXPERIMENT, HeadConfig, compute
+from analyses.heads.head_finder.body import (
+    NAMED,
+    OTHERS,
+    figure,
+    on_top,
+    summary,
+    to_json,
+    verdicts,
+)
+from analyses.heads.head_finder.result import HeadResult
 from interp.answers.kinds import HEAD_KINDS
 from interp.answers.trials import Condition, chunks, donors_for, nothing, run_trials
 from interp.checkpoints import save_model
@@ -205,7 +213,7 @@ def test_command_on_a_model_without_blanks(
     flags = ["--model", checkpoint, "--out", str(tmp_path / "out"), "--json"]
     assert status(EXPERIMENT, [*flags, "--lists", "8", "--ablation", "mean"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    (folder,) = (tmp_path / "out" / "head_finder").iterdir()
+    (folder,) = (tmp_path / "out" / "heads" / "head_finder").iterdir()
     assert printed == json.loads((folder / "result.json").read_text())
     assert printed["config"]["ablation"] == "mean" and "own" in printed["heads"][0]
     assert "<script src=" not in (folder / "figure.html").read_text()
@@ -241,7 +249,7 @@ def test_help_imports_no_torch() -> None:
     code = (
         "import sys, contextlib\n"
         "from analyses.experiment import main\n"
-        "from analyses import attention_patterns, head_finder\n"
+        "from analyses.heads import attention_patterns, head_finder\n"
         "for module in (attention_patterns, head_finder):\n"
         "    with contextlib.suppress(SystemExit):\n"
         "        main(module.EXPERIMENT, ['--help'])\n"

@@ -10,15 +10,18 @@ import pytest
 import torch
 
 from analyses import shift_blanks
-from analyses.catalogue import reported
+from analyses.experiment.catalogue import reported
 from analyses.known_answers import EXPERIMENT, KnownAnswersConfig, asked
 from analyses.known_answers.body import KnownAnswers, Row, summary, to_json
 from interp.sorters.truth import SORTERS
 
 METHODS = Path(__file__).parents[2] / "docs" / "methods.md"
 MISLEADING = {
-    "attention_patterns: attention taken for use: blank i feeds output i": {"direct", "successor"},
-    "head_finder: heads by pattern alone": set(SORTERS),
+    "heads.attention_patterns: attention taken for use: blank i feeds output i": {
+        "direct",
+        "successor",
+    },
+    "heads.head_finder: heads by pattern alone": set(SORTERS),
     "logit_lens: sorted[j] is at blank j": {"slots", "histogram", "direct"},
     "probe_blanks: readable taken for use: blanks are read": {"direct"},
 }

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses import catalogue
+from analyses.experiment import catalogue
 from analyses.experiment import main as run_command
 from analyses.one_list.answer import EXPERIMENT
 from analyses.one_list.answer.body import heads_at_step, one_step, whole_answer

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from analyses.catalogue import experiment, experiments, reported
 from analyses.experiment import Needs
+from analyses.experiment.catalogue import experiment, experiments, reported
+from analyses.experiment.subjects import OfList
 from analyses.known_answers.body import smaller
 from analyses.one_list.subject import ListSubject
-from analyses.subjects import OfList
 from interp.rules import MATCH_3, PARITY, REVERSE, SORT, UNIQUE
 from interp.task import Task
 from tests.models import small_model
@@ -60,5 +60,5 @@ def test_what_a_task_must_have() -> None:
         *("which_program", "align_program", "mechanism", "probe_blanks", "one_list.programs")
     }
     assert {one.name for one in experiments().values() if one.refusal(Task(4, 5, rule=UNIQUE))} == {
-        *refused, "attention_patterns", "head_finder", "circuit",
+        *refused, "heads.attention_patterns", "heads.head_finder", "circuit",
     }  # fmt: skip

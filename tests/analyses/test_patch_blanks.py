@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from analyses.minimal_pairs import EVERYWHERE, HEAD_PLACES, PLACES
+from analyses.experiment.minimal_pairs import EVERYWHERE, HEAD_PLACES, PLACES
 from analyses.patch_blanks import EXPERIMENT, PatchConfig, compute
 from analyses.patch_blanks.body import figure, patch_pairs, summary, to_json, verdicts
 from analyses.patch_blanks.result import PatchResult

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from analyses.minimal_pairs import PLACES, choose_pairs, place_masks
+from analyses.experiment.minimal_pairs import PLACES, choose_pairs, place_masks
 from analyses.patch_blanks import PatchConfig
 from analyses.patch_blanks import compute as patch
 from analyses.path_blanks import EXPERIMENT, PathConfig, compute

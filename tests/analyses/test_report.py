@@ -14,7 +14,7 @@ import pytest
 import analyses
 import interp
 from analyses import report, shift_blanks, transplant_blanks
-from analyses.catalogue import reported
+from analyses.experiment.catalogue import reported
 from analyses.report import body as report_body
 from interp.checkpoints import save_model
 from interp.task import SortTask

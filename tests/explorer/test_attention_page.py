@@ -13,11 +13,11 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses import head_circuits, head_finder
 from analyses.experiment import main as run_command
-from analyses.head_circuits import CircuitConfig
-from analyses.head_circuits.body import approximation
-from analyses.head_finder import HeadConfig
+from analyses.heads import head_circuits, head_finder
+from analyses.heads.head_circuits import CircuitConfig
+from analyses.heads.head_circuits.body import approximation
+from analyses.heads.head_finder import HeadConfig
 from analyses.one_list import attention as experiment
 from analyses.one_list.answers import Answer, Attention, Output, attention_of, decode_list
 from analyses.one_list.attention.body import scores, targets
@@ -327,7 +327,7 @@ def test_the_head_finder_runs_by_a_button_and_is_kept(
     monkeypatch.setattr(body, "compute", counted)
     page = start(model=str(folder / "with"), list="3,1,4")
     assert not runs and len(tables(page)) == 1
-    run_job(page, "run head_finder")
+    run_job(page, "run heads.head_finder")
     page = start(model=str(folder / "with"), list="5,1,4", att_finder="yes")
     assert runs == [0]  # the next visitor finds it there
     result = found(load_model(folder / "with").model, quick, 0, SILENT)
@@ -371,7 +371,7 @@ def test_the_printed_commands_give_the_same_numbers(
     change = rows_of("--difference", main)
     shown = cells(figures["Head 0.0: what the intervention changes"])
     np.testing.assert_allclose(change, shown, atol=1e-6)
-    ov = rows_of("analyses.head_circuits --model", head_circuits.EXPERIMENT)  # of head 0.0, OV
+    ov = rows_of("analyses.heads.head_circuits --model", head_circuits.EXPERIMENT)  # of head 0.0
     np.testing.assert_allclose(ov, cells(figures["Head 0.0: OV circuit"]), atol=1e-6)
     everything = rows_of("one_list.attention --model", main)
     grid = cells(figures["Every head"])

@@ -15,11 +15,11 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.compare_models import EXPERIMENT, CompareSettings
-from analyses.compare_models import body as compare_models
-from analyses.compare_models import figure as compare_figure
 from analyses.experiment import main as run_command
 from analyses.one_list.answers import Answer, Decoded, Output
+from analyses.one_list.compare_models import EXPERIMENT, CompareSettings
+from analyses.one_list.compare_models import body as compare_models
+from analyses.one_list.compare_models import figure as compare_figure
 from analyses.one_list.subject import ListSubject
 from explorer.server.store import store
 from interp.answers.decode import greedy_decode, score
@@ -237,7 +237,7 @@ def test_the_commands_beside_the_figures_make_them_again(
     if part == "weights":
         number = len(page.get("plotly_chart")) - 1
     asked = "" if part == "outputs" else f" --part {part}"
-    flags = command(page, f"compare_models{asked} --")
+    flags = command(page, f"one_list.compare_models{asked} --")
     run_command(EXPERIMENT, [*flags, "--out", str(tmp_path), "--json"])
     rows = json.loads(capsys.readouterr().out)["rows"]
     traces = spec(page, number)["data"]

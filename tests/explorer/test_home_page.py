@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analyses.shipped import FOLDER, Shipped
+from analyses.ship.shipped import FOLDER, Shipped
 from explorer.pages.home import findings as home
 from explorer.pages.home.findings import Bar, findings
 from explorer.pages.home.picture import bars

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from analyses import catalogue
+from analyses.experiment import catalogue
 from analyses.logit_lens import EXPERIMENT
-from analyses.shipped import Shipped, path_of, shipped, source_of
+from analyses.ship.shipped import Shipped, path_of, shipped, source_of
 from explorer.server.jobs import Job, Jobs, State, jobs
 from explorer.server.store import Store, store
 from interp.checkpoints import load_bare, shipped_models

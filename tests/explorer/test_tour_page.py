@@ -11,7 +11,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from analyses.minimal_pairs import PLACES
+from analyses.experiment.minimal_pairs import PLACES
 from analyses.one_list.answers import Answer, Output
 from analyses.one_list.subject import ListSubject
 from analyses.one_list.without.body import KEPT, MASKED, OF_B

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analyses import checkpoint_sweep, training_curves
-from analyses.checkpoint_sweep.body import Sweep, measure
-from analyses.checkpoint_sweep.body import figure as sweep_figure
-from analyses.checkpoint_sweep.body import rows as sweep_rows
 from analyses.experiment import main as run_command
 from analyses.one_list import glance
 from analyses.one_list.glance.figure import glance_figure
 from analyses.one_list.glance.result import AnswerRows, answer_rows
 from analyses.one_list.subject import NOTHING, ListSubject
-from analyses.training_curves.body import arm_words, run_rows
-from analyses.training_curves.figure import arms_figure, runs_figure, short_name
-from analyses.training_curves.result import RunCurves, read_folder, read_run
+from analyses.runs import checkpoint_sweep, training_curves
+from analyses.runs.checkpoint_sweep.body import Sweep, measure
+from analyses.runs.checkpoint_sweep.body import figure as sweep_figure
+from analyses.runs.checkpoint_sweep.body import rows as sweep_rows
+from analyses.runs.training_curves.body import arm_words, run_rows
+from analyses.runs.training_curves.figure import arms_figure, runs_figure, short_name
+from analyses.runs.training_curves.result import RunCurves, read_folder, read_run
 from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import STUDIES, Places
@@ -352,7 +352,7 @@ def test_all_checkpoints_are_measured_at_the_press_of_a_button(
     page = start(step="4")
     assert len(page.get("plotly_chart")) == 3
     run_job(page, "measure checkpoints")
-    flags = command(page, "checkpoint_sweep")
+    flags = command(page, "runs.checkpoint_sweep")
     run_command(checkpoint_sweep.EXPERIMENT, [*flags, "--out", str(tmp_path), "--json"])
     table = json.loads(capsys.readouterr().out)["rows"]
     drawn = spec(page, 2)["data"]
@@ -374,7 +374,7 @@ def test_the_commands_beside_the_figures_make_them_again(
     assert values(spec(page, 1)["data"][1]["z"]) == pytest.approx(weights)
     run_command(
         training_curves.EXPERIMENT,
-        [*command(page, "training_curves"), "--out", str(tmp_path), "--json"],
+        [*command(page, "runs.training_curves"), "--out", str(tmp_path), "--json"],
     )
     table = json.loads(capsys.readouterr().out)["rows"]
     batch = [100 * row["value"] for row in table if row["curve"] == "batch"]

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyses import known_answers, shift_blanks
-from analyses.catalogue import experiment
+from analyses.experiment.catalogue import experiment
+from analyses.experiment.minimal_pairs import PLACES
 from analyses.known_answers import KnownAnswersConfig
-from analyses.minimal_pairs import PLACES
 from analyses.patch_blanks.body import PatchResult, patch_pairs
 from explorer.pages.truth import page as truth_page
 from explorer.pages.truth.words import (
@@ -406,7 +406,8 @@ def test_a_list_that_cannot_be_read() -> None:
 def few(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A scoreboard of two methods, in a store of its own; how often it was computed."""
     own, calls, body = Store(), list[int](), known_answers.EXPERIMENT.body
-    two, compute = [experiment("shift_blanks"), experiment("attention_patterns")], body.compute
+    two = [experiment("shift_blanks"), experiment("heads.attention_patterns")]
+    compute = body.compute
     monkeypatch.setattr(body, "asked", lambda: two)
     monkeypatch.setattr(stores, "store", lambda: own)
 
@@ -430,7 +431,7 @@ def test_the_scoreboard_comes_when_it_is_asked_for_and_stays(few: list[int]) -> 
     assert list(wrong["Sorter"]) == ["direct", "successor"]
     assert set(wrong["Known answer"]) == {"no"} and set(wrong["The method said"]) == {"yes"}
     (why,) = (text.value for text in page.markdown if "are expected**" in text.value)
-    reason = why_wrong("attention_patterns: attention taken for use: blank i feeds output i")
+    reason = why_wrong("heads.attention_patterns: attention taken for use: blank i feeds output i")
     assert why.endswith(f"does blank i feed output i? (direct, successor): {reason}")
     again = open_page("truth", model="compiled:slots", list=fitting(), truth_rows="✗ only")
     assert few == [6]  # another visitor sees it at once

@@ -156,8 +156,8 @@ def test_what_is_no_file_of_lists_is_a_message(tmp_path: Path) -> None:
 
 
 def test_pairs_may_come_from_two_files(tmp_path: Path) -> None:
-    from analyses.minimal_pairs import choose_pairs
-    from analyses.settings import PairConfig
+    from analyses.experiment.minimal_pairs import choose_pairs
+    from analyses.experiment.settings import PairConfig
 
     (tmp_path / "clean").write_text("3,1,4\n2,2,5\n")
     (tmp_path / "corrupt").write_text("3,1,7\n2,2,6\n")

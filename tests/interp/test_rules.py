@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.catalogue import experiment
+from analyses.experiment.catalogue import experiment
 from interp.answers.decode import decode_stepwise, greedy_decode, score
 from interp.answers.pairs import sample_pairs
 from interp.answers.trials import nothing, run_trials
@@ -198,7 +198,7 @@ def test_an_analysis_that_needs_another_task_says_so_in_a_line(
 ) -> None:
     for rule, name, words in (
         (REVERSE, "which_program", "which_program needs the task to sort digits"),
-        (UNIQUE, "head_finder", "answers to lists of one length are of one length"),
+        (UNIQUE, "heads.head_finder", "answers to lists of one length are of one length"),
     ):
         folder = tmp_path / rule.name
         save_model(folder, small_model(task=Task(5, 6, rule=rule)))

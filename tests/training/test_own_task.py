@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analyses.catalogue import experiment
+from analyses.experiment.catalogue import experiment
 from interp.checkpoints import read_info
 from interp.rules import RULES, read_rule
 from interp.task import Task

@@ -14,8 +14,8 @@ and the rows that emit are the last three: blank 2 emits 1, out 0 emits 1, out 1
 padding is no part of it: nothing attends to it. ``--difference`` takes away the attention of the
 model as it is *along the same tokens*, so what is left is the intervention's doing alone.
 
-What it does not show: that what is looked at is used. ``analyses.head_finder`` asks that, over many
-lists; ``analyses.attention_patterns`` gives these scores over many lists, with intervals.
+What it does not show: that what is looked at is used. ``analyses.heads.head_finder`` asks that,
+over many lists; ``analyses.heads.attention_patterns`` gives these scores over many, with intervals.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 from interp.support.errors import UserError
 
 Keys = Literal["all", "digits", "blanks", "outputs"]

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 from interp.support.errors import at_least
 
 LISTS = 240  # of a sample: intervals of a percent or two, in about a second

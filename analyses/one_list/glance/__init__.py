@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 
 Show = Literal["outputs", "digits", "blanks", "all"]
 """Positions in view. ``outputs``: the rows that emit the answer, the last blank among them.

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 
 Direction = Literal["denoising", "noising"]
 """As in :mod:`interp.methods.pair_runs`, which imports torch."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from analyses.experiment import Experiment, Needs
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ An output may stay right, become that of list B (*it follows B*), or become neit
 lists have the same digit, it counts as right.
 
 What it does not show: what holds of other lists. One list is an example, not a rate: see
-``analyses.ablate_blanks``, ``analyses.transplant_blanks`` and ``analyses.head_finder``.
+``analyses.ablate_blanks``, ``analyses.transplant_blanks`` and ``analyses.heads.head_finder``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from analyses.experiment import Experiment
-from analyses.subjects import OfList
+from analyses.experiment.subjects import OfList
 
 Of = Literal["blanks", "heads", "sorters"]
 

@@ -7,7 +7,7 @@ from itertools import product
 
 import streamlit as st
 
-from analyses import catalogue
+from analyses.experiment import catalogue
 from analyses.one_list import programs
 from analyses.one_list.answers import Attention, attention_along
 from analyses.one_list.programs.body import missing_one, parse_prefix

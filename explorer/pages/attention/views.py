@@ -7,10 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from analyses import catalogue
-from analyses.experiment import Experiment, Outcome
-from analyses.head_circuits import EXPERIMENT, NAMES, Circuit, CircuitConfig
-from analyses.head_circuits.body import CircuitResult
+from analyses.experiment import Experiment, Outcome, catalogue
+from analyses.heads.head_circuits import EXPERIMENT, NAMES, Circuit, CircuitConfig
+from analyses.heads.head_circuits.body import CircuitResult
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences
 from explorer.parts.panel import panel
@@ -46,7 +45,7 @@ def score_table(rows: Sequence[Mapping[str, Any]], key: str) -> None:
 def studies(view: View) -> None:
     """What takes its time on this page."""
     for one in catalogue.on_page("attention"):
-        if one.name == "head_finder":
+        if one.name == "heads.head_finder":
             finder(view, one)
         else:
             study(view, one)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analyses import catalogue
-from analyses.shipped import shipped
+from analyses.experiment import catalogue
+from analyses.ship.shipped import shipped
 from explorer.parts.controls import View
 from explorer.parts.study import study
 from explorer.server import session

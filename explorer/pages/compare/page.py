@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from analyses.compare_models import EXPERIMENT, CompareSettings
-from analyses.compare_models.body import along_the_answer, same_heads, same_positions
 from analyses.experiment import Outcome
+from analyses.one_list.compare_models import EXPERIMENT, CompareSettings
+from analyses.one_list.compare_models.body import along_the_answer, same_heads, same_positions
 from analyses.one_list.glance.result import AnswerRows
 from explorer.pages.compare.pair import Pair
 from explorer.parts.background import in_background

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from analyses.compare_models import EXPERIMENT, CompareSettings
-from analyses.compare_models.figure import Names, named
 from analyses.experiment import Outcome
+from analyses.one_list.compare_models import EXPERIMENT, CompareSettings
+from analyses.one_list.compare_models.figure import Names, named
 from analyses.one_list.subject import ListSubject, TwoModels
 from explorer.parts.one_list import SEED, kept
 from explorer.parts.panel import About

@@ -1,4 +1,4 @@
-"""What the page Home says: findings made from shipped results (:mod:`analyses.shipped`).
+"""What the page Home says: findings made from shipped results (:mod:`analyses.ship.shipped`).
 
 No number stands in this file: sentences, intervals and pictures are read from the results, each of
 which names the command that makes it again.
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analyses import catalogue
+from analyses.experiment import catalogue
 from analyses.replication.published import PUBLISHED
-from analyses.shipped import Shipped, shipped
+from analyses.ship.shipped import Shipped, shipped
 from interp.stats import Estimate, wilson
 
 PLAIN, RIVAL = "right prefixes", "rank"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from analyses import catalogue
+from analyses.experiment import catalogue
 from explorer.parts.controls import View
 from explorer.parts.study import study
 

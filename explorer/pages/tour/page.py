@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analyses import patch_blanks
-from analyses.minimal_pairs import PLACES
+from analyses.experiment.minimal_pairs import PLACES
 from analyses.one_list import glance, without
 from analyses.one_list.answers import Output
 from analyses.one_list.glance.result import answer_rows

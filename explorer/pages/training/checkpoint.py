@@ -6,10 +6,10 @@ from functools import partial
 
 import streamlit as st
 
-from analyses import checkpoint_sweep
-from analyses.checkpoint_sweep.body import Sweep, figure, measure, rows
 from analyses.one_list import glance
-from analyses.training_curves.figure import short_name
+from analyses.runs import checkpoint_sweep
+from analyses.runs.checkpoint_sweep.body import Sweep, figure, measure, rows
+from analyses.runs.training_curves.figure import short_name
 from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
@@ -122,7 +122,8 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
         refuse(st.container(), error)
         return
     config = checkpoint_sweep.SweepConfig()
-    key = ("checkpoint_sweep", tuple((at, model.hash) for at, model in opened.items()), config)
+    weights = tuple((at, model.hash) for at, model in opened.items())
+    key = (checkpoint_sweep.EXPERIMENT.name, weights, config)
     models = {at: partial(_loaded, model) for at, model in opened.items()}
     found = in_background(
         key,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from analyses.training_curves import EXPERIMENT, CurvesSettings
-from analyses.training_curves.body import arm_rows, arm_words, run_rows
-from analyses.training_curves.figure import MOST_RUNS, arms_figure, runs_figure, short_name
+from analyses.runs.training_curves import EXPERIMENT, CurvesSettings
+from analyses.runs.training_curves.body import arm_rows, arm_words, run_rows
+from analyses.runs.training_curves.figure import MOST_RUNS, arms_figure, runs_figure, short_name
 from explorer.pages.training.checkpoint import draw_checkpoint, draw_rates, draw_sweep
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse

@@ -8,8 +8,7 @@ from textwrap import wrap
 import plotly.graph_objects as go
 import streamlit as st
 
-from analyses import catalogue
-from analyses.experiment import Outcome
+from analyses.experiment import Outcome, catalogue
 from analyses.known_answers import EXPERIMENT, KnownAnswersConfig
 from analyses.known_answers.result import KnownAnswers, Row
 from explorer.pages.truth.open import open_sorter

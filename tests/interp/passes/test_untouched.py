@@ -20,9 +20,9 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 from transformer_lens.components import MLP
 
-from analyses.catalogue import experiment, experiments
+from analyses.experiment.catalogue import experiment, experiments
+from analyses.experiment.subjects import OfModel
 from analyses.known_answers.body import smaller
-from analyses.subjects import OfModel
 from interp.answers.behaviour import answer
 from interp.answers.decode import exact_match, greedy_decode, score
 from interp.answers.trials import nothing, run_trials

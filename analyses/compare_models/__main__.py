@@ -1,5 +1,0 @@
-from analyses.compare_models import EXPERIMENT
-from analyses.experiment import main
-
-if __name__ == "__main__":
-    main(EXPERIMENT)

@@ -1,5 +1,0 @@
-from analyses.experiment import main
-from analyses.head_finder import EXPERIMENT
-
-if __name__ == "__main__":
-    main(EXPERIMENT)

@@ -1,5 +1,0 @@
-from analyses.experiment import main
-from analyses.training_curves import EXPERIMENT
-
-if __name__ == "__main__":
-    main(EXPERIMENT)
