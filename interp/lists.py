@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.strict_json import parse_json
 
 T = TypeVar("T")
 _MOST_BYTES = 10_000_000  # of a file of lists
@@ -145,27 +146,61 @@ def from_file(text: str) -> str:
         return text
     if not Path(text).exists():
         raise UserError(f"{text[:80]!r} is neither a list nor a file that holds one")
-    return _only([line for _, line in _lines(Path(text))], text)
+    return _only([line for _, line in _lines(file_text(Path(text)))], text)
 
 
 def read(path: Path, symbols: Symbols, max_len: int, min_len: int = 1) -> list[tuple[int, ...]]:
-    """The lists in a file, one on each line; empty lines are passed over.
+    """The lists in a file: see :func:`read_text`.
 
     Raises:
         UserError: naming the line that is no list.
     """
+    return read_text(file_text(path), str(path), symbols, max_len, min_len)
+
+
+def file_text(path: Path) -> str:
+    """What stands in a file of lists."""
+    return files.read_text(path, _MOST_BYTES)
+
+
+def read_text(
+    text: str, source: str, symbols: Symbols, max_len: int, min_len: int = 1
+) -> list[tuple[int, ...]]:
+    """Lists: one on each line, empty lines being passed over; or JSON, as ``[[3, 1], [2]]``.
+
+    Args:
+        source: what messages begin with, for people.
+
+    Raises:
+        UserError: naming the line, or of JSON the list, that is none.
+    """
+    if len(text) > _MOST_BYTES:
+        raise UserError(f"{source} is too large for a file of lists")
+    kind, pieces = _pieces(text, source)
     found = []
-    for number, line in _lines(path):
+    for number, piece in pieces:
         try:
-            found.append(parse(line, symbols, max_len, min_len))
+            values = symbols_in(piece, symbols) if isinstance(piece, str) else piece
+            found.append(checked(values, symbols, max_len, min_len))
         except UserError as error:
-            raise UserError(f"{path}, line {number}: {error}") from None
+            raise UserError(f"{source}, {kind} {number}: {error}") from None
     if not found:
-        raise UserError(f"{path} holds no list; there is one on each line, like {symbols.example}")
+        raise UserError(
+            f"{source} holds no list; there is one on each line, like {symbols.example}"
+        )
     return found
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def _pieces(text: str, source: str) -> tuple[str, list[tuple[int, Any]]]:
+    """What stands for a list, numbered from 1: lines, or the entries of JSON."""
+    if not re.match(r"\s*\[\s*(\[|\])", text):
+        return "line", _lines(text)
+    try:
+        return "list", list(enumerate(parse_json(text), 1))
+    except ValueError as error:
+        raise UserError(f"{source} is no JSON: {error}") from None
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
     """The lines that hold anything, numbered from 1."""
-    lines = files.read_text(path, _MOST_BYTES).splitlines()
-    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]

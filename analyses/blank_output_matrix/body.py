@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from analyses.blank_output_matrix import MatrixConfig
+from analyses.experiment.given import own_or
 from interp import figures
 from interp.answers.trials import Chunk, chunks, donors_for, sorted_digits
 from interp.interventions import Transplant
@@ -103,7 +104,10 @@ def compute(
     """Replace every blank of every pair in turn (``length`` is cut to what the model takes)."""
     task = model.task
     lengths = torch.full((settings.pairs,), task.nearest_length(settings.length))
-    batch = task.sample(settings.pairs, stream("matrix pairs", seed), lengths).to(model.W_U.device)
+    generator = stream("matrix pairs", seed)
+    batch = own_or(task, lambda: task.sample(settings.pairs, generator, lengths)).to(
+        model.W_U.device
+    )
     blanks = [*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)]
     progress.begin(settings.pairs * len(blanks), "each blank")
     effects = torch.full((settings.pairs, len(blanks), task.n_outputs(int(lengths[0]))), torch.nan)

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly import subplots
 
+from analyses.experiment.given import own_or
 from analyses.probe_blanks import ProbeConfig
 from interp import figures
 from interp.methods import probes
@@ -64,7 +65,7 @@ def _probed(
 ) -> ProbeResult:
     task = model.task
     blanks, length = probed_blanks(task, settings.blanks), task.nearest_length(settings.length)
-    mixed = probing_lists(task, settings.lists_any_length, seed)
+    mixed = own_or(task, lambda: probing_lists(task, settings.lists_any_length, seed))
     alike = probing_lists(task, settings.lists_one_length, seed, length)
     return ProbeResult(
         probe(model, mixed, blanks, seed, progress, "probes, any length", sites),
