@@ -193,7 +193,7 @@ def read_text(
 
 def _pieces(text: str, source: str) -> tuple[str, list[tuple[int, Any]]]:
     """What stands for a list, numbered from 1: lines, or the entries of JSON."""
-    if not re.match(r"\s*\[\s*(\[|\])", text):
+    if not re.match(r"\s*\[\s*\[", text):
         return "line", _lines(text)
     try:
         return "list", list(enumerate(parse_json(text), 1))

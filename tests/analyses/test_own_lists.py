@@ -137,7 +137,7 @@ def test_what_makes_its_own_refuses(name):
         ("3,1\n\n2,x\n", "a.txt, line 3: 'x' is not a digit from 0 to 9"),
         ("3,1\n1234567\n", "a.txt, line 2: the list has 7 digits; this model takes 1 to 6"),
         ("\n \n", "a.txt holds no list"),
-        ("[]", "a.txt holds no list"),
+        ("[]", "a.txt, line 1: the list is empty"),
         ("[[3, 1], [2, 10]]", "a.txt, list 2: 10 is not a digit"),
         ("[[3, 1], 7]", "a.txt, list 2: 7 is not a list of digits"),
         ("[[3, 1], []]", "a.txt, list 2: the list is empty"),
