@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly import subplots
 
 from analyses.ablate_blanks import AblateConfig
+from analyses.experiment.given import own_or
 from interp import figures
 from interp.answers.ablation import (
     ablate,
@@ -72,8 +73,9 @@ def compute(
     task = model.task
     blanks = (*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK))
     sizes = doses(max(1, len(blanks) - 1))
-    every_length = task.held_out(settings.lists, seed).to(model.W_U.device)
-    few_lengths = stratified(model, settings.lists_each, seed)
+    every_length = own_or(task, lambda: task.held_out(settings.lists, seed)).to(model.W_U.device)
+    n_each, device = settings.lists_each, model.W_U.device
+    few_lengths = own_or(task, lambda: stratified(model, n_each, seed), n_each).to(device)
 
     def run(conditions: dict[str, Condition], batch: SortBatch, words: str) -> Trials:
         donors = donors_for(model, batch, seed)

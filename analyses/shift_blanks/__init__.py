@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -50,5 +51,6 @@ EXPERIMENT = Experiment(
             plain="When the blanks' values move along by one, what does the answer do?",
         ),
     ),
+    own_lists=OwnLists(),
 )
 compute = EXPERIMENT.compute

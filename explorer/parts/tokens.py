@@ -102,9 +102,8 @@ def read(kind: str, came: Any) -> Clicked | None:
         return Clicked(step=came)
     if kind == "used" and isinstance(came, Mapping):
         tool, blanks = came.get("tool"), came.get("blanks")
-        numbers = isinstance(blanks, list) and all(type(blank) is int for blank in blanks)
-        if isinstance(tool, str) and numbers:
-            return Clicked(tool, tuple(blanks))
+        if isinstance(tool, str) and isinstance(blanks, list):
+            return Clicked(tool, tuple(blanks)) if all(type(b) is int for b in blanks) else None
     return None
 
 

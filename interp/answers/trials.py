@@ -250,9 +250,9 @@ def stratified(model: Transformer, n_lists: int, seed: int, n_lengths: int = 12)
     task = model.task
     if n_lists < 1:
         raise UserError(NO_LISTS)
-    n_lengths = min(n_lengths, task.max_len, n_lists)
+    n_lengths = min(n_lengths, len(task.lengths), n_lists)
     steps = torch.arange(1, n_lengths + 1)
-    lengths = (task.max_len * steps).div(n_lengths, rounding_mode="floor")
+    lengths = (len(task.lengths) * steps).div(n_lengths, rounding_mode="floor") + task.min_len - 1
     lengths = lengths.repeat(-(-n_lists // n_lengths))[:n_lists]
     return task.sample(n_lists, stream("stratified", seed), lengths).to(model.W_U.device)
 

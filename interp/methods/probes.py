@@ -175,8 +175,9 @@ def probing_lists(task: SortTask, n_lists: int, seed: int, length: int | None = 
     """Random lists of one length, or of all: then long ones more often, so that late blanks have
     lists too (the chance of a length is proportional to it)."""
     generator = stream("probes", seed, length or 0)
-    weights = torch.arange(1, task.max_len + 1).float()
-    lengths = torch.multinomial(weights, n_lists, replacement=True, generator=generator) + 1
+    weights = torch.tensor(task.lengths).float()
+    lengths = torch.multinomial(weights, n_lists, replacement=True, generator=generator)
+    lengths = lengths + task.min_len
     if length is not None:
         lengths = torch.full((n_lists,), length)
     return task.sample(n_lists, generator, lengths)

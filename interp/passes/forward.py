@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from interp.passes.activations import neurons
 from interp.passes.hooked import run_hooked
 from interp.passes.packed import (
     Window,
@@ -302,7 +303,7 @@ class _Layer:
         place = (Component.NEURONS, self.layer)
         if place not in self.edits and place not in self.wanted:
             return self.done(Component.MLP_OUT, mlp(y, module))
-        hidden = self.done(Component.NEURONS, F.relu(F.linear(y, module.W_in.T, module.b_in)))
+        hidden = self.done(Component.NEURONS, neurons(y, module))
         return self.done(Component.MLP_OUT, F.linear(hidden, module.W_out.T, module.b_out))
 
 
