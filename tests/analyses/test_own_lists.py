@@ -36,7 +36,7 @@ FEWER: dict[str, dict[str, int]] = {
     "probe_blanks": {"lists_any_length": 80, "lists_one_length": 60, "blanks": 1},
     "attribution": {"lists": 12, "pairs": 4, "steps": 2},
     "circuit": {"searched": 4, "lists": 4},
-    "head_finder": {"reference": 4},
+    "heads.head_finder": {"reference": 4},
 }
 
 
