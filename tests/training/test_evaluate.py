@@ -17,7 +17,7 @@ from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.task import SortTask
 from training import evaluate as command
-from training.evaluate import evaluate
+from training.evaluation import evaluate
 
 TASK = SortTask(max_len=5, n_blanks=4)
 SIZES = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 24}
