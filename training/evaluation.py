@@ -17,6 +17,7 @@ from interp.stats import Estimate
 from interp.support.cli import note
 from interp.support.device import pick_device
 from interp.support.errors import UserError
+from interp.transformer import Transformer
 from training.evaluate import EvaluateArgs
 
 Masked = Literal["nothing", "blanks from outputs", "blanks from outputs and from the last blank"]
@@ -41,7 +42,7 @@ def evaluate_command(args: EvaluateArgs) -> None:
 
 
 def evaluate(
-    model: SortTransformer,
+    model: Transformer,
     lists: int,
     seed: int = 0,
     *,
@@ -75,7 +76,7 @@ def evaluate(
     }
 
 
-def _masks(model: SortTransformer, mask_blanks: bool, mask_last_blank: bool) -> list[Mask]:
+def _masks(model: Transformer, mask_blanks: bool, mask_last_blank: bool) -> list[Mask]:
     if not mask_blanks:
         return []
     if not model.task.n_blanks:
