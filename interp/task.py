@@ -16,29 +16,26 @@ above is 1 3 SEP. The published experiment is ``SortTask()``: 48 digits, 49 blan
 Shape glossary, here and everywhere: ``batch`` lists, ``pos`` positions of the full sequence,
 ``row`` a run of positions that emit something, ``head query key`` of an attention pattern.
 
-This file is the one place that knows the vocabulary and the layout, :mod:`interp.rules` the one
-that knows right answers. It imports torch only when
-a tensor is asked for, so command lines can read it at no cost.
+:mod:`interp.layout` is the one place that knows the vocabulary and the layout, :mod:`interp.rules`
+the one that knows right answers. All three import torch only when a tensor is asked for, so command
+lines can read them at no cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Bool, Int
 
 from interp import lists
-from interp.lists import DIGITS, Symbols
-from interp.rule import Rule
+from interp.layout import Layout, Region
+from interp.lists import DIGITS
 from interp.rules import SORT, rule_named
 from interp.support.errors import UserError
-from interp.support.fields import check_types, checked
+from interp.support.fields import checked
 from interp.support.lazy import lazy_import
-from interp.support.limits import MOST_POSITIONS
 from interp.support.seeds import stream
 
 if TYPE_CHECKING:
@@ -46,33 +43,26 @@ if TYPE_CHECKING:
 else:
     torch = lazy_import("torch")
 
+__all__ = [
+    "BLANK",
+    "NO_LISTS",
+    "N_DIGITS",
+    "PAD",
+    "SEP",
+    "Region",  # of interp.layout: whoever has a task may want to name its regions
+    "SortBatch",
+    "SortTask",
+    "Task",
+    "spaced",
+    "typed",
+]
+
 N_DIGITS = DIGITS.n
-SEP, BLANK, PAD = N_DIGITS, N_DIGITS + 1, N_DIGITS + 2
+_PUBLISHED = Layout()
+SEP, BLANK, PAD = _PUBLISHED.sep, _PUBLISHED.blank, _PUBLISHED.pad
 """Tokens of a task on ten digits, as the published one; of any task ``task.sep`` and so on."""
 _PI = (3, 1, 4, 1, 5, 9, 2, 6, 5, 3)
 NO_LISTS = "there are no lists: give at least one"
-
-
-class Region(StrEnum):
-    """Named runs of positions. ``LAST_BLANK`` is both a blank and the first output row."""
-
-    PAD = "pad"
-    """Left padding, and everything after the answer."""
-    DIGITS = "digits"
-    """The list."""
-    SEP = "sep"
-    """The end of the list; with no blanks it is the first output row."""
-    BLANKS = "blanks"
-    """Every blank but the last: these positions only predict another BLANK."""
-    LAST_BLANK = "last blank"
-    """The blank that emits the first output, kept apart from the others."""
-    OUTPUTS = "outputs"
-    """Outputs given back as inputs, each emitting the next one."""
-
-    @property
-    def words(self) -> str:
-        """For people: ``digits``, ``SEP``, ``last blank``."""
-        return "SEP" if self is Region.SEP else self.value
 
 
 def typed(values: Sequence[int]) -> str:
@@ -110,59 +100,14 @@ class SortBatch:
 
 
 @dataclass(frozen=True)
-class Task:
-    """Maximum length, number of blanks, position offset and rule; everything else follows."""
-
-    max_len: int = 48  # the experiment's longest list
-    n_blanks: int = 49  # the experiment gives max_len + 1
-    pos_offset: int = 0  # added to the positions after SEP, as if that many blanks were there
-    rule: Rule = SORT  # what is asked; as published
-    min_len: int = 1  # the shortest list; as long as the longest where all are of one length
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        if self.max_len < 1:
-            raise UserError(f"the maximum length must be at least 1, not {self.max_len}")
-        if not 1 <= self.min_len <= self.max_len:
-            raise UserError(
-                f"the minimum length must be from 1 to {self.max_len}, not {self.min_len}"
-            )
-        if self.n_blanks < 0:
-            raise UserError(f"the number of blanks must be at least 0, not {self.n_blanks}")
-        if self.pos_offset < 0:
-            raise UserError(f"the position offset must be at least 0, not {self.pos_offset}")
-        if (most := max(self.n_ctx, self.pos_offset)) > MOST_POSITIONS:
-            raise UserError(
-                f"lists of {self.max_len:,} {self.symbols.word}s with {self.n_blanks:,} blanks and "
-                f"an offset of {self.pos_offset:,} take {most:,} positions; the most are "
-                f"{MOST_POSITIONS:,}"
-            )
+class Task(Layout):
+    """A layout and what is done with lists in it: answers, encoding, sampling, what is scored."""
 
     # -- what is asked --------------------------------------------------------------------------
-
-    @property
-    def symbols(self) -> Symbols:
-        """What a list may hold, as people write it."""
-        return self.rule.symbols
-
-    @property
-    def alphabet(self) -> range:
-        """What a list may hold, in ascending order; each is its own token."""
-        return range(self.symbols.n)
-
-    @property
-    def n_symbols(self) -> int:
-        """How many different symbols a list may hold."""
-        return self.symbols.n
 
     def answer(self, values: Sequence[int]) -> tuple[int, ...]:
         """The right answer to a list, in tokens: with the SEP that ends it, if one does."""
         return (*self.rule.checked_answer(values), *((self.sep,) if self.rule.ends else ()))
-
-    def n_outputs(self, length: int | None = None) -> int:
-        """The most tokens of an answer to a list of ``length`` (default: the longest)."""
-        length = self.max_len if length is None else length
-        return self.rule.outputs(length) + self.rule.ends
 
     def answers(self, slots: Int[torch.Tensor, "batch slot"]) -> Int[torch.Tensor, "batch output"]:
         """As :meth:`answer`, of right-aligned lists; ``pad`` before these and after answers."""
@@ -178,147 +123,6 @@ class Task:
         """A list to begin with, where none is chosen: of pi's first digits, as many as fit."""
         digits = _PI * -(-self.min_len // len(_PI))
         return tuple(digit % self.n_symbols for digit in digits)[: self.max_len]
-
-    # -- vocabulary -----------------------------------------------------------------------------
-
-    @property
-    def sep(self) -> int:
-        """The token that ends the list."""
-        return self.n_symbols
-
-    @property
-    def blank(self) -> int:
-        """The token that means nothing; the model may compute there."""
-        return self.n_symbols + 1
-
-    @property
-    def pad(self) -> int:
-        """Left padding (never attended to) and whatever follows the answer; never predicted.
-
-        Above every other token, so that it sorts to the right.
-        """
-        return self.n_symbols + 2
-
-    @property
-    def d_vocab(self) -> int:
-        """Tokens that can be read."""
-        return self.pad + 1
-
-    @property
-    def d_vocab_out(self) -> int:
-        """Tokens that can be predicted: all but PAD."""
-        return self.pad
-
-    def token_name(self, token: int) -> str:
-        """For people: ``7``, ``SEP``, ``BLANK``."""
-        return "BLANK" if token == self.blank else self.token_label(token)
-
-    @property
-    def token_names(self) -> list[str]:
-        """Of all tokens that can be predicted."""
-        return [self.token_name(token) for token in range(self.d_vocab_out)]
-
-    @property
-    def token_labels(self) -> list[str]:
-        """Of all tokens that can be predicted."""
-        return [self.token_label(token) for token in range(self.d_vocab_out)]
-
-    def token_label(self, token: int) -> str:
-        """As :meth:`token_name`, where there is little room: ``7``, ``SEP``, ``_``."""
-        return {self.sep: "SEP", self.blank: "_", self.pad: "PAD"}.get(token, str(token))
-
-    # -- layout ---------------------------------------------------------------------------------
-
-    @property
-    def sep_pos(self) -> int:
-        """Position of SEP, and the number of input slots."""
-        return self.max_len
-
-    @property
-    def first_output_row(self) -> int:
-        """The position that emits the first output: the last blank, or SEP without blanks."""
-        return self.max_len + self.n_blanks
-
-    @property
-    def n_ctx(self) -> int:
-        """Positions of the full sequence: digits, SEP, blanks, answer."""
-        return self.max_len + 1 + self.n_blanks + self.n_outputs()
-
-    @property
-    def n_target_rows(self) -> int:
-        """Rows from SEP to the end; the published loss is a mean over all of them."""
-        return self.n_ctx - self.sep_pos
-
-    def region(self, region: Region, length: int | None = None) -> range:
-        """Positions of a region, for lists of ``length`` digits (default: the longest).
-
-        ``Region.PAD`` gives the left padding only, the part that precedes the list.
-        """
-        length = self._checked_length(length)
-        blanks = range(self.sep_pos + 1, self.first_output_row + 1)
-        return {
-            Region.PAD: range(self.max_len - length),
-            Region.DIGITS: range(self.max_len - length, self.max_len),
-            Region.SEP: range(self.sep_pos, self.sep_pos + 1),
-            Region.BLANKS: blanks[:-1],
-            Region.LAST_BLANK: blanks[-1:],
-            Region.OUTPUTS: self.output_rows(length)[1:],
-        }[region]
-
-    def output_rows(self, length: int | None = None) -> range:
-        """The positions that emit the answer's tokens 0, 1, ... for lists of ``length`` digits."""
-        n_outputs = self.n_outputs(self._checked_length(length))
-        return range(self.first_output_row, self.first_output_row + n_outputs)
-
-    def region_of(self, position: int, length: int | None = None) -> Region:
-        """The region that a position belongs to (``PAD`` for both paddings)."""
-        for region in Region:
-            if region is not Region.PAD and position in self.region(region, length):
-                return region
-        return Region.PAD
-
-    def labels(self, length: int | None = None) -> list[str]:
-        """A human label for every position: ``in 7``, ``SEP``, ``blank 3``, ``out 12``, ``pad``.
-
-        All count from 0: ``in i`` is the i-th digit of the list, ``out i`` holds the
-        answer's token i.
-        """
-        length = self._checked_length(length)
-        start, n_outputs = self.max_len - length, self.n_outputs(length)
-        return (
-            ["pad"] * start
-            + [f"in {i}" for i in range(length)]
-            + ["SEP"]
-            + [f"blank {i}" for i in range(self.n_blanks)]
-            + [f"out {i}" for i in range(n_outputs)]
-            + ["pad"] * (self.n_outputs() - n_outputs)
-        )
-
-    def position_ids(self, device: torch.device | str = "cpu") -> Int[torch.Tensor, " pos"]:
-        """The position that each place is told it has: its own, plus ``pos_offset`` after SEP."""
-        positions = torch.arange(self.n_ctx, device=device)
-        return positions + self.pos_offset * (positions > self.sep_pos)
-
-    def _checked_length(self, length: int | None) -> int:
-        length = self.max_len if length is None else length
-        if not 0 < length <= self.max_len:
-            raise UserError(f"a list has {self.lengths_words} here, not {length}")
-        return length
-
-    @property
-    def lengths(self) -> range:
-        """The lengths that a list may have."""
-        return range(self.min_len, self.max_len + 1)
-
-    @property
-    def lengths_words(self) -> str:
-        """For people: ``1 to 48 digits``."""
-        least = "" if self.min_len == self.max_len else f"{self.min_len} to "
-        return f"{least}{self.max_len} {self.symbols.word}s"
-
-    def nearest_length(self, length: int) -> int:
-        """That length, or where lists are longer or shorter, the nearest that they have."""
-        return max(self.min_len, min(length, self.max_len))
 
     # -- lists to tokens ------------------------------------------------------------------------
 
@@ -443,11 +247,6 @@ class Task:
         """Positions that emit the answer; a list is exact when all of these are right."""
         positions = torch.arange(self.n_ctx, device=tokens.device)
         return (positions >= self.first_output_row) & (self.targets(tokens) != self.pad)
-
-    @cached_property
-    def prompt_len(self) -> int:
-        """Tokens before the answer: what a decoder is given."""
-        return self.first_output_row + 1
 
     # -- as JSON --------------------------------------------------------------------------------
 

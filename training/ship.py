@@ -101,7 +101,7 @@ def _command(args: ShipModel | ShipRun) -> None:
 
 def ship_model(args: ShipModel, checkpoints: dict[int, Path]) -> None:
     """Write the folder of a shipped model, whole or not at all."""
-    from training.evaluate import evaluate
+    from training.evaluation import evaluate
 
     chosen = choose(args.step, checkpoints)
     source = checkpoints[chosen["step"]]

@@ -1,4 +1,4 @@
-from analyses.ship.make import main
+from analyses.ship import main
 
 if __name__ == "__main__":
     main()

@@ -1,48 +1,23 @@
-"""Make the results that come with the package (:mod:`analyses.ship.shipped`).
-
-    python -m analyses.ship                                   # what is missing or out of date
-    python -m analyses.ship --only which_program --models blanks --again
-
-Of every shipped model, all experiments that a page offers and those that the page Home speaks of,
-with the settings of their commands and seed 0; and the replication, of each study under
-``docs/studies``. Results that no longer belong to any weights are removed.
-"""
+"""What ``analyses.ship`` computes: results, with the settings of their commands."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from analyses.experiment import Experiment, catalogue
+from analyses.ship import ShipArgs, of_models
 from analyses.ship.shipped import FOLDER, SEED, path_of, shipped, source_of, write
 from interp.checkpoints import load_bare, shipped_models
-from interp.support.cli import note, run_command
+from interp.support.cli import note
 from interp.support.errors import UserError
 from training.studies.results import load_with_others
 
-PROG = "python -m analyses.ship"
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
-MORE = ("reduce_blanks", "mechanism")
-"""Those of one model that no page offers as a section, and that are shipped all the same."""
-_OF_ALL_SORTERS = "truth"  # the page whose experiments are of no shipped model
-
-
-@dataclass(frozen=True)
-class ShipArgs:
-    """Compute the results that are shipped with the package."""
-
-    only: tuple[str, ...] = ()  # names of experiments (default: all that are shipped)
-    models: tuple[str, ...] = ()  # shipped models (default: all)
-    again: bool = False  # also those that are there already
-
-    def __post_init__(self) -> None:
-        catalogue.check_names(self.only, [*of_models(), catalogue.experiment("replication")])
-        if unknown := [name for name in self.models if name not in shipped_models()]:
-            raise UserError(f"--models: no shipped model {unknown[0]!r}")
 
 
 @dataclass(frozen=True)
@@ -58,23 +33,12 @@ class Job:
     open: Callable[[], Any]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    run_command(ShipArgs, ship_command, PROG, argv)
-
-
 def ship_command(args: ShipArgs) -> None:
     for job in jobs(args):
         there = shipped(job.experiment, job.subject)
         if args.again or there is None or not there.is_current:
             make(job)
     _sweep()
-
-
-def of_models() -> list[Experiment]:
-    """Experiments of one model whose results are shipped."""
-    found = catalogue.experiments().values()
-    on_pages = [one for one in found if one.on_page and one.on_page.page != _OF_ALL_SORTERS]
-    return [*on_pages, *map(catalogue.experiment, MORE)]
 
 
 def jobs(args: ShipArgs) -> Iterator[Job]:

@@ -15,19 +15,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from interp.answers.ablation import ablate, published_mask
 from interp.answers.kinds import Kind
+from interp.answers.trials import Chunk, chunks, donors_for
+from interp.config import ModelConfig
+from interp.interventions import Intervention, Patch, Transplant
 from interp.lists import DIGITS, symbols_in
+from interp.passes.forward import forward
+from interp.passes.packed import Window
 from interp.sites import Component, Site, spans
 from interp.support.errors import UserError
 from interp.task import SortTask, spaced, typed
-
-if TYPE_CHECKING:
-    from interp.answers.trials import Chunk
-    from interp.config import ModelConfig
-    from interp.interventions import Intervention
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 
 class Act(StrEnum):
@@ -164,8 +164,6 @@ class Treatment:
 
     def on_any(self, task: SortTask) -> Sequence[Intervention]:
         """The interventions for lists of any length, where it is ``of_any_list``."""
-        from interp.answers.ablation import published_mask
-
         if not self.of_any_list:
             raise ValueError(f"{self.text} depends on the list: see on and on_list")
         return published_mask(task, self.act is Act.PUBLISHED_LAST) if self else []
@@ -179,9 +177,6 @@ class Treatment:
         Args:
             positions: do the same to these instead of its blanks, as for a control.
         """
-        from interp.answers.ablation import ablate
-        from interp.interventions import Transplant
-
         if self.of_any_list:
             return self.on_any(chunk.model.task)
         if self.act is Act.PATCH:
@@ -209,10 +204,6 @@ class Treatment:
         Raises:
             UserError: if it cannot be done to this model and list.
         """
-        from interp.interventions import Patch
-        from interp.passes.forward import forward
-        from interp.passes.packed import Window
-
         self.check(model.config, len(digits))
         if self.of_any_list:
             return self.on_any(model.task)
@@ -230,8 +221,6 @@ class Treatment:
         Args:
             seed: as for :meth:`on_list`.
         """
-        from interp.answers.trials import chunks, donors_for
-
         batch = model.task.encode([tuple(digits)]).to(model.W_U.device)
         if self.other:
             donors = model.task.encode([self.other]).to(model.W_U.device)

@@ -17,10 +17,10 @@ from interp.support.progress import SILENT
 from interp.task import SortTask
 from tests.models import small_model
 from tests.training.test_average import SMALL
+from training.course import train
 from training.loop import Trainer
 from training.replay import replayed
 from training.runs import create_run
-from training.train import train
 
 SETTINGS = CrashSettings(step=14, before=6, after=4, lists=40, others=2)
 

@@ -50,9 +50,9 @@ LIST = "3,1,2,1"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three checkpoints, at steps 2, 4 and 6."""
+    from training.course import train
     from training.loop import Trainer
     from training.runs import create_run
-    from training.train import train
 
     config = replace(
         STABLE,

@@ -316,7 +316,17 @@ def test_a_process_ends_with_status_2():
 
 
 @pytest.mark.parametrize(
-    "module", ["interp.checkpoints", "training.train", "training.evaluate", "benchmarks.training"]
+    "module",
+    [
+        "interp.checkpoints",
+        "training.train",
+        "training.evaluate",
+        "training.study",
+        "training.ship",
+        "analyses.report",
+        "analyses.ship",
+        "benchmarks.training",
+    ],
 )
 def test_help_does_not_wait_for_torch(module):
     code = (

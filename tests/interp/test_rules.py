@@ -149,7 +149,7 @@ def test_an_answer_ends_with_sep_and_is_exact_with_it_only() -> None:
     assert not score(always(task, 3), task.encode([[3]])).exact.any()
     batch = task.encode([[3, 3], [3, 1]])
     ends = run_trials(always(task, task.sep), batch, {"as it is": nothing})
-    assert ends.right("as it is").tolist()[0] == [False, True] + [False] * 5
+    assert ends.under("as it is").right.tolist()[0] == [False, True] + [False] * 5
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -17,7 +17,7 @@ from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.task import SortTask
 from training import evaluate as command
-from training.evaluate import evaluate
+from training.evaluation import check_decoding, evaluate
 
 TASK = SortTask(max_len=5, n_blanks=4)
 SIZES = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 24}
@@ -142,6 +142,6 @@ def test_decoding_notices_when_the_single_pass_is_wrong(tmp_path, monkeypatch, c
 
     monkeypatch.setattr(decode, "packed_logits", always_right)
     args = command.EvaluateArgs(lists=20)
-    found = command.check_decoding(model, args)
+    found = check_decoding(model, args)
     assert found == {"lists": 20, "exact": 0, "agree": 0}
     assert "disagree on 20 lists" in capsys.readouterr().err

@@ -10,10 +10,10 @@ import torch
 from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
 from tests.training.test_average import SMALL
+from training.course import train
 from training.loop import Trainer
 from training.replay import Snapshot, replayed
 from training.runs import create_run
-from training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,10 @@ from interp.support import files
 from interp.support.seeds import stream
 from interp.task import PAD
 from training import runs
+from training.course import logged
 from training.loop import Trainer, TrainingDiverged
 from training.recipes import ORIGINAL, STABLE, TrainConfig
-from training.train import logged, main
+from training.train import main
 
 ROOT = Path(runs.__file__).parent.parent
 TINY = ["--max-len", "4", "--d-mlp", "32", "--d-model", "20", "--n-heads", "2", "--d-head", "10"]

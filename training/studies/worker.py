@@ -92,10 +92,10 @@ def make_run(args: WorkerArgs) -> Status:
 
 
 def _train(job: Job, plan: Plan, args: WorkerArgs) -> Status:
+    from training.course import Stopped, train
     from training.loop import TrainingDiverged
     from training.runs import RunHeldError, held
     from training.studies.summaries import has_ended, write_summary
-    from training.train import Stopped, train
 
     diverged_at = None
     if (summary := job.summary()) is not None:
