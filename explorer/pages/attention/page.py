@@ -52,7 +52,7 @@ def draw(view: View, places: Places) -> None:
     st.markdown(_INTRO)
     chosen = _choose_head(view.opened)
     _of_list(view, chosen)
-    finding(view, catalogue.experiment("head_finder"))
+    finding(view, catalogue.experiment("heads.head_finder"))
     shown = sections("attention", _SECTIONS)
     if view.digits is not None:
         answer = results.answer(view.opened, view.digits, view.treatment)
