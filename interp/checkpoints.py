@@ -466,6 +466,8 @@ def _import(args: Import | ImportAlgoformer) -> None:
     save_model(args.folder, model, imported_from=args.file.name, imported=proved)
     print(f"{args.folder}: {_architecture(config)}; computes what {same_as} from the file")
     print(what + (f"; {doubt}" if doubt else ""))
+    if proof.open_questions:
+        print(proof.open_questions)
     own = f" --task {args.task}" if isinstance(args, Import) and args.task.endswith(".py") else ""
     print(f"The explorer lists it after: {_explorer_for(args.folder, own)}")
 
