@@ -30,6 +30,7 @@ from tyro.conf import Positional, subcommand
 
 from interp.config import ModelConfig
 from interp.elsewhere.asked import Import, ImportAlgoformer
+from interp.rules import read_rule
 from interp.sorters.truth import SORTERS, truth_of
 from interp.support import files
 from interp.support.cli import run_command
@@ -394,6 +395,11 @@ class Info:
     """Show what a model is: sizes, hash, how it was trained, what it reaches."""
 
     name: Positional[str]  # a shipped name, a run folder or a checkpoint
+    task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
+
+    def __post_init__(self) -> None:
+        if self.task is not None:
+            read_rule(self.task)
 
 
 Command = (
