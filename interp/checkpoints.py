@@ -30,7 +30,7 @@ from tyro.conf import Positional, subcommand
 
 from interp.config import ModelConfig
 from interp.elsewhere.asked import Import, ImportAlgoformer
-from interp.rules import SORT
+from interp.rules import SORT, read_rule
 from interp.sorters.truth import RULES, truth_of
 from interp.support import files
 from interp.support.cli import run_command
@@ -408,6 +408,11 @@ class Info:
     """Show what a model is: sizes, hash, how it was trained, what it reaches."""
 
     name: Positional[str]  # a shipped name, a run folder or a checkpoint
+    task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
+
+    def __post_init__(self) -> None:
+        if self.task is not None:
+            read_rule(self.task)
 
 
 Command = (
@@ -483,6 +488,8 @@ def _import(args: Import | ImportAlgoformer) -> None:
     save_model(args.folder, model, imported_from=args.file.name, imported=proved)
     print(f"{args.folder}: {_architecture(config)}; computes what {same_as} from the file")
     print(what + (f"; {doubt}" if doubt else ""))
+    if proof.open_questions:
+        print(proof.open_questions)
     own = f" --task {args.task}" if isinstance(args, Import) and args.task.endswith(".py") else ""
     print(f"The explorer lists it after: {_explorer_for(args.folder, own)}")
 
