@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from interp.config import Norm
 from interp.passes.kernels import operators
 from interp.passes.packed import Dropout, Window, norm_after, norm_before, unembed
+from interp.passes.untouched import refuse_touched
 
 if TYPE_CHECKING:
     from interp.model import SortTransformer
@@ -42,8 +43,9 @@ def native_logits(
     Of ``dropout``'s generator one number is drawn, from which all masks follow.
 
     Raises:
-        UserError: if this machine has no kernels, saying why.
+        UserError: if this machine has no kernels, saying why; if something acts on the model.
     """
+    refuse_touched(model, "a pass through kernels")
     tokens = tokens[:, view.start : view.stop]
     lists = _Lists.of(tokens, view, _closed(model, blocked))
     drops = _Drops(dropout)
