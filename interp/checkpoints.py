@@ -37,6 +37,7 @@ from interp.support.cli import run_command
 from interp.support.errors import UserError
 from interp.support.fields import fits
 from interp.support.lazy import lazy_import
+from interp.support.limits import MOST_CONFIG_BYTES
 from interp.support.strict_json import short
 from interp.support.tensors import MOST_HEADER, parse_safetensors
 from interp.weights import check_finite
@@ -268,7 +269,7 @@ def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:
 def read_info(folder: Path) -> dict[str, Any]:
     """The checked ``config.json`` of a checkpoint."""
     path = folder / CONFIG
-    info = files.read_json(path)
+    info = files.read_json(path, MOST_CONFIG_BYTES)
     if not isinstance(info, dict) or type(info.get("format")) is not int:
         raise UserError(f"{path} is not the config of a sort transformer: it has no format number")
     check_format(path, info)
@@ -311,7 +312,7 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
     path = folder / EVALUATION
     if not path.exists():
         return None
-    found = files.read_object(path)
+    found = files.read_object(path, MOST_CONFIG_BYTES)
     about, exact = found.get("model", {}), found.get("exact_match")
     if not isinstance(about, dict) or not isinstance(about.get("hash", ""), str):
         raise UserError(f"{path} does not say which model was evaluated")
