@@ -241,6 +241,16 @@ class Layout:
         least = "" if self.min_len == self.max_len else f"{self.min_len} to "
         return f"{least}{self.max_len} {self.symbols.word}s"
 
+    def of_length(self, length: int) -> str:
+        """For people: ``9 digits``."""
+        return f"{length} {self.symbols.word}s"
+
+    @property
+    def right_word(self) -> str:
+        """For people, what stands in an answer: ``sorted digit``; of other tasks ``right bit``."""
+        kind = "sorted" if self.rule == SORT else "right"
+        return f"{kind} {self.symbols.word}"
+
     def nearest_length(self, length: int) -> int:
         """That length, or where lists are longer or shorter, the nearest that they have."""
         return max(self.min_len, min(length, self.max_len))

@@ -60,6 +60,7 @@ def compute(
             model, pairs_of(model.task, settings.pairs, length, seed), settings.steps, progress
         ),
         length,
+        model.task,
         seed,
     )
 
@@ -226,10 +227,11 @@ def logits(estimate: Estimate) -> str:
 
 def summary(result: AttributionResult) -> list[str]:
     """Who writes the answer, how good the guesses are, and what that means."""
-    direct, total = result.direct, result.total()
+    direct, total, task = result.direct, result.total(), result.task
     lines = [
-        f"{len(direct.total)} held-out lists: the sorted digit's logit is {logits(total)} above "
-        f"the mean of the other digits' (parts sum to it within {direct.error:.0e}). Written by:"
+        f"{len(direct.total)} held-out lists: the {task.right_word}'s logit is {logits(total)} "
+        f"above the mean of the other {task.symbols.word}s' (parts sum to it within "
+        f"{direct.error:.0e}). Written by:"
     ]
     found = [(result.part(n), part) for n, part in enumerate(direct.parts)]
     found.sort(key=lambda each: -abs(each[0].value))
@@ -238,8 +240,8 @@ def summary(result: AttributionResult) -> list[str]:
             lines.append(f"  {part.words}: {logits(estimate)}{_read_from(result, part)}")
     n, right = len(result.patching.understood), int(result.patching.understood.sum())
     lines.append(
-        f"{n} pairs of lists of {result.length} digits that differ in one (both answers right in "
-        f"{right}): guesses against exact patching, at all sites and positions:"
+        f"{n} pairs of lists of {task.of_length(result.length)} that differ in one (both answers "
+        f"right in {right}): guesses against exact patching, at all sites and positions:"
     )
     for method in METHODS:
         for number, direction in enumerate(DIRECTIONS):
@@ -280,7 +282,7 @@ def _carry_words(result: AttributionResult) -> str:
 def _finding(result: AttributionResult) -> str:
     found, n_lists = writers(result.direct, result.seed), len(result.direct.total)
     if found is None:
-        wrote = f"the sorted digit does not stand out (n = {n_lists} lists)"
+        wrote = f"the {result.task.right_word} does not stand out (n = {n_lists} lists)"
     else:
         names = ", ".join(found) or "many parts, none above a twentieth"
         wrote = f"the answer is written by {names} (n = {n_lists} lists)"

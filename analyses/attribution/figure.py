@@ -49,7 +49,8 @@ def figure(result: AttributionResult) -> go.Figure:
     _draw_agreement(fig, result, "rank", 1)
     _draw_agreement(fig, result, "recovered", 2)
     lists, pairs = len(result.direct.total), len(result.patching.understood)
-    title = f"Attribution · {lists} lists; {pairs} pairs of lists of {result.length} digits"
+    of = result.task.of_length(result.length)
+    title = f"Attribution · {lists} lists; {pairs} pairs of lists of {of}"
     figures.style(fig, title, height=1500)
     return fig.update_layout(margin={"l": 120, "t": 90}, legend={"y": -0.07}, scattermode="group")
 

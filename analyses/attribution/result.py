@@ -14,7 +14,7 @@ from interp.methods.attribution_patching import METHODS
 from interp.methods.pair_runs import DIRECTIONS
 from interp.sites import Component, Site
 from interp.stats import Estimate, bootstrap_mean
-from interp.task import Region
+from interp.task import Region, Task
 
 SOURCES = (Region.DIGITS, Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
 """Where heads read; ``blanks`` are all but the last."""
@@ -75,6 +75,7 @@ class AttributionResult:
     patching: PatchingResult
     length: int
     """Digits per list of the pairs."""
+    task: Task
     seed: int
 
     def part(self, number: int) -> Estimate:

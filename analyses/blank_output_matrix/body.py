@@ -33,6 +33,8 @@ class MatrixResult:
     effects: Float[torch.Tensor, "pair blank row"]
     """NaN where the answers do not differ, or the model does not tell them apart."""
     seed: int
+    what: str
+    """The lists, as people say: ``48 digits``."""
 
     @cached_property
     def mean(self) -> Float[torch.Tensor, "blank row"]:
@@ -114,7 +116,7 @@ def compute(
     with torch.no_grad():
         for chunk in chunks(model, batch, donors_for(model, batch, seed), seed):
             effects[chunk.index] = _effects(chunk, blanks, progress)
-    return MatrixResult(effects, seed)
+    return MatrixResult(effects, seed, task.of_length(int(batch.lengths[0])))
 
 
 def _effects(
@@ -158,9 +160,7 @@ def verdicts(result: MatrixResult) -> dict[str, str]:
 def summary(result: MatrixResult) -> list[str]:
     """The size of the effects, where they lie, and what that means."""
     n_pairs, n_blanks, n_rows = result.effects.shape
-    about = (
-        f"{n_pairs} pairs of lists of {n_rows} digits; {n_blanks} blanks replaced one at a time."
-    )
+    about = f"{n_pairs} pairs of lists of {result.what}; {n_blanks} blanks replaced one at a time."
     if result.total is None:
         return [about, "The model tells none of these pairs apart, so nothing can be moved."]
     lines = [

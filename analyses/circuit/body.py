@@ -48,6 +48,7 @@ def compute(
         n_layers=graph.n_layers,
         ends=answer_regions(model.task),
         lengths=tuple(group.lists.view.longest for group in groups),
+        symbol=model.task.symbols.word,
         lists=settings.lists,
         searched=settings.searched,
         telling=_telling(groups),

@@ -39,6 +39,8 @@ class CircuitResult:
     ends: tuple[Region, Region]
     """The regions that emit each of ``PARTS``."""
     lengths: tuple[int, ...]
+    symbol: str
+    """What lists hold: ``digit``."""
     lists: int
     searched: int
     telling: tuple[int, int]

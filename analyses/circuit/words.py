@@ -18,8 +18,8 @@ def summary(result: CircuitResult) -> list[str]:
     lines = [
         f"{result.n_edges} edges, left out one after the other on {result.searched} lists while "
         "their margins were off by no more than each level allows; judged on "
-        f"{result.lists} others of {lengths} digits, in which {result.telling[0]} first and "
-        f"{result.telling[1]} later outputs differ from their donor's.",
+        f"{result.lists} others of {lengths} {result.symbol}s, in which {result.telling[0]} first "
+        f"and {result.telling[1]} later outputs differ from their donor's.",
     ]
     if not sum(result.telling):
         return [*lines, "The model answers every list as it does its donor: there is no answer."]

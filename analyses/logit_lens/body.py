@@ -55,6 +55,7 @@ def compute(model: Transformer, settings: LensConfig, seed: int, progress: Progr
         torch.full(said, torch.nan),
         torch.full(blanks, torch.nan),
         torch.full(blanks, torch.nan),
+        task,
         seed,
     )
     progress.begin(len(batch), "lists")
@@ -123,7 +124,7 @@ def summary(result: LensResult) -> list[str]:
     """The output rows by depth, the blanks by depth, and what that means."""
     lines = [
         f"{len(result.lengths)} held-out lists; every residual stream read by the unembedding.",
-        "Output rows where the sorted digit is the most probable token:",
+        f"Output rows where the {result.task.right_word} is the most probable token:",
     ]
     for depth, name in enumerate(result.depths):
         lines.append(f"  {name}: {result.answered(depth).percent()}")
@@ -151,7 +152,7 @@ def _finding(result: LensResult) -> str:
     said, last = verdicts(result), len(result.depths) - 1
     final = f"{result.answered(last).percent()} of output rows (n = {len(result.lengths)} lists)"
     if said["answer_written_by"] is None:
-        return f"The model hardly sorts: its answer is right at {final}."
+        return f"The model hardly {result.task.rule.verb[0]}: its answer is right at {final}."
     where = result.depths.index(said["answer_written_by"])
     before = result.answered(where - 1).percent() if where else "nothing"
     made = f"The answer is there from {result.depths[where]} on (before {before}, at last {final})"

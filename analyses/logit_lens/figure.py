@@ -14,9 +14,10 @@ from interp import figures
 def figure(result: LensResult) -> go.Figure:
     """The right digit at output rows, sorted[j] at blanks, and both rates with their intervals."""
     has_blanks = result.told(0) is not None
-    titles = ["Output rows: probability of the sorted digit, mean over lists"]
+    titles = [f"Output rows: probability of the {result.task.right_word}, mean over lists"]
     if has_blanks:
-        titles.append("Blanks: probability of sorted[j] at blank j, among the ten digits")
+        among = f"among all {result.task.symbols.word}s"
+        titles.append(f"Blanks: probability of sorted[j] at blank j, {among}")
     titles.append("Rates by depth, with intervals over lists")
     rows = len(titles)
     fig = subplots.make_subplots(
@@ -43,7 +44,8 @@ def _draw_heatmap(fig: go.Figure, result: LensResult, values: Any, name: str, ro
 
 def _draw_rates(fig: go.Figure, result: LensResult, row: int, has_blanks: bool) -> None:
     n = range(len(result.depths))
-    series = [("output rows: sorted digit on top", [result.answered(d) for d in n], "circle")]
+    right = f"output rows: {result.task.right_word} on top"
+    series = [(right, [result.answered(d) for d in n], "circle")]
     if has_blanks:
         told = [t for d in n if (t := result.told(d)) is not None]
         series.append(("blanks: own list's sorted[j] preferred (chance 50 %)", told, "square"))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from interp.stats import Estimate, bootstrap_mean, clustered_rate
+from interp.task import Task
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class LensResult:
     """Probability of sorted[j] among the ten digits alone."""
     preferred: Float[torch.Tensor, "list depth blank"]
     """Forced choice against another list of the same length; chance is exactly 1/2."""
+    task: Task
     seed: int
 
     @property

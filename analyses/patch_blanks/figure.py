@@ -48,9 +48,8 @@ def figure(result: PatchResult) -> go.Figure:
         _draw_places(fig, result, direction)
         _draw_heads(fig, result, direction, heads)
     of = f"{kept} pairs of lists, mean" if kept > 1 else "one pair of lists"
-    title = (
-        f"Share of the answer's change that a patch carries · {of}, {result.pairs.length} digits"
-    )
+    lists = result.pairs.task.of_length(result.pairs.length)
+    title = f"Share of the answer's change that a patch carries · {of}, {lists}"
     return figures.style(fig, title, height=total + 210).update_layout(
         margin={"l": 150, "t": 90, "b": 120}
     )

@@ -42,7 +42,8 @@ def figure(result: PathResult) -> go.Figure:
         if table:
             _draw_paths(fig, result, direction)
     of = f"{kept} pairs of lists, mean" if kept > 1 else "one pair of lists"
-    title = f"Does the answer pass through the blanks? · {of}, {result.pairs.length} digits"
+    lists = result.pairs.task.of_length(result.pairs.length)
+    title = f"Does the answer pass through the blanks? · {of}, {lists}"
     height = sum(heights) + (_BETWEEN if table else 0) + 190
     return figures.style(fig, title, height=height).update_layout(
         margin={"l": 110, "t": 90, "b": 100},

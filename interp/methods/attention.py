@@ -86,6 +86,11 @@ class AttentionStats:
     """Mean over lists, at the answer rows."""
 
     @property
+    def words(self) -> str:
+        """For people: ``64 lists of 48 digits``."""
+        return f"{len(self.mass)} lists of {self.task.of_length(self.length)}"
+
+    @property
     def heads(self) -> list[tuple[int, int]]:
         """(layer, head) of every head."""
         _, n_layers, n_heads, *_ = self.mass.shape

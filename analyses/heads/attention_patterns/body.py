@@ -68,7 +68,7 @@ def summary(result: PatternResult) -> list[str]:
     """A line for each head, then who looks for what."""
     stats = result.stats
     lines = [
-        f"{len(stats.mass)} lists of {stats.length} digits. At the rows that emit the answer, in % "
+        f"{stats.words}. At the rows that emit the answer, in % "
         "(attention; targets above chance; the offset's share of the pattern):"
     ]
     for head, row in zip(stats.heads, result.table, strict=True):
@@ -89,7 +89,7 @@ def _words(name: str, estimate: Estimate, offset: int | None) -> str:
 
 
 def _finding(result: PatternResult) -> str:
-    stats, n = result.stats, len(result.stats.mass)
+    stats = result.stats
     found = [
         f"{', '.join(head_name((layer, head)) for layer, head in heads)} for the {target}"
         for target, heads in verdicts(result).items()
@@ -97,7 +97,7 @@ def _finding(result: PatternResult) -> str:
     ]
     return (
         f"In the last layer the answer rows rest {_last_layer(result)} of their attention "
-        f"(mean over heads, n = {n} lists of {stats.length} digits). Heads that look for a target "
+        f"(mean over heads, n = {stats.words}). Heads that look for a target "
         f"{100 * result.config.looks:.0f} % above chance: {'; '.join(found) or 'none'}. "
         "That a head looks somewhere does not show that it carries anything: see heads.head_finder."
     )

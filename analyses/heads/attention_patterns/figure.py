@@ -37,7 +37,7 @@ def figure(result: PatternResult) -> go.Figure:
         _draw_pattern(fig, result, (layer, head), row, col)
         _draw_circuit(fig, result, "score", (layer, head), row + n_layers, col)
         _draw_circuit(fig, result, "logit", (layer, head), row + 2 * n_layers, col)
-    title = f"Where heads look · {len(result.stats.mass)} lists of {result.stats.length} digits"
+    title = f"Where heads look · {result.stats.words}"
     figures.style(fig, title, total + 170)
     _scale(fig, result, heights, gap)
     fig.update_annotations(font_size=12)

@@ -23,9 +23,9 @@ def figure(result: HeadResult) -> go.Figure:
         vertical_spacing=0.09,
         subplot_titles=[
             "Lists that ablating the head makes wrong, %",
-            f"Log-probability lost, nats per digit (dotted: named by {result.config.ablation})",
+            f"Log-probability lost, nats per output (dotted: named by {result.config.ablation})",
             f"Where it looks: scores of its pattern at the answer rows, "
-            f"lists of {result.stats.length} digits",
+            f"lists of {result.stats.task.of_length(result.stats.length)}",
         ],
     )
     for kind in HEAD_KINDS:

@@ -24,7 +24,7 @@ def pair_words(pairs: Pairs) -> str:
     ours, theirs = pairs.answers[0].tolist()
     which = f" ({', '.join(changed)})" if len(changed) <= _NAMED else ""
     return (
-        f"The lists differ in {len(changed)} of {pairs.length} digits{which}. "
+        f"The lists differ in {len(changed)} of {pairs.task.of_length(pairs.length)}{which}. "
         f"Their answers part at out {row - first}: {ours} for the clean list, {theirs} for the "
         f"corrupted one. It is read at {pairs.task.labels(pairs.length)[row]}, which emits it."
     )

@@ -49,7 +49,8 @@ def compute(
     other = model.task.parse(settings.other) if settings.other else other_list(model.task, digits)
     if len(other) != len(digits):
         raise UserError(
-            f"list B must have {len(digits)} digits, as many as the list to sort, not {len(other)}"
+            f"list B must have {model.task.of_length(len(digits))}, as many as the first list, "
+            f"not {len(other)}"
         )
     ways = _lines(model, digits, other, settings.of, subject.treatment, seed)
     lines = tuple(AblatedAnswer(name, _answered(one, digits, done)) for name, one, done in ways)
