@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interp.answers.chance import chance
 from interp.answers.decode import Answers
 from interp.interventions import Intervention, edits_of
 from interp.passes.forward import Place, Run, forward
@@ -36,6 +37,7 @@ from interp.task import NO_LISTS, SortBatch, SortTask
 from interp.transformer import Transformer
 
 _LISTS_AT_ONCE = 48  # of one length; activations of more would leave the processor's cache
+_LISTS_OF_CHANCE = 1000
 _REFERENCE_LISTS = 64  # for means, of every length
 
 
@@ -151,14 +153,11 @@ class Trials:
         return self.under(name).digit_accuracy(self.seed)
 
     def chance(self) -> float:
-        """How often another random list of the same length has the same answer.
-
-        A model that knows of the list its length alone is right that often, and for answers of a
-        single symbol that is not rare.
-        """
-        others = self.task.sample(len(self.lengths), stream("chance", self.seed), self.lengths)
-        theirs = self.task.answers(others.tokens[:, : self.task.max_len])
-        return float((theirs == self.answers).all(1).float().mean())
+        """How often another random list of the same length has the same answer, of as many
+        lengths: a model is right that often that knows the length alone."""
+        lengths = self.lengths.repeat(-(-_LISTS_OF_CHANCE // len(self.lengths)))
+        batch = self.task.sample(len(lengths), stream("chance", self.seed), lengths)
+        return chance(self.task, [self.task.decode_list(tokens) for tokens in batch.tokens])
 
 
 @torch.no_grad()

@@ -11,15 +11,13 @@ answers tell.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from interp.answers.chance import chance
 from interp.answers.decode import score
 from interp.elsewhere.rivals import Read, Rival, losses, rivals
 from interp.model import SortTransformer
 from interp.stats import Estimate, wilson
-from interp.task import Task
 
 LISTS = 1000  # of all lengths: an interval of three points at the most
 _LISTS_OF_RIVALS = 200  # of which the losses are compared
@@ -84,12 +82,3 @@ def prove(model: SortTransformer, read: Read | None = None, seed: int = 0) -> Pr
     found = () if read is None else tuple(rivals(model, some, read, told))
     by_chance = chance(model.task, lists)
     return Proof(wilson(int(exact.sum()), LISTS), by_chance, float(told.mean()), found)
-
-
-def chance(task: Task, lists: Sequence[tuple[int, ...]]) -> float:
-    """The share of pairs of lists of one length that have the same answer: what a list would be
-    answered right with the answer of another."""
-    answers = Counter((len(values), task.answer(values)) for values in lists)
-    lengths = Counter(map(len, lists))
-    same = sum(n * (n - 1) / (lengths[length] - 1) for (length, _), n in answers.items() if n > 1)
-    return same / max(1, sum(n for n in lengths.values() if n > 1))

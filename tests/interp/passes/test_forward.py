@@ -11,7 +11,7 @@ from torch import Tensor
 from interp.config import ModelConfig, Sight
 from interp.interventions import Intervention, Mask, Zero, edits_of
 from interp.model import SortTransformer
-from interp.passes.forward import EVERYTHING, Run, axis_of_positions, forward
+from interp.passes.forward import EVERYTHING, Run, axis_of_positions, forward, streams_before
 from interp.passes.packed import Window, window
 from interp.sites import ATTENTION, Component, Frame, Site
 from interp.support.errors import UserError
@@ -48,6 +48,24 @@ def test_every_activation_is_the_hooked_models(norm: str, digits_only: bool) -> 
             rows = (batch.tokens != PAD)[:, frame.position : frame.position + mine.shape[1]]
             mine, theirs = mine[rows], theirs[rows]
         torch.testing.assert_close(mine, theirs, atol=2e-5, rtol=1e-4, msg=f"{component} {layer}")
+
+
+@pytest.mark.parametrize("norm", ["pre", "post", "none"])
+def test_streams_before_layers_are_those_of_the_whole_pass(norm: str) -> None:
+    model = small_model(norm, n_layers=3)
+    batch = TASK.encode(LISTS)
+    view = window(TASK, batch, digits_only=True)
+    whole = forward(model, batch.tokens, view, keep=[(Component.RESID_PRE, n) for n in range(3)])
+    for layers in ([2], [0, 1], [1], [0]):
+        found = streams_before(model, batch.tokens, view, layers)
+        assert list(found) == layers
+        for layer in layers:
+            assert torch.equal(found[layer], whole.at(Component.RESID_PRE, layer))
+    with model.hooks([("blocks.0.hook_resid_mid", lambda value, hook: 2 * value)]):
+        touched = streams_before(model, batch.tokens, view, [2])[2]
+        theirs = forward(model, batch.tokens, view, keep=[(Component.RESID_PRE, 2)])
+    assert torch.equal(touched, theirs.at(Component.RESID_PRE, 2))
+    assert not torch.allclose(touched, whole.at(Component.RESID_PRE, 2))
 
 
 def test_restarting_from_a_base_gives_the_same_bits() -> None:
