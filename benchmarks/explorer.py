@@ -79,7 +79,7 @@ def first_page(browser: Any) -> float:
     began = time.monotonic()
     with serve() as server:
         page.goto(server.address)
-        page.locator('[data-testid="stMain"] .sequence').first.wait_for(timeout=WAIT_MS)
+        page.locator('[data-testid="stMain"] .sequence .token').first.wait_for(timeout=WAIT_MS)
         seconds = time.monotonic() - began
         settle(page)
     page.close()

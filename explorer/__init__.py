@@ -15,7 +15,9 @@
                  background.py  a job's button and its bar
                  meaning.py   the one sentence on what a mask's outcome means
                  panel.py     a figure with its sentences, its downloads and its command
-                 elements.py  messages, the strip of outputs, the sequence
+                 elements.py  messages, the strip of outputs
+                 tokens.py    the sequence of tokens, to look around in, to play, to click on
+                 by_click.py  interventions by such a click
     pages/       a folder for each page, named as in its address; ``page.py`` draws it
 
 A page is a function ``draw(view, places)`` of a ``controls.View``; ``shell.py`` lists them. Home is

@@ -7,6 +7,7 @@
 
     python -m interp.checkpoints list
     python -m interp.checkpoints info blanks
+    python -m interp.checkpoints import model.pt runs/theirs --task sort --max-len 10 --n-blanks 0
     python -m interp.checkpoints import-algoformer model_6000.pth runs/my-import --published
 
 A checkpoint is a folder with ``model.safetensors`` and ``config.json``; a run folder holds
@@ -23,12 +24,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, subcommand
 
 from interp.config import ModelConfig
-from interp.sorters.truth import SORTERS, truth_of
+from interp.elsewhere.asked import Import, ImportAlgoformer
+from interp.sorters.truth import RULES, truth_of
 from interp.support import files
 from interp.support.cli import run_command
 from interp.support.errors import UserError
@@ -41,6 +43,7 @@ from interp.weights import check_finite
 if TYPE_CHECKING:
     import torch
 
+    from interp.elsewhere.rivals import Read
     from interp.imports import Told
     from interp.model import SortTransformer
 else:
@@ -231,8 +234,8 @@ def _possible(folder: Path) -> Iterator[None]:
 
 
 def compiled_names() -> list[str]:
-    """Names of the sorters compiled by hand, as :func:`load_model` takes them."""
-    return [f"{COMPILED}{name}" for name in SORTERS]
+    """Names of the models compiled by hand, as :func:`load_model` takes them."""
+    return [f"{COMPILED}{name}" for name in RULES]
 
 
 def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:
@@ -393,29 +396,10 @@ class Info:
     name: Positional[str]  # a shipped name, a run folder or a checkpoint
 
 
-@dataclass(frozen=True)
-class ImportAlgoformer:
-    """Turn weights saved by the original code into a model that every command opens."""
-
-    file: Positional[Path]  # a model_6000.pth of the original code
-    folder: Positional[Path]  # where to write the model; the explorer lists what is in runs/
-    published: bool = False  # as the published experiment, but for the flags that are given
-    max_len: int | None = None  # digits of the longest list (published: 48)
-    n_blanks: int | None = None  # blanks it was trained with (published: one more than digits)
-    no_blanks: bool = False  # it was trained without blanks
-    heads: int | None = None  # attention heads of a layer (published: 5)
-    norm: Literal["pre", "post"] | None = None  # pre: norm_first, and a last norm (published: post)
-    activation: Literal["relu", "gelu"] | None = None  # of the MLPs (published: relu)
-    ln_eps: float = 1e-5  # of the LayerNorms; PyTorch's default
-
-    def __post_init__(self) -> None:
-        if self.no_blanks and self.n_blanks:
-            raise UserError(f"--no-blanks contradicts --n-blanks {self.n_blanks}")
-
-
 Command = (
     Annotated[ListModels, subcommand("list")]
     | Annotated[Info, subcommand("info")]
+    | Annotated[Import, subcommand("import")]
     | Annotated[ImportAlgoformer, subcommand("import-algoformer")]
 )
 
@@ -424,7 +408,7 @@ def main(argv: list[str] | None = None) -> None:
     run_command(Command, _command, "python -m interp.checkpoints", argv)
 
 
-def _command(args: ListModels | Info | ImportAlgoformer) -> None:
+def _command(args: ListModels | Info | Import | ImportAlgoformer) -> None:
     if isinstance(args, ListModels):
         for name in shipped_models():
             print(f"{name:20} {_summary(PRETRAINED / name)}")
@@ -461,23 +445,55 @@ def _summary(folder: Path) -> str:
             f"  {100 * exact['value']:.2f} % of lists exact "
             f"[{100 * exact['low']:.2f}, {100 * exact['high']:.2f}], n = {exact['n']:,}"
         )
-    return f"lists of 1 to {task.max_len}, {task.n_blanks} blanks{reach}"
+    return f"lists of {task.lengths_words}, {task.n_blanks} blanks{reach}"
 
 
-def _import(args: ImportAlgoformer) -> None:
-    from interp.imports import import_weights
+def _import(args: Import | ImportAlgoformer) -> None:
+    """Open, prove and write; nothing is there before all of it is right."""
+    from interp.elsewhere.proof import prove
 
     if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
         raise UserError(f"{args.folder} is there already; name a folder that is new or empty")
-    model = import_weights(args.file, _told(args))
-    save_model(args.folder, model, imported_from=args.file.name)
-    task, config = model.task, model.config
-    print(
-        f"{args.folder}: lists of 1 to {task.max_len}, {task.n_blanks} blanks, "
-        f"position offset {task.pos_offset}, {config.n_layers} layers of {config.n_heads} heads, "
-        f"{config.norm}-norm; computes what PyTorch's own modules compute from the file"
+    model, read, same_as = _imported(args)
+    config, proof = model.config, prove(model, read)
+    what = f"{args.file}: {proof.words}"
+    if (doubt := proof.doubt) and not args.anyway:
+        raise UserError(
+            f"{what}; {doubt} (now: {_architecture(config)}): look at the flags and at the "
+            "vocabulary; --anyway imports it as it is"
+        )
+    proved = {"exact_match": proof.exact.to_dict(), "chance": proof.chance, "loss": proof.loss}
+    save_model(args.folder, model, imported_from=args.file.name, imported=proved)
+    print(f"{args.folder}: {_architecture(config)}; computes what {same_as} from the file")
+    print(what + (f"; {doubt}" if doubt else ""))
+    own = f" --task {args.task}" if isinstance(args, Import) and args.task.endswith(".py") else ""
+    print(f"The explorer lists it after: {_explorer_for(args.folder, own)}")
+
+
+def _imported(args: Import | ImportAlgoformer) -> tuple[SortTransformer, Read | None, str]:
+    """The model, how its weights were read, and what it was compared with."""
+    if isinstance(args, Import):
+        from interp.elsewhere.hooked import import_hooked
+
+        hooked = import_hooked(args.file, args.facts(), args.for_task(), args.vocabulary)
+        literal = hooked.model.config.norm == "post"  # which TransformerLens does not have
+        plain = "literal code" if literal else "a plain HookedTransformer"
+        return hooked.model, hooked.read, f"{plain} computes"
+    from interp.imports import import_weights
+
+    return import_weights(args.file, _told(args)), None, "PyTorch's own modules compute"
+
+
+def _architecture(config: ModelConfig) -> str:
+    """In words: what was told, or taken from shapes."""
+    task = config.task
+    mlp = f"MLPs of {config.d_mlp} neurons ({config.activation})" if config.d_mlp else "no MLPs"
+    norm = "no norm" if config.norm == "none" else f"{config.norm}-norm"
+    return (
+        f"lists of {task.lengths_words}, {task.n_blanks} blanks, position offset "
+        f"{task.pos_offset}, {config.n_layers} layers of {config.n_heads} heads, {mlp}, {norm}, "
+        f"{config.positions} positions"
     )
-    print(f"The explorer lists it after: {_explorer_for(args.folder)}")
 
 
 def _told(args: ImportAlgoformer) -> Told:
@@ -494,10 +510,10 @@ def _told(args: ImportAlgoformer) -> Told:
     )
 
 
-def _explorer_for(folder: Path) -> str:
-    """The command whose explorer offers a model in that folder."""
-    parent = folder.parent
-    return "streamlit run app.py" + ("" if parent == Path("runs") else f" -- --models {parent}")
+def _explorer_for(folder: Path, own: str = "") -> str:
+    """The command whose explorer offers a model in that folder; ``own`` names its task's file."""
+    models = "" if folder.parent == Path("runs") else f" --models {folder.parent}"
+    return "streamlit run app.py" + (f" --{models}{own}" if models or own else "")
 
 
 if __name__ == "__main__":

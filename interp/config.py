@@ -24,6 +24,21 @@ experiment). ``none``: no normalisation, for models compiled by hand.
 Positions = Literal["sinusoidal", "learned"]
 """``sinusoidal``: fixed, Vaswani et al. 2017, section 3.5. ``learned``: a free table."""
 
+Activation = Literal[
+    "relu",
+    "gelu",
+    "gelu_new",
+    "gelu_fast",
+    "gelu_pytorch_tanh",
+    "silu",
+    "solu",
+    "solu_ln",
+    "relu2",
+    "xielu",
+]
+"""What neurons do, by TransformerLens's names (``act_fn``). ``relu`` is that of the published
+experiment; :mod:`interp.passes.activations` has them all."""
+
 Sight = Literal["all", "outputs-not-blanks", "blanks-not-digits", "outputs-not-digits"]
 """What a model may never attend to, in every layer, beside padding and what comes later.
 
@@ -50,19 +65,20 @@ class ModelConfig:
     d_model: int = 100
     n_heads: int = 5
     d_head: int = 20
-    d_mlp: int = 2048
+    d_mlp: int = 2048  # 0: attention only, for MLPs without neurons add nothing
     norm: Norm = "pre"
     positions: Positions = "sinusoidal"
     embed_bias: bool = False  # the published embedding is a Linear layer with a bias
     ln_eps: float = 1e-5  # PyTorch's default, so that weights carry over
     sight: Sight = "all"  # what may be attended to: a restriction is part of what a model is
+    activation: Activation = "relu"  # of the MLPs' neurons
 
     def __post_init__(self) -> None:
         check_types(self)
         for name, most in _MOST.items():
             value = getattr(self, name)
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, not {value}")
+            if value < (least := 0 if name == "d_mlp" else 1):
+                raise UserError(f"{name} must be at least {least}, not {value}")
             if value > most:
                 raise UserError(f"{name} must be at most {most:,}, not {value:,}")
         if not 0 < self.ln_eps <= 1:
@@ -74,6 +90,8 @@ class ModelConfig:
                 )
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise UserError(f"sinusoidal positions need an even d_model, not {self.d_model}")
+        if not self.d_mlp and self.activation != "relu":
+            raise UserError(f"there are no neurons (d_mlp 0) that could be of {self.activation}")
         needed = {"all": 0, "outputs-not-digits": 2}.get(self.sight, 1)
         if self.task.n_blanks < needed:
             blanks = "a blank" if needed == 1 else f"{needed} blanks, the last being an output row"
@@ -90,11 +108,12 @@ class ModelConfig:
         return layers + self.d_model * (self.task.d_vocab + self.task.d_vocab_out + table)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it. An unrestricted ``sight`` is left out: hashes of models are taken over
-        this, and must stay those of the time before there were restrictions."""
+        """As JSON holds it. An unrestricted ``sight`` is left out, and so is ReLU: hashes of models
+        are taken over this, and must stay those of the time before there were others."""
         data = {**asdict(self), "task": self.task.to_dict()}
-        if self.sight == "all":
-            del data["sight"]
+        for name, usual in {"sight": "all", "activation": "relu"}.items():
+            if data[name] == usual:
+                del data[name]
         return data
 
     @classmethod
@@ -117,4 +136,5 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "norm": get_args(Norm),
     "positions": get_args(Positions),
     "sight": get_args(Sight),
+    "activation": get_args(Activation),
 }

@@ -11,20 +11,19 @@ import is handed over, it is compared with PyTorch's own modules holding the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor
 
 from interp.algoformer import Published, ReferenceModel, copy_weights, offset_of, recognise
 from interp.config import ModelConfig
+from interp.elsewhere.files import numbers, read_content, state_of
+from interp.elsewhere.reference import check_same
 from interp.model import SortTransformer
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.support.tensors import read_torch
 from interp.task import SortTask
 from interp.weights import check_finite
 
@@ -33,9 +32,7 @@ Norm = Literal["pre", "post"]
 Activation = Literal["relu", "gelu"]
 """Those of ``nn.TransformerEncoderLayer``; only ``relu`` can be held."""
 
-_DEEPEST = 3  # dicts within dicts that are looked through for a state_dict
 _LISTS = 16  # of lengths up to the longest, that both networks are compared on
-_SAME = 1e-3  # in log-probabilities; 1e-6 is common, and a wrong flag gives more than 0.1
 
 
 @dataclass(frozen=True)
@@ -98,9 +95,9 @@ def import_weights(path: Path, told: Told) -> SortTransformer:
     Raises:
         UserError: naming the file and why it is not such weights, or what has to be told.
     """
-    content = read_torch(path)
+    content = read_content(path)
     try:
-        state = {name: _numbers(name, tensor) for name, tensor in _state_of(content).items()}
+        state = {k: numbers(k, tensor) for k, tensor in state_of(content, "layers.").items()}
         published = recognise(state)
         config = _config_of(published, told)
     except UserError as error:
@@ -110,45 +107,6 @@ def import_weights(path: Path, told: Told) -> SortTransformer:
     copy_weights(model, state)
     _compare(path, model, published)
     return model.eval()
-
-
-# -- what is in a file --------------------------------------------------------------------------
-
-
-def _state_of(content: Any) -> Mapping[str, Tensor]:
-    """The one ``state_dict`` in a file, wherever it lies."""
-    found = dict(_state_dicts(content))
-    if len(found) > 1:
-        names = ", ".join(repr(name) for name in found)
-        raise UserError(f"it holds several sets of weights, {names}: save the one to import alone")
-    if found:
-        return next(iter(found.values()))
-    if isinstance(content, Mapping):
-        for name, value in content.items():
-            if not isinstance(name, str) or not isinstance(value, Tensor):
-                kind = type(value).__name__
-                raise UserError(f"it holds no state_dict: {str(name)[:60]!r} in it is a {kind}")
-    raise UserError("it holds no state_dict")
-
-
-def _state_dicts(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    if not isinstance(content, Mapping) or not content or depth > _DEEPEST:
-        return
-    if all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        if depth == 0 or any("layers." in key for key in content):
-            yield name, content
-        return
-    for key, value in content.items():
-        yield from _state_dicts(value, f"{name}.{key}" if name else str(key), depth + 1)
-
-
-def _numbers(name: str, tensor: Tensor) -> Tensor:
-    """As float32, from whatever floating-point type it was saved in."""
-    ordinary = tensor.layout is torch.strided and not (tensor.is_meta or tensor.is_quantized)
-    if not tensor.is_floating_point() or not ordinary or tensor.is_nested:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        raise UserError(f"{name[:80]} holds {kind} in a form that weights do not come in")
-    return tensor.detach().float()
 
 
 # -- what it is ---------------------------------------------------------------------------------
@@ -213,8 +171,7 @@ def _compare(path: Path, model: SortTransformer, published: Published) -> None:
         tokens = tokens[:, : len(published.table)]
     real = tokens != model.task.pad
     ours, theirs = model(tokens).log_softmax(-1)[real], reference(tokens)[real]
-    off = float(((ours - theirs).abs() / (1 + theirs.abs())).max())
-    if not off < _SAME:
-        raise UserError(
-            f"{path} could not be imported truly: its log-probabilities would be off by {off:.2g}"
-        )
+    try:
+        check_same(ours, theirs, "log-probabilities")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

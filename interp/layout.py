@@ -63,11 +63,16 @@ class Layout:
     n_blanks: int = 49  # the experiment gives max_len + 1
     pos_offset: int = 0  # added to the positions after SEP, as if that many blanks were there
     rule: Rule = SORT  # what is asked; as published
+    min_len: int = 1  # the shortest list; as long as the longest where all are of one length
 
     def __post_init__(self) -> None:
         check_types(self)
         if self.max_len < 1:
             raise UserError(f"the maximum length must be at least 1, not {self.max_len}")
+        if not 1 <= self.min_len <= self.max_len:
+            raise UserError(
+                f"the minimum length must be from 1 to {self.max_len}, not {self.min_len}"
+            )
         if self.n_blanks < 0:
             raise UserError(f"the number of blanks must be at least 0, not {self.n_blanks}")
         if self.pos_offset < 0:
@@ -222,10 +227,23 @@ class Layout:
     def _checked_length(self, length: int | None) -> int:
         length = self.max_len if length is None else length
         if not 0 < length <= self.max_len:
-            raise UserError(
-                f"a list has 1 to {self.max_len} {self.symbols.word}s here, not {length}"
-            )
+            raise UserError(f"a list has {self.lengths_words} here, not {length}")
         return length
+
+    @property
+    def lengths(self) -> range:
+        """The lengths that a list may have."""
+        return range(self.min_len, self.max_len + 1)
+
+    @property
+    def lengths_words(self) -> str:
+        """For people: ``1 to 48 digits``."""
+        least = "" if self.min_len == self.max_len else f"{self.min_len} to "
+        return f"{least}{self.max_len} {self.symbols.word}s"
+
+    def nearest_length(self, length: int) -> int:
+        """That length, or where lists are longer or shorter, the nearest that they have."""
+        return max(self.min_len, min(length, self.max_len))
 
     @cached_property
     def prompt_len(self) -> int:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.strict_json import parse_json
 
 T = TypeVar("T")
 _MOST_BYTES = 10_000_000  # of a file of lists
@@ -48,13 +49,13 @@ class Symbols:
 DIGITS = Symbols(10, "digit")
 
 
-def parse(text: str, symbols: Symbols, max_len: int) -> tuple[int, ...]:
+def parse(text: str, symbols: Symbols, max_len: int, min_len: int = 1) -> tuple[int, ...]:
     """A list typed by a person: ``3,1,4``, ``3 1 4`` or, where all are single digits, ``314``.
 
     Raises:
         UserError: naming the piece that is no symbol, or the length that does not fit.
     """
-    return checked(symbols_in(text, symbols), symbols, max_len)
+    return checked(symbols_in(text, symbols), symbols, max_len, min_len)
 
 
 def symbols_in(text: str, symbols: Symbols = DIGITS) -> tuple[int, ...]:
@@ -74,7 +75,7 @@ def symbols_in(text: str, symbols: Symbols = DIGITS) -> tuple[int, ...]:
     return tuple(int(p) for p in pieces)
 
 
-def checked(values: Any, symbols: Symbols, max_len: int) -> tuple[int, ...]:
+def checked(values: Any, symbols: Symbols, max_len: int, min_len: int = 1) -> tuple[int, ...]:
     """``values`` as a tuple of ints, if they are a list that can be given to a model.
 
     Args:
@@ -88,14 +89,11 @@ def checked(values: Any, symbols: Symbols, max_len: int) -> tuple[int, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise UserError(f"{_shown(values)} is not a list of {symbols.word}s like [3, 1, 4]")
     found = [value.tolist() if hasattr(value, "tolist") else value for value in values]
+    takes = f"{max_len}" if min_len == max_len else f"{min_len} to {max_len}"
     if not found:
-        raise UserError(
-            f"the list is empty; give 1 to {max_len} {symbols.word}s, like {symbols.example}"
-        )
-    if len(found) > max_len:
-        raise UserError(
-            f"the list has {len(found)} {symbols.word}s; this model takes 1 to {max_len}"
-        )
+        raise UserError(f"the list is empty; give {takes} {symbols.word}s, like {symbols.example}")
+    if not min_len <= len(found) <= max_len:
+        raise UserError(f"the list has {len(found)} {symbols.word}s; this model takes {takes}")
     for value in found:
         if type(value) is not int or not 0 <= value < symbols.n:
             raise UserError(f"{_shown(value)} is not a {symbols}")
@@ -107,7 +105,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def given(text: str, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
+def given(text: str, symbols: Symbols, max_len: int, min_len: int = 1) -> list[tuple[int, ...]]:
     """The lists that were given on a command line: one that was typed, or a file of them.
 
     Not for what visitors of a page type: it opens files.
@@ -116,18 +114,18 @@ def given(text: str, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
         UserError: naming the piece, and of a file the line, that is no list.
     """
     if _TYPED.fullmatch(text) and not ("/" in text or Path(text).is_file()):
-        return [parse(text, symbols, max_len)]
+        return [parse(text, symbols, max_len, min_len)]
     if not Path(text).exists():
         raise UserError(
             f"{text[:80]!r} is neither a list like {symbols.example} nor a file of lists, one on a "
             "line"
         )
-    return read(Path(text), symbols, max_len)
+    return read(Path(text), symbols, max_len, min_len)
 
 
-def given_one(text: str, symbols: Symbols, max_len: int) -> tuple[int, ...]:
+def given_one(text: str, symbols: Symbols, max_len: int, min_len: int = 1) -> tuple[int, ...]:
     """As :func:`given`, where there must be one list only."""
-    return _only(given(text, symbols, max_len), text)
+    return _only(given(text, symbols, max_len, min_len), text)
 
 
 def _only(lists: Sequence[T], text: str) -> T:
@@ -148,27 +146,61 @@ def from_file(text: str) -> str:
         return text
     if not Path(text).exists():
         raise UserError(f"{text[:80]!r} is neither a list nor a file that holds one")
-    return _only([line for _, line in _lines(Path(text))], text)
+    return _only([line for _, line in _lines(file_text(Path(text)))], text)
 
 
-def read(path: Path, symbols: Symbols, max_len: int) -> list[tuple[int, ...]]:
-    """The lists in a file, one on each line; empty lines are passed over.
+def read(path: Path, symbols: Symbols, max_len: int, min_len: int = 1) -> list[tuple[int, ...]]:
+    """The lists in a file: see :func:`read_text`.
 
     Raises:
         UserError: naming the line that is no list.
     """
+    return read_text(file_text(path), str(path), symbols, max_len, min_len)
+
+
+def file_text(path: Path) -> str:
+    """What stands in a file of lists."""
+    return files.read_text(path, _MOST_BYTES)
+
+
+def read_text(
+    text: str, source: str, symbols: Symbols, max_len: int, min_len: int = 1
+) -> list[tuple[int, ...]]:
+    """Lists: one on each line, empty lines being passed over; or JSON, as ``[[3, 1], [2]]``.
+
+    Args:
+        source: what messages begin with, for people.
+
+    Raises:
+        UserError: naming the line, or of JSON the list, that is none.
+    """
+    if len(text) > _MOST_BYTES:
+        raise UserError(f"{source} is too large for a file of lists")
+    kind, pieces = _pieces(text, source)
     found = []
-    for number, line in _lines(path):
+    for number, piece in pieces:
         try:
-            found.append(parse(line, symbols, max_len))
+            values = symbols_in(piece, symbols) if isinstance(piece, str) else piece
+            found.append(checked(values, symbols, max_len, min_len))
         except UserError as error:
-            raise UserError(f"{path}, line {number}: {error}") from None
+            raise UserError(f"{source}, {kind} {number}: {error}") from None
     if not found:
-        raise UserError(f"{path} holds no list; there is one on each line, like {symbols.example}")
+        raise UserError(
+            f"{source} holds no list; there is one on each line, like {symbols.example}"
+        )
     return found
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def _pieces(text: str, source: str) -> tuple[str, list[tuple[int, Any]]]:
+    """What stands for a list, numbered from 1: lines, or the entries of JSON."""
+    if not re.match(r"\s*\[\s*\[", text):
+        return "line", _lines(text)
+    try:
+        return "list", list(enumerate(parse_json(text), 1))
+    except ValueError as error:
+        raise UserError(f"{source} is no JSON: {error}") from None
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
     """The lines that hold anything, numbered from 1."""
-    lines = files.read_text(path, _MOST_BYTES).splitlines()
-    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]

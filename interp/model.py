@@ -24,8 +24,9 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformer_lens import HookedTransformerConfig
-from transformer_lens.components import Attention, Embed, PosEmbed, TransformerBlock
+from transformer_lens.components import MLP, Attention, Embed, PosEmbed, TransformerBlock
 
 from interp.borrowed import BorrowedModel, check_precision
 from interp.config import ModelConfig
@@ -69,6 +70,9 @@ class SortTransformer(BorrowedModel):
         if config.norm == "post":
             blocks = [_PostNormBlock(self.cfg, layer) for layer in range(config.n_layers)]
             self.blocks = nn.ModuleList(blocks)
+        if not config.d_mlp:
+            for block in self.blocks:
+                block.mlp = _NoNeurons(self.cfg)
         if config.norm != "pre":  # a stream that is not normalised at its end
             self.ln_final = nn.Identity()
         self.register_buffer("blocked", own_blocked(config), persistent=False)
@@ -209,7 +213,7 @@ def _hooked_config(config: ModelConfig) -> HookedTransformerConfig:
         d_mlp=config.d_mlp,
         d_vocab=config.task.d_vocab,
         d_vocab_out=config.task.d_vocab_out,
-        act_fn="relu",
+        act_fn=config.activation,
         eps=config.ln_eps,
         normalization_type=None if config.norm == "none" else "LN",
         positional_embedding_type="standard",
@@ -312,6 +316,13 @@ class _PostNormBlock(TransformerBlock):
         return self.hook_resid_post(self.ln2(resid_mid + mlp_out))
 
 
+class _NoNeurons(MLP):
+    """An MLP of an attention-only model, under the usual hooks; its parent cannot be so small."""
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        return F.linear(self.hook_post(self.hook_pre(x[..., :0])), self.W_out.T, self.b_out)
+
+
 def initialise(model: SortTransformer, seed: int) -> None:
     """Fresh weights: matrices normal with standard deviation 0.8 / sqrt(d_model), biases zero.
 
@@ -324,6 +335,8 @@ def initialise(model: SortTransformer, seed: int) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             kind = name.rsplit(".", 1)[-1]
+            if ".act_fn." in name:  # the numbers of an activation begin as it says
+                continue
             if kind == "w":  # a LayerNorm's gain
                 parameter.fill_(1.0)
             elif kind.startswith("b"):

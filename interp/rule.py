@@ -71,6 +71,9 @@ class Rule:
     symbol uniform and independent."""
     order: Order | None = None
     """What right answers keep to, if anything."""
+    vocabulary: str = ""
+    """Of weights from elsewhere: their tokens in their order, like ``SEP,BLANK,PAD,0-9``. Default:
+    the symbols, then SEP, BLANK and PAD."""
     verb: tuple[str, str] = ("answers", "answered")
     """What a model does to lists, and what is then done to them."""
 

@@ -52,7 +52,7 @@ class Component(StrEnum):
     RESID_MID = "resid_mid"
     """The residual stream between attention and MLP. [batch, pos, d_model]"""
     NEURONS = "post"
-    """Activations of the MLP's neurons, after the ReLU. [batch, pos, d_mlp]"""
+    """Activations of the MLP's neurons, after the ReLU (or what it has). [batch, pos, d_mlp]"""
     MLP_OUT = "mlp_out"
     """What the MLP adds (before the LayerNorm of a post-norm block). [batch, pos, d_model]"""
     RESID_POST = "resid_post"

@@ -121,28 +121,29 @@ class Task(Layout):
     @property
     def example(self) -> tuple[int, ...]:
         """A list to begin with, where none is chosen: of pi's first digits, as many as fit."""
-        return tuple(digit % self.n_symbols for digit in _PI)[: self.max_len]
+        digits = _PI * -(-self.min_len // len(_PI))
+        return tuple(digit % self.n_symbols for digit in digits)[: self.max_len]
 
     # -- lists to tokens ------------------------------------------------------------------------
 
     def parse(self, text: str) -> tuple[int, ...]:
         """A list typed by a person: ``3,1,4``, ``3 1 4`` or ``314``; else ``UserError``."""
-        return lists.parse(text, self.symbols, self.max_len)
+        return lists.parse(text, self.symbols, self.max_len, self.min_len)
 
     def given(self, text: str) -> list[tuple[int, ...]]:
         """Lists given on a command line: one that is typed, or a file of them; else ``UserError``.
 
         Not for what visitors of a page type: it opens files.
         """
-        return lists.given(text, self.symbols, self.max_len)
+        return lists.given(text, self.symbols, self.max_len, self.min_len)
 
     def given_one(self, text: str) -> tuple[int, ...]:
         """As :meth:`given`, where there must be one list only."""
-        return lists.given_one(text, self.symbols, self.max_len)
+        return lists.given_one(text, self.symbols, self.max_len, self.min_len)
 
     def checked_list(self, values: Any) -> tuple[int, ...]:
         """``values`` as a tuple, if they are a list that this task takes; else ``UserError``."""
-        return lists.checked(values, self.symbols, self.max_len)
+        return lists.checked(values, self.symbols, self.max_len, self.min_len)
 
     def encode(self, many: Any) -> SortBatch:
         """Given lists, of any lengths, with their answers.
@@ -174,14 +175,14 @@ class Task(Layout):
         lengths: Int[torch.Tensor, " batch"] | None = None,
         device: torch.device | str = "cpu",
     ) -> SortBatch:
-        """Random lists: length uniform in 1..max_len (or as given), digits as the rule draws them:
-        uniform and independent, if it says nothing else.
+        """Random lists: length uniform in min_len..max_len (or as given), digits as the rule
+        draws them: uniform and independent, if it says nothing else.
 
         ``generator`` must live on ``device``.
         """
         if lengths is None:
             lengths = torch.randint(
-                1, self.max_len + 1, (n_lists,), generator=generator, device=device
+                self.min_len, self.max_len + 1, (n_lists,), generator=generator, device=device
             )
         lengths = lengths.to(device)
         if self.rule.draw is not None:
@@ -194,7 +195,7 @@ class Task(Layout):
     def held_out(self, n_lists: int, seed: int = 0, distinct: int | None = None) -> SortBatch:
         """The fixed test set: lengths 1, 2, ..., max_len, 1, 2, ... in turn, made from the seed.
 
-        Stratified by length, so every length has ``n_lists / max_len`` lists, give or take one. Its
+        Stratified by length, so every one of ``lengths`` has as many lists, give or take one. Its
         random stream is not that of any training seed. Short lists are still bound to occur in
         training too (there are only 10 of length 1).
 
@@ -208,7 +209,7 @@ class Task(Layout):
         if not 1 <= distinct <= n:
             raise UserError(f"distinct {self.symbols.word}s must be 1 to {n}, not {distinct}")
         generator = stream("held-out", seed)
-        lengths = torch.arange(n_lists) % self.max_len + 1
+        lengths = torch.arange(n_lists) % len(self.lengths) + self.min_len
         if distinct == n:
             return self.sample(n_lists, generator, lengths)
         chosen = torch.rand(n_lists, n, generator=generator).argsort(1)
@@ -250,10 +251,12 @@ class Task(Layout):
     # -- as JSON --------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it. To sort is left out: hashes of models are taken over this, and must
-        stay those of the time before there were other rules."""
-        layout = {name: getattr(self, name) for name in ("max_len", "n_blanks", "pos_offset")}
-        return layout if self.rule == SORT else {**layout, "rule": self.rule.name}
+        """As JSON holds it. To sort is left out, and so are lists of any length: hashes of models
+        are taken over this, and must stay those of the time before there were others."""
+        found = {name: getattr(self, name) for name in ("max_len", "n_blanks", "pos_offset")}
+        if self.rule != SORT:
+            found["rule"] = self.rule.name
+        return found if self.min_len == 1 else {**found, "min_len": self.min_len}
 
     @classmethod
     def from_dict(cls, data: Any) -> Task:

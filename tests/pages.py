@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from streamlit.testing.v1 import AppTest
 
+from explorer.parts.sections import ALL
 from explorer.server.jobs import jobs
 from interp.checkpoints import save_model
 from interp.config import ModelConfig
@@ -31,13 +33,16 @@ def small_models(folder: Path) -> None:
 
 
 def open_page(path: str | None = None, **link: str) -> AppTest:
-    """One page alone, by its path (None: the whole app, on its first page), with this address."""
+    """One page alone, by its path (None: the whole app, on its first page), with this address.
+
+    All parts of it are drawn, unless the address names one.
+    """
     if path is None:
         page = AppTest.from_file(str(APP), default_timeout=120)
     else:
         code = f"from explorer.shell import show; show(only={path!r})"
         page = AppTest.from_string(code, default_timeout=120)
-    for key, value in link.items():
+    for key, value in {"part": ALL, **link}.items():
         page.query_params[key] = value
     page.run()
     assert not page.exception, page.exception
@@ -75,9 +80,22 @@ def run_job(page: AppTest, key: str) -> AppTest:
     return page
 
 
+def scored(page: AppTest) -> AppTest:
+    """The page when what it began by itself has been computed."""
+    jobs().wait()
+    assert not page.run().exception, page.exception
+    return page
+
+
 def answers(page: AppTest) -> list[str]:
     """The answers on the page Sort: as it is, and under the intervention."""
     return [code.value for code in page.code if code.language == "plaintext"]
+
+
+def sequences(page: AppTest) -> list[dict[str, Any]]:
+    """What the browser is told of each sequence of tokens."""
+    components = [one.proto for one in page.get("bidi_component")]
+    return [json.loads(c.json) for c in components if c.component_name == "sortscope_tokens"]
 
 
 def strips(page: AppTest) -> list[str]:

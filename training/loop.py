@@ -235,7 +235,7 @@ def _pays(config: TrainConfig) -> bool:
     """Whether a run is long enough for the kernels to be compiled: some minutes of a core."""
     lists, task = config.steps * config.batch_size, config.sort_task()
     weights = config.n_layers * 2 * config.d_model * config.d_mlp
-    return 6 * lists * task.n_ctx * weights >= _LONG_RUN
+    return 6 * lists * task.n_ctx * weights >= _LONG_RUN  # nor are they for models without MLPs
 
 
 _LONG_RUN = 3e13  # floating-point operations

@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -73,6 +74,9 @@ EXPERIMENT = Experiment(
         takes="80 s",
         quick={"lists": 96, "lists_each": 24},
         quick_takes="20 s",
+    ),
+    own_lists=OwnLists(
+        rest="Of these the first --lists-each are for single blanks and the dose curve."
     ),
 )
 compute = EXPERIMENT.compute

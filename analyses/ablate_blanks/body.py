@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly import subplots
 
 from analyses.ablate_blanks import AblateConfig
+from analyses.experiment.given import own_or
 from interp import figures
 from interp.answers.ablation import (
     ablate,
@@ -72,8 +73,9 @@ def compute(
     task = model.task
     blanks = (*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK))
     sizes = doses(max(1, len(blanks) - 1))
-    every_length = task.held_out(settings.lists, seed).to(model.W_U.device)
-    few_lengths = stratified(model, settings.lists_each, seed)
+    every_length = own_or(task, lambda: task.held_out(settings.lists, seed)).to(model.W_U.device)
+    n_each, device = settings.lists_each, model.W_U.device
+    few_lengths = own_or(task, lambda: stratified(model, n_each, seed), n_each).to(device)
 
     def run(conditions: dict[str, Condition], batch: SortBatch, words: str) -> Trials:
         donors = donors_for(model, batch, seed)
@@ -140,7 +142,8 @@ def _published(chunk: Chunk) -> Sequence[Intervention]:
 
 
 def verdicts(result: AblateResult) -> dict[str, bool]:
-    """Which ablations of all blanks destroy the answer: for certain, less than half survives."""
+    """Which ablations of all blanks destroy the answer: for certain, less than half survives of
+    what the model has right above chance."""
     return _destroyed(result.together, result.kinds)
 
 
@@ -164,8 +167,8 @@ def quick_verdicts(
 
 
 def _destroyed(together: Trials, kinds: Sequence[str]) -> dict[str, bool]:
-    plain = together.exact_match(AS_IT_IS)
-    return {kind: together.exact_match(f"{kind}: {ALL}").high < plain.value / 2 for kind in kinds}
+    half = (together.exact_match(AS_IT_IS).value + together.chance()) / 2
+    return {kind: together.exact_match(f"{kind}: {ALL}").high < half for kind in kinds}
 
 
 def summary(result: AblateResult) -> list[str]:

@@ -25,6 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -65,5 +66,6 @@ EXPERIMENT = Experiment(
         "that matter?",
         takes="15 seconds",
     ),
+    own_lists=OwnLists(rest="Pairs, on which gradients are put on trial, are drawn as ever."),
 )
 compute = EXPERIMENT.compute

@@ -19,6 +19,7 @@ from analyses.attribution.result import (
     as_json,
     share_of_blanks,
 )
+from analyses.experiment.given import own_or
 from analyses.experiment.minimal_pairs import understood
 from interp.answers.pairs import Pairs, make_pairs, sample_pairs
 from interp.methods.agreement import Agreement
@@ -52,15 +53,19 @@ def compute(
     model: Transformer, settings: AttributionConfig, seed: int, progress: Progress
 ) -> AttributionResult:
     """Attribute held-out lists, then put gradients on trial on minimal pairs."""
-    length = min(settings.length, model.task.max_len)
+    length = model.task.nearest_length(settings.length)
     return AttributionResult(
-        direct_result(model, model.task.held_out(settings.lists, seed), progress),
+        direct_result(model, _lists(model.task, settings, seed), progress),
         patching_result(
             model, pairs_of(model.task, settings.pairs, length, seed), settings.steps, progress
         ),
         length,
         seed,
     )
+
+
+def _lists(task: SortTask, settings: AttributionConfig, seed: int) -> SortBatch:
+    return own_or(task, lambda: task.held_out(settings.lists, seed))
 
 
 def direct_result(
@@ -179,8 +184,8 @@ def verdicts(result: AttributionResult) -> dict[str, Any]:
 
 def quick_verdicts(model: Transformer, settings: AttributionConfig, seed: int) -> dict[str, Any]:
     """:func:`verdicts`, without the methods and sites that they do not rest on."""
-    direct = direct_result(model, model.task.held_out(settings.lists, seed))
-    length = min(settings.length, model.task.max_len)
+    direct = direct_result(model, _lists(model.task, settings, seed))
+    length = model.task.nearest_length(settings.length)
     runs = both_ways(model, pairs_of(model.task, settings.pairs, length, seed))[0]
     last = Site(Component.RESID_PRE, model.cfg.n_layers - 1)
     effects = attributed_effects(runs, [last], "integrated", settings.steps)[:, 0]
@@ -202,9 +207,10 @@ def expected(truth: Truth) -> dict[str, Any]:
     """What is true of a compiled sorter, under the keys of :func:`verdicts`.
 
     Where blank i hands sorted[i] over to output i, the last head writes the answer; the MLPs have
-    worked it out, but at the blanks. In all other sorters the MLPs work at the output rows.
+    worked it out, but at the blanks. In all other sorters the MLPs work at the output rows, if
+    there is anything to work out.
     """
-    if truth.blank_output == "diagonal":
+    if truth.blank_output == "diagonal" or not truth.mlps:
         names = [f"head {layer}.{head}" for layer, head in [max(truth.heads)]]
     else:
         names = [f"mlp {layer}" for layer in sorted(truth.mlps)]

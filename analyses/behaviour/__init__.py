@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -50,5 +51,6 @@ EXPERIMENT = Experiment(
             plain="What share of lists does it sort?",
         ),
     ),
+    own_lists=OwnLists(rest="Lists of few different digits are drawn as ever."),
 )
 compute = EXPERIMENT.compute

@@ -8,6 +8,7 @@ from typing import Any
 from analyses.behaviour import BehaviourConfig
 from analyses.behaviour.figure import figure, offset_text, text, what_is_wrong
 from analyses.behaviour.result import FEWER, IN_ORDER, KEEPS, RANDOM, BehaviourResult
+from analyses.experiment.given import own_or
 from interp.answers.behaviour import WeighedAnswers, answer, calibration, mistakes
 from interp.support.progress import Progress
 from interp.transformer import Transformer
@@ -21,7 +22,7 @@ def compute(
     """Answer held-out lists, and decode some of those that go wrong."""
     task = model.task
     progress.begin(settings.lists + (task.n_symbols - 1) * settings.lists_each, "answers")
-    found = answer(model, task.held_out(settings.lists, seed), progress)
+    found = answer(model, own_or(task, lambda: task.held_out(settings.lists, seed)), progress)
     by_distinct = {
         distinct: answer(model, task.held_out(settings.lists_each, seed, distinct), progress)
         for distinct in range(1, task.n_symbols)

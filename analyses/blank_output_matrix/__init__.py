@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -54,6 +55,9 @@ EXPERIMENT = Experiment(
         takes="4 s",
         quick={"pairs": 24},
         quick_takes="1 s",
+    ),
+    own_lists=OwnLists(
+        counts="pairs", length="length", rest="Each is list A of a pair; list B is drawn."
     ),
 )
 compute = EXPERIMENT.compute

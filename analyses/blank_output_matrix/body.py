@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from analyses.blank_output_matrix import MatrixConfig
+from analyses.experiment.given import own_or
 from interp import figures
 from interp.answers.trials import Chunk, chunks, donors_for, sorted_digits
 from interp.interventions import Transplant
@@ -102,8 +103,11 @@ def compute(
 ) -> MatrixResult:
     """Replace every blank of every pair in turn (``length`` is cut to what the model takes)."""
     task = model.task
-    lengths = torch.full((settings.pairs,), min(settings.length, task.max_len))
-    batch = task.sample(settings.pairs, stream("matrix pairs", seed), lengths).to(model.W_U.device)
+    lengths = torch.full((settings.pairs,), task.nearest_length(settings.length))
+    generator = stream("matrix pairs", seed)
+    batch = own_or(task, lambda: task.sample(settings.pairs, generator, lengths)).to(
+        model.W_U.device
+    )
     blanks = [*task.region(Region.BLANKS), *task.region(Region.LAST_BLANK)]
     progress.begin(settings.pairs * len(blanks), "each blank")
     effects = torch.full((settings.pairs, len(blanks), task.n_outputs(int(lengths[0]))), torch.nan)

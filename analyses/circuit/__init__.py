@@ -34,6 +34,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -94,5 +95,6 @@ EXPERIMENT = Experiment(
         "everything else is as for another list.",
         takes="2 minutes",
     ),
+    own_lists=OwnLists(least=4, rest="Edges are searched for on drawn lists, as ever."),
 )
 compute = EXPERIMENT.compute

@@ -13,10 +13,11 @@ from analyses.circuit.figure import figure
 from analyses.circuit.result import CircuitResult, FoundLevel, to_json
 from analyses.circuit.svg import drawing
 from analyses.circuit.words import said_of, summary, verdicts
+from analyses.experiment.given import given_now
 from interp.edges import answer_regions
 from interp.methods.circuit_judge import edge_effects, judge, knockouts, random_sets
 from interp.methods.circuit_run import Graph
-from interp.methods.circuit_scores import Group, attribute, sample_groups
+from interp.methods.circuit_scores import Group, attribute, groups_of, sample_groups
 from interp.methods.circuit_search import Level, search
 from interp.support.progress import SILENT, Progress
 from interp.transformer import Transformer
@@ -38,7 +39,7 @@ def compute(
     """Search on some lists, judge on others."""
     graph = Graph(model)
     scores, levels = _found(graph, settings, settings.levels, seed, progress)
-    groups = sample_groups(graph, settings.lists, seed, "judged")
+    groups = _judging(graph, settings, seed)
     edges = next(level.edges for level in levels if level.keep == settings.keep)
     # By attribution alone: as many of the largest, in either part.
     best = scores.abs().amax(0).argsort(descending=True)[: len(edges)]
@@ -58,6 +59,12 @@ def compute(
         effects=edge_effects(graph, groups, edges, progress),
         seed=seed,
     )
+
+
+def _judging(graph: Graph, settings: CircuitConfig, seed: int) -> list[Group]:
+    if (lists := given_now()) is not None:
+        return groups_of(graph, lists.lists, seed, "judged")
+    return sample_groups(graph, settings.lists, seed, "judged")
 
 
 def _found(

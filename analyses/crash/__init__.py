@@ -25,6 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfRun
 from interp.support.errors import at_least
 
@@ -49,4 +50,5 @@ EXPERIMENT = Experiment(
     title="A drop of accuracy in training",
     about=OfRun,
     settings=CrashSettings(),
+    own_lists=OwnLists(rest="Training goes on with its own lists."),
 )

@@ -13,6 +13,7 @@ from analyses.crash import CrashSettings
 from analyses.crash.figure import figure
 from analyses.crash.result import OTHERS, Again, CrashResult, Moment
 from analyses.crash.words import rows, summary, to_json
+from analyses.experiment.given import own_or
 from interp.answers.decode import score
 from interp.answers.trials import nothing, run_trials
 from interp.checkpoints import METRICS
@@ -44,7 +45,8 @@ def compute(run: Path, settings: CrashSettings, seed: int, progress: Progress) -
     start = max(0, step - settings.before)
     progress.begin(start + (len(CHANGES) + settings.others) * (settings.before + 5), "replaying")
     trainer = replayed(run, start, progress.step)
-    held_out = trainer.model.task.held_out(settings.lists, seed)
+    task = trainer.model.task
+    held_out = own_or(task, lambda: task.held_out(settings.lists, seed))
     last = min(step + settings.after, trainer.config.steps)
     course, states = _watch(trainer, held_out, last, settings.decay)
     before, during, after = _three(course, step)

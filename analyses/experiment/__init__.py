@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from enum import StrEnum
@@ -30,9 +32,11 @@ from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
 
+from analyses.experiment.given import Given, OwnLists, using
 from interp.rules import SORT
 from interp.sorters.truth import Truth
 from interp.support.cli import run_command
+from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.task import SortTask
 
@@ -81,6 +85,8 @@ class Needs(StrEnum):
     """It is about any list and its answer."""
     ALIKE = "a task whose answers to lists of one length are of one length"
     """Rows that answer are taken together, whatever the list."""
+    SEVERAL = "a task whose answers have several symbols"
+    """One output is held against another."""
     SORTING = "the task to sort digits"
     """It knows what a sorter may compute."""
 
@@ -88,6 +94,8 @@ class Needs(StrEnum):
         """Whether a task has it."""
         if self is Needs.SORTING:
             return task.rule == SORT
+        if self is Needs.SEVERAL:
+            return task.rule.outputs(2) > 1
         return self is Needs.NOTHING or not task.rule.ends
 
 
@@ -110,6 +118,8 @@ class Experiment:
     needs_task: Needs = Needs.NOTHING
     questions: tuple[Question, ...] = ()
     on_page: OnPage | None = None
+    own_lists: OwnLists | None = None
+    """What it takes lists of one's own for (``--lists FILE``); None: it makes its own."""
 
     @cached_property
     def body(self) -> ModuleType:
@@ -149,7 +159,12 @@ class Experiment:
         return {f"{self.name}: {one.words}": one for one in self.questions}
 
     def compute(
-        self, subject: Any, settings: Any = None, seed: int = 0, progress: Progress = SILENT
+        self,
+        subject: Any,
+        settings: Any = None,
+        seed: int = 0,
+        progress: Progress = SILENT,
+        lists: Given | None = None,
     ) -> Any:
         """The result; the same seed gives the same bits.
 
@@ -157,9 +172,37 @@ class Experiment:
             subject: what the body takes: of a model that model, of a list see
                 :class:`analyses.one_list.subject.ListSubject`, ...
             settings: default: this experiment's.
+            lists: in place of those that are sampled; as many as there are.
+
+        Raises:
+            UserError: for lists that it does not take.
         """
         settings = self.settings if settings is None else settings
-        return self.body.compute(subject, settings, seed, progress)
+        if lists is not None:
+            settings = self.for_lists(settings, lists)
+        with using(lists):
+            return self.body.compute(subject, settings, seed, progress)
+
+    def for_lists(self, settings: Any, lists: Given) -> Any:
+        """The settings, for lists of one's own.
+
+        Raises:
+            UserError: if it takes none, or not these.
+        """
+        return lists.settings(settings, self.takes_lists())
+
+    def takes_lists(self) -> OwnLists:
+        """What it takes lists of one's own for.
+
+        Raises:
+            UserError: if it takes none.
+        """
+        if self.own_lists is None:
+            kind = self.about if isinstance(self.about, type) else type(self.about)
+            one = "list" in {field.name for field in fields(kind)}
+            why = "it is about one list, --list" if one else "what it looks at, it makes itself"
+            raise UserError(f"{self.name} takes no file of lists: {why}")
+        return self.own_lists
 
     def outcome(self, result: Any) -> Outcome:
         """The result with all that can be made of it."""
@@ -266,7 +309,24 @@ def _package(name: str) -> str:
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     """The whole command: parse, open, compute, write, print."""
+    argv = _with_file(sys.argv[1:] if argv is None else list(argv))
     run_command(arguments(experiment), partial(_run, experiment), experiment.prog, argv)
+
+
+def _with_file(argv: Sequence[str]) -> list[str]:
+    """``--lists FILE`` as ``--lists-file FILE``: a number after ``--lists`` is how many to draw."""
+    words, found = list(argv), []
+    for flag, value in zip(words, [*words[1:], ""], strict=True):
+        name, joined, own = flag.partition("=")
+        if name == "--lists" and (own if joined else value) and not _whole(own or value):
+            flag = f"--lists-file={own}" if joined else "--lists-file"
+        found.append(flag)
+    return found
+
+
+def _whole(text: str) -> bool:
+    """Whether it reads as a number, right or wrong as a number of lists."""
+    return re.fullmatch(r"[-+]?[\d_.eE]+", text) is not None
 
 
 def arguments(experiment: Experiment) -> type:

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 
+from analyses.experiment.given import given_now
 from analyses.experiment.settings import PairConfig
-from interp.answers.pairs import Pairs, make_pairs, sample_pairs
+from interp.answers.pairs import Pairs, make_pairs, pairs_from, sample_pairs
+from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import Region, SortTask
 
@@ -41,11 +43,15 @@ def choose_pairs(task: SortTask, config: PairConfig, seed: int) -> Pairs:
     Raises:
         UserError: if the two lists that are asked for cannot be compared.
     """
+    if config.list is not None and given_now() is not None:
+        raise UserError("give --list and --corrupt, or --lists FILE: both say what is clean")
     if config.list is not None and config.corrupt is not None:
         own, others = (task.given(text) for text in (config.list, config.corrupt))
         return make_pairs(task, own, others)
+    if (lists := given_now()) is not None:
+        return pairs_from(task, lists.lists, seed)
     if task.max_len > 1:
-        return sample_pairs(task, config.pairs, min(config.length, task.max_len), seed)
+        return sample_pairs(task, config.pairs, task.nearest_length(config.length), seed)
     # A list of one digit has only a first output, which sample_pairs leaves out.
     generator = stream("pairs of one digit", seed)
     clean = torch.randint(task.n_symbols, (config.pairs, 1), generator=generator)

@@ -22,6 +22,7 @@ from analyses.experiment.deliver import (
     publish,
     study_folder,
 )
+from analyses.experiment.given import Given, read_given_file
 from analyses.experiment.subjects import (
     Flags,
     OfList,
@@ -37,15 +38,17 @@ from interp.answers.treatment import Treatment
 from interp.checkpoints import (
     LoadedModel,
     load_model,
+    read_info,
     run_checkpoints,
     shipped_models,
     shipped_runs,
 )
+from interp.config import ModelConfig
 from interp.lists import from_file
 from interp.support.bars import progress_bar
 from interp.support.device import pick_device
 from interp.support.errors import UserError
-from interp.task import typed
+from interp.task import Task, typed
 from interp.transformer import Transformer
 from training.studies.results import load_with_others
 
@@ -62,22 +65,52 @@ class Opened:
     """What the manifest says of it."""
     label: str = ""
     """Of the folder of results."""
+    before: tuple[str, ...] = ()
+    """What is said before the result's own words."""
+
+    def about_lists(self, lists: Given, asked: Any, settings: Any, rest: str) -> Opened:
+        """The same, with lists of one's own: named in the record, the words and the folder.
+
+        Args:
+            asked: the settings as they were.
+            settings: those for these lists.
+            rest: what the experiment says of what is drawn all the same.
+        """
+        one = len(lists) == 1
+        words = (
+            f"Of {lists.source}: {len(lists)} {'list' if one else 'lists'} of one's own in place "
+            f"of the held-out or random ones that are spoken of below. {rest}"
+        ).rstrip()
+        old, new = asdict(asked), asdict(settings)
+        changed = {name: value for name, value in new.items() if value != old[name]}
+        record = {**self.record, **({"config": new} if "config" in self.record else changed)}
+        label = folder_name(self.label, "lists", path_label(Path(lists.source)))
+        return replace(
+            self, record={**record, "own_lists": lists.record}, label=label, before=(words,)
+        )
 
 
 def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     """The whole command, once its flags are parsed."""
     settings = _with_lists(settings)
+    if (file := getattr(about, "lists_file", None)) is not None:
+        experiment.takes_lists()
     watch, opened = Stopwatch(), open_subject(about, settings)
     check(experiment, opened.subject)
+    lists = None if file is None else read_given_file(file, _task_of(opened.subject))
+    if lists is not None:
+        fitting = experiment.for_lists(settings, lists)
+        opened = opened.about_lists(lists, settings, fitting, experiment.takes_lists().rest)
+    seed = getattr(about, "seed", 0)
     with progress_bar() as progress:
-        result = experiment.compute(opened.subject, settings, getattr(about, "seed", 0), progress)
+        result = experiment.compute(opened.subject, settings, seed, progress, lists)
     outcome = experiment.outcome(result)
     publish(
         about.json,
         about.out.joinpath(*experiment.name.split("."), opened.label),
         lambda: outcome.figure,
         record(opened, outcome),
-        outcome.words,
+        [*opened.before, *outcome.words],
         {**opened.manifest, "seconds": round(watch.seconds(), 2)},
         outcome.files,
     )
@@ -106,8 +139,19 @@ def record(opened: Opened, outcome: Outcome) -> dict[str, Any]:
         "analysis": outcome.experiment.name,
         **opened.record,
         **outcome.json,
-        "finding": outcome.words,
+        "finding": [*opened.before, *outcome.words],
     }
+
+
+def _task_of(subject: Any) -> Task:
+    """The task of the models that a subject is about; of two models, the one of shorter lists."""
+    if isinstance(subject, Path):  # a run
+        return ModelConfig.from_dict(read_info(run_checkpoints(subject)[0])["model"]).task
+    if isinstance(subject, TwoModels):
+        both = (subject.a.model.task, subject.b.model.task)
+        return min(both, key=lambda task: task.max_len)
+    task: Task = subject.model.task if isinstance(subject, ListSubject) else subject.task
+    return task
 
 
 # -- subjects -----------------------------------------------------------------------------------
@@ -202,7 +246,8 @@ def _subject(loaded: LoadedModel, text: str, do: str) -> ListSubject:
 
 
 def _asked(about: OfList, settings: Any) -> dict[str, Any]:
-    own = {k: v for k, v in asdict(about).items() if k not in ("out", "json", "task")}
+    left_out = ("out", "json", "task", "lists_file")  # the last is told with its hash
+    own = {k: v for k, v in asdict(about).items() if k not in left_out}
     return {**own, **asdict(settings)}
 
 

@@ -25,6 +25,7 @@ class OfModel:
     out: Path = Path("results")  # folder for the figure, the result and the manifest
     json: bool = False  # print the result as JSON on stdout, and nothing else there
     task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
+    lists_file: Path | None = None  # FILE of lists in place of those sampled; or --lists FILE
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -56,6 +57,7 @@ class OfSorters:
     device: Device = "auto"  # where the models run
     out: Path = Path("results")  # folder for the figure, the result and the manifest
     json: bool = False  # print the result as JSON on stdout, and nothing else there
+    lists_file: Path | None = None  # FILE of lists in place of those sampled; or --lists FILE
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -69,6 +71,7 @@ class OfRun:
     seed: int = 0  # of the lists
     out: Path = Path("results")  # folder for the figure, the result and the manifest
     json: bool = False  # print the result as JSON on stdout, and nothing else there
+    lists_file: Path | None = None  # FILE of lists in place of those sampled; or --lists FILE
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

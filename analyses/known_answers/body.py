@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 import torch
 
-from analyses.experiment import Experiment, catalogue
+from analyses.experiment import Experiment, Needs, catalogue
 from analyses.known_answers import KnownAnswersConfig, asked
 from analyses.known_answers.result import KnownAnswers, Row
 from interp import figures
 from interp.sorters.compiled import compile_sorter
-from interp.sorters.truth import SORTERS, SorterName, Truth, truth_of
+from interp.sorters.truth import Truth, compiled_for, task_for, truth_of
 from interp.support.progress import Progress
-from interp.task import SortTask
+from interp.task import Task
 
 
 def compute(
@@ -27,48 +28,80 @@ def compute(
 ) -> KnownAnswers:
     """The scoreboard, or the part of it that ``settings`` name."""
     rows: list[Row] = []
-    chosen = [catalogue.experiment(name) for name in settings.only] or asked()
-    progress.begin(len(chosen) * len(SORTERS), f"{len(chosen)} analyses on {len(SORTERS)} sorters")
+    chosen = [catalogue.experiment(name) for name in settings.only] or asked(settings.task)
+    sorters = compiled_for(settings.task)
+    progress.begin(len(chosen) * len(sorters), f"{len(chosen)} analyses on {len(sorters)} models")
     jobs = [
         Job(one.name, name, settings.max_len, seed, str(device))
         for one in chosen
-        for name in SORTERS
+        for name in sorters
     ]
-    for job, found in zip(jobs, _said(jobs), strict=True):
-        one, truth = catalogue.experiment(job.experiment), truth_of(job.sorter)
+    for job, found in zip(jobs, _said(jobs, progress), strict=True):
+        one, truth = catalogue.experiment(job.experiment), truth_of(job.sorter, job.task)
         rows += [_row(one, name, found, truth) for name in one.asks]
-        progress.step()
-    return KnownAnswers(tuple(rows), settings.max_len)
+    return KnownAnswers(tuple(rows), settings.max_len, settings.task)
 
 
 class Job(NamedTuple):
     """One experiment on one sorter."""
 
     experiment: str
-    sorter: SorterName
+    sorter: str
     max_len: int
     seed: int
     device: str
 
+    @property
+    def task(self) -> Task:
+        return task_for(self.sorter, self.max_len)
 
-def _said(jobs: Sequence[Job]) -> Iterator[Any]:
+
+def _said(jobs: Sequence[Job], progress: Progress) -> list[Any]:
     """The verdicts of each, in order; on all cores, where that repays the start of processes."""
     workers = min(os.cpu_count() or 1, _MOST_WORKERS)
     if workers < 2 or sum(job.max_len for job in jobs) < _REPAYS or jobs[0].device != "cpu":
-        yield from map(said, jobs)
-        return
+        return [_counted(said(job), progress) for job in jobs]
     # Not forked: a copy of a process with running threads may wait for one that it has not.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        yield from pool.map(said, jobs)
+    context, own_threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ProcessPoolExecutor(workers - 1, context, torch.set_num_threads, (1,)) as pool:
+            return _shared_out(jobs, pool, 2 * (workers - 1), progress)
+    finally:
+        torch.set_num_threads(own_threads)
+
+
+def _shared_out(
+    jobs: Sequence[Job], pool: ProcessPoolExecutor, most: int, progress: Progress
+) -> list[Any]:
+    """This process takes jobs from the front, while others start, and they take the last ones."""
+    waiting, found = deque(range(len(jobs))), {}
+    running: dict[Future[Any], int] = {}
+    while waiting or running:
+        while waiting and len(running) < most:
+            number = waiting.pop()
+            running[pool.submit(said, jobs[number])] = number
+        if waiting:
+            number = waiting.popleft()
+            found[number] = _counted(said(jobs[number]), progress)
+        done, _ = wait(running, None if not waiting else 0, FIRST_COMPLETED)
+        for future in done:
+            found[running.pop(future)] = _counted(future.result(), progress)
+    return [found[number] for number in range(len(jobs))]
+
+
+def _counted(found: Any, progress: Progress) -> Any:
+    progress.step()
+    return found
 
 
 def said(job: Job) -> Any:
     """What a method says; without what its verdicts do not rest on, where that is much."""
     one, seed = catalogue.experiment(job.experiment), job.seed
-    model = compile_sorter(job.sorter, SortTask(job.max_len, job.max_len + 1)).model
+    model = compile_sorter(job.sorter, job.task).model
     model.to(job.device, print_details=False)
-    settings = smaller(one.settings)
+    several = Needs.SEVERAL.met_by(job.task)
+    settings = smaller(one.settings, 1 if several else _BY_CHANCE)
     if (quick := getattr(one.body, "quick_verdicts", None)) is not None:
         return quick(model, settings, seed)
     return one.outcome(one.compute(model, settings, seed)).verdicts
@@ -101,10 +134,13 @@ _FEWER = {
 """A known answer needs no narrow interval."""
 
 
-def smaller(settings: Any) -> Any:
-    """The settings, with no more lists than a known answer needs."""
+_BY_CHANCE = 4  # times as many, where a single symbol is often right by chance
+
+
+def smaller(settings: Any, times: int = 1) -> Any:
+    """The settings, with no more lists than a known answer needs, or so many times as many."""
     fewer = {
-        name: min(most, getattr(settings, name))
+        name: min(times * most, getattr(settings, name))
         for name, most in _FEWER.items()
         if isinstance(getattr(settings, name, None), int)
     }
@@ -118,10 +154,10 @@ def summary(result: KnownAnswers) -> list[str]:
     """A line a question, a mark a sorter; then what is wrong, and the score."""
     methods = list(dict.fromkeys(row.method for row in result.rows))
     width = max(len(method) for method in methods)
-    lines = [" " * width + "".join(f"  {sorter:>9}" for sorter in SORTERS)]
+    lines = [" " * width + "".join(f"  {sorter:>9}" for sorter in result.sorters)]
     table = {(row.method, row.sorter): row for row in result.rows}
     for method in methods:
-        marks = ["right" if table[method, s].right else "WRONG" for s in SORTERS]
+        marks = ["right" if table[method, s].right else "WRONG" for s in result.sorters]
         lines.append(method.ljust(width) + "".join(f"  {mark:>9}" for mark in marks))
     for row in result.wrong:
         lines.append(f"WRONG {row.method}, {row.sorter}: said {row.said}, true is {row.true}")
@@ -144,6 +180,7 @@ def to_json(result: KnownAnswers) -> dict[str, Any]:
             for row in result.rows
         ],
         "max_len": result.max_len,
+        "task": result.task,
     }
 
 
@@ -155,11 +192,11 @@ def figure(result: KnownAnswers) -> go.Figure:
     """Methods by sorters: green and ticked, or red and crossed, with what was said."""
     methods = list(dict.fromkeys(row.method for row in result.rows))
     table = {(row.method, row.sorter): row for row in result.rows}
-    cells = [[table[m, s] for s in SORTERS] for m in methods]
+    cells = [[table[m, s] for s in result.sorters] for m in methods]
     fig = go.Figure(
         figures.agreement_cells(
             [[int(row.right) for row in line] for line in cells],
-            list(SORTERS),
+            list(result.sorters),
             methods,
             [[f"{'✓' if row.right else '✗'} {_short(row.said)}" for row in c] for c in cells],
             customdata=[[[str(row.said), str(row.true)] for row in line] for line in cells],

@@ -29,6 +29,12 @@ class KnownAnswers:
 
     rows: tuple[Row, ...]
     max_len: int
+    task: str = "sort"
+
+    @property
+    def sorters(self) -> tuple[str, ...]:
+        """Whose answers they are, in order."""
+        return tuple(dict.fromkeys(row.sorter for row in self.rows))
 
     @property
     def wrong(self) -> list[Row]:

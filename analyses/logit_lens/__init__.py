@@ -24,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -67,5 +68,6 @@ EXPERIMENT = Experiment(
         question="Logit lens: where does the answer become readable, and do the blanks say it?",
         takes="2 seconds",
     ),
+    own_lists=OwnLists(),
 )
 compute = EXPERIMENT.compute

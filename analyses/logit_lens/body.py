@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 
+from analyses.experiment.given import own_or
 from analyses.logit_lens import LensConfig
 from analyses.logit_lens.figure import figure
 from analyses.logit_lens.result import LensResult
@@ -39,7 +40,7 @@ _VISIBLE = 0.75  # of forced choices: half of the way from chance to always
 def compute(model: Transformer, settings: LensConfig, seed: int, progress: Progress) -> LensResult:
     """Read held-out lists of every length, each beside another one of its length."""
     task = model.task
-    batch = task.held_out(settings.lists, seed)
+    batch = own_or(task, lambda: task.held_out(settings.lists, seed))
     others = task.sample(len(batch), stream("lens others", seed), batch.lengths)
     places, n_blanks = depths(model.cfg.n_layers), len(numbered_blanks(task, task.n_outputs()))
     outputs = (len(batch), len(places), task.n_outputs())

@@ -27,6 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.settings import PairConfig
 from analyses.experiment.subjects import OfModel
 
@@ -55,6 +56,11 @@ EXPERIMENT = Experiment(
             lambda t: t.head_pairs,
             plain="Which heads carry the answer, by patching?",
         ),
+    ),
+    own_lists=OwnLists(
+        counts="pairs",
+        length="length",
+        rest="Each is a clean list; one of its digits is exchanged at random.",
     ),
 )
 compute = EXPERIMENT.compute

@@ -35,6 +35,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.settings import (
     PairConfig,
 )
@@ -66,6 +67,11 @@ EXPERIMENT = Experiment(
             lambda t: True,
             plain="Do impossible routes carry exactly nothing?",
         ),
+    ),
+    own_lists=OwnLists(
+        counts="pairs",
+        length="length",
+        rest="Each is a clean list; one of its digits is exchanged at random.",
     ),
 )
 compute = EXPERIMENT.compute

@@ -24,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -80,6 +81,9 @@ EXPERIMENT = Experiment(
         "length, a control task with arbitrary labels, and an untrained twin of the model.",
         question="Probes with their controls: what could be read linearly at the blanks?",
         takes="30 seconds",
+    ),
+    own_lists=OwnLists(
+        counts="lists_any_length", least=60, rest="Those of one length are drawn as ever."
     ),
 )
 compute = EXPERIMENT.compute

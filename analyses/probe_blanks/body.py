@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly import subplots
 
+from analyses.experiment.given import own_or
 from analyses.probe_blanks import ProbeConfig
 from interp import figures
 from interp.methods import probes
@@ -63,8 +64,8 @@ def _probed(
     sites: Sequence[Site] = (),
 ) -> ProbeResult:
     task = model.task
-    blanks, length = probed_blanks(task, settings.blanks), min(settings.length, task.max_len)
-    mixed = probing_lists(task, settings.lists_any_length, seed)
+    blanks, length = probed_blanks(task, settings.blanks), task.nearest_length(settings.length)
+    mixed = own_or(task, lambda: probing_lists(task, settings.lists_any_length, seed))
     alike = probing_lists(task, settings.lists_one_length, seed, length)
     return ProbeResult(
         probe(model, mixed, blanks, seed, progress, "probes, any length", sites),

@@ -32,6 +32,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -64,5 +65,6 @@ EXPERIMENT = Experiment(
             plain="Does every blank hold something of its own that is used?",
         ),
     ),
+    own_lists=OwnLists(rest="What is put in their place is the mean over drawn lists, as ever."),
 )
 compute = EXPERIMENT.compute

@@ -10,6 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 import torch
 
+from analyses.experiment.given import own_or
 from analyses.reduce_blanks import ReduceConfig
 from interp import figures
 from interp.answers.trials import Chunk, Condition, Trials, nothing, run_trials, stratified
@@ -68,7 +69,9 @@ def compute(
         BIAS: partial(_replace, means, "bias"),
         NOTHING: partial(_replace, means, "nothing"),
     }
-    batch = model.task.held_out(settings.lists, seed).to(model.W_U.device)
+    batch = own_or(model.task, lambda: model.task.held_out(settings.lists, seed)).to(
+        model.W_U.device
+    )
     trials = run_trials(model, batch, conditions, seed=seed, progress=progress, words="reducing")
     return ReduceResult(trials, means, settings)
 

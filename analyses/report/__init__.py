@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from analyses.experiment import catalogue
 from analyses.experiment.subjects import OfModel
 from interp.support.cli import run_command
+from interp.support.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class ReportArgs(OfModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.lists_file is not None:
+            raise UserError(
+                "the report is about drawn lists; give --lists to an analysis by itself"
+            )
         catalogue.check_names(self.only, catalogue.reported())
 
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment, Question
+from analyses.experiment import Experiment, Needs, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -41,6 +42,7 @@ EXPERIMENT = Experiment(
     settings=ShiftConfig(),
     chapter=5,
     needs_blanks=True,
+    needs_task=Needs.SEVERAL,
     questions=(
         Question(
             "answer",
@@ -49,5 +51,6 @@ EXPERIMENT = Experiment(
             plain="When the blanks' values move along by one, what does the answer do?",
         ),
     ),
+    own_lists=OwnLists(),
 )
 compute = EXPERIMENT.compute

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Int
 
+from analyses.experiment.given import own_or
 from analyses.shift_blanks import ShiftConfig
 from interp import figures
 from interp.answers.trials import Chunk, Condition, run_trials
@@ -56,7 +57,9 @@ def compute(
     conditions: dict[str, Condition] = {
         name: partial(_rearrange, source) for name, source in sources.items()
     }
-    batch = model.task.held_out(settings.lists, seed).to(model.W_U.device)
+    batch = own_or(model.task, lambda: model.task.held_out(settings.lists, seed)).to(
+        model.W_U.device
+    )
     trials = run_trials(model, batch, conditions, seed=seed, progress=progress, words="rearranging")
     counted, moved = zip(
         *(_expected(trials.answers, trials.scored, s) for s in sources.values()), strict=True

@@ -25,6 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import at_least
 
@@ -75,6 +76,9 @@ EXPERIMENT = Experiment(
         takes="4 s",
         quick={"pairs": 96},
         quick_takes="2 s",
+    ),
+    own_lists=OwnLists(
+        counts="pairs", rest="Each is list A of a pair; list B is drawn, of the same length."
     ),
 )
 compute = EXPERIMENT.compute

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Int
 from plotly import subplots
 
+from analyses.experiment.given import own_or
 from analyses.transplant_blanks import TransplantConfig
 from interp import figures
 from interp.answers.trials import Chunk, Condition, chunks, donors_for, run_trials, sorted_digits
@@ -68,7 +69,7 @@ def compute(
     model: Transformer, settings: TransplantConfig, seed: int, progress: Progress
 ) -> TransplantResult:
     """Run every combination of sources on random pairs of lists, as many of every length."""
-    own = model.task.held_out(settings.pairs, seed).to(model.W_U.device)
+    own = own_or(model.task, lambda: model.task.held_out(settings.pairs, seed)).to(model.W_U.device)
     other = donors_for(model, own, seed)
     with_other_prefix = _exchange_answers(model, own, other)
     last_layers = _conditions()

@@ -30,7 +30,8 @@ def in_background(
     Args:
         key: everything that it depends on.
         title: what is being done, for people.
-        button: the words on the button that starts it.
+        button: the words on the button that starts it; empty to start at once, and to let go of
+            what the same visitor had under way by that name.
         name: of the button on its page.
     """
     store = stores.store()
@@ -39,14 +40,28 @@ def in_background(
     job = jobs().get(key)
     if job is not None and job.state is State.FAILED:
         refuse(st.container(), job.error)
-    if job is None or job.ended:
+    if job is not None and job.state is State.FAILED and not button:
+        return None  # it would fail again
+    if not button:
+        _let_go(key, name)
+    if (job is None or job.ended) and not button:
+        job = jobs().start(key, title, compute, store)
+    elif job is None or job.ended:
         place = st.empty()
         if not place.button(button, key=name, icon=":material/play_arrow:"):
             return None
         place.empty()
         job = jobs().start(key, title, compute, store)
-    _watch(job, name)
+    _watch(job, name if button else "")
     return None
+
+
+def _let_go(key: Hashable, name: str) -> None:
+    """End what was begun at once for what this visitor does not look at any more."""
+    before = st.session_state.get(f"begun {name}")
+    if before not in (None, key):
+        jobs().cancel(before)
+    st.session_state[f"begun {name}"] = key
 
 
 def _gone() -> Any:
@@ -55,9 +70,16 @@ def _gone() -> Any:
 
 @st.fragment(run_every=_EVERY)
 def _watch(job: Job, name: str) -> None:
-    """How far it is; when it has ended, all of the page is drawn anew."""
+    """How far it is; when it has ended, all of the page is drawn anew.
+
+    Args:
+        name: of the button that ends it; empty for none.
+    """
     if job.ended:
         st.rerun()
+    if not name:
+        st.progress(job.share, text=plain(job.words))
+        return
     bar, cancel = st.columns([5, 1], vertical_alignment="center")
     bar.progress(job.share, text=plain(job.words))
     cancel.button("Cancel", key=f"cancel {name}", on_click=job.cancel, width="stretch")

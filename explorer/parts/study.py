@@ -80,6 +80,13 @@ def about_model(view: View, experiment: Experiment, settings: Any) -> About:
     )
 
 
+def finding(view: View, experiment: Experiment) -> None:
+    """What it found over many lists, in its own words, where that is shipped for this model."""
+    one = study_of(view, experiment)
+    if (there := shipped(experiment, one.of.model_hash, one.settings)) is not None:
+        st.markdown(f"**Over many lists:** {plain(there.words[-1])}")
+
+
 @st.fragment
 def study(view: View, experiment: Experiment, quick: bool = False) -> None:
     """The whole section of an experiment about the page's model."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 SHEET = """<style>
 [data-testid="stMainBlockContainer"] {padding: 4rem 2rem 3rem 2rem; max-width: 1500px;}
+[data-testid="stMain"] [data-testid="stVerticalBlock"] {gap: .6rem;}
+[data-testid="stMain"] h1 {font-size: 1.7rem; padding: .2rem 0 .5rem 0;}
+[data-testid="stMain"] h2 {font-size: 1.3rem; padding: .3rem 0 .2rem 0;}
+[data-testid="stMain"] h3 {font-size: 1.1rem; padding: .2rem 0;}
 [data-testid="stSidebarUserContent"] {padding-bottom: 2rem;}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p,
 [data-testid="stWidgetLabel"] + div small {
@@ -18,7 +22,7 @@ SHEET = """<style>
   fill: color-mix(in srgb, currentColor 85%, transparent) !important;}
 .js-plotly-plot .annotation-text[style*="rgb(128, 132, 149)"] {
   fill: color-mix(in srgb, currentColor 85%, transparent) !important;}
-button[data-variant="pills"][data-selected="true"] p {
+button:is([data-variant="pills"], [data-variant="segmented_control"])[data-selected="true"] p {
   color: light-dark(#005A8D, #9AD1F5) !important;}
 [data-testid="stElementContainer"]:has(> * [data-testid="stPlotlyChart"]) {overflow-x: auto;}
 [data-testid="stFullScreenFrame"]:has([data-testid="stPlotlyChart"]) {min-width: 340px;}

@@ -18,7 +18,7 @@ from explorer.server.models import OpenModel
 from explorer.server.places import Places
 from interp.answers.decode import score
 from interp.checkpoints import COMPILED, CONFIG
-from interp.sorters.truth import SORTERS
+from interp.sorters.truth import RULES
 from interp.support.errors import UserError
 from interp.support.files import read_object
 
@@ -30,7 +30,7 @@ _SMALLEST = 1 << 16  # bytes of a config that the menu reads
 
 def words_of(places: Places, name: str) -> str:
     """A few words on the model of that name; empty where its config cannot be read."""
-    if name.removeprefix(COMPILED) in SORTERS and name.startswith(COMPILED):
+    if name.removeprefix(COMPILED) in RULES and name.startswith(COMPILED):
         return "written by hand"
     try:
         path = places.find(name) / CONFIG

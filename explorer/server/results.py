@@ -13,6 +13,7 @@ import streamlit as st
 from analyses.one_list.answers import Answer, Attention, Decoded
 from analyses.one_list.subject import ListSubject
 from explorer.server.models import OpenModel
+from explorer.server.store import list_store
 from interp.answers import decode
 from interp.answers.treatment import Act, Treatment, blank_positions
 from interp.interventions import Intervention, Mask
@@ -66,20 +67,20 @@ def _attention(
 
 
 def exact_match(opened: OpenModel, treatment: Treatment) -> Estimate:
-    """The share of ``SAMPLE`` held-out lists that are sorted without a mistake, as the model is or
-    under a mask of blanks (see :func:`is_of_any_list`)."""
-    return _exact_match(opened.hash, treatment, opened)
+    """The share of ``SAMPLE`` held-out lists that are answered without a mistake, as the model is
+    or under a mask of blanks (see :func:`is_of_any_list`). Kept for all visitors."""
+    key = ("exact match", opened.hash, treatment)
+    return list_store().get(key, lambda: _exact_match(opened, treatment))
 
 
-@st.cache_data(max_entries=100, show_spinner=False)
-def _exact_match(hash_: str, treatment: Treatment, _opened: OpenModel) -> Estimate:
-    task = _opened.task
+def _exact_match(opened: OpenModel, treatment: Treatment) -> Estimate:
+    task = opened.task
     if treatment.act is Act.MASK:  # rows that a list does not have are not scored
         rows = range(task.first_output_row, task.n_ctx)
         done: Sequence[Intervention] = [Mask(rows, blank_positions(task, treatment.blanks))]
     else:
         done = treatment.on_any(task)
-    return decode.exact_match(_opened.model, SAMPLE, interventions=done)
+    return decode.exact_match(opened.model, SAMPLE, interventions=done)
 
 
 def is_of_any_list(treatment: Treatment) -> bool:

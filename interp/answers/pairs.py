@@ -9,7 +9,7 @@ nothing else, and are compared at the *row* that emits the first output in which
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,8 +77,9 @@ def sample_pairs(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
     Raises:
         UserError: if ``length`` does not fit the task, or hardly any two answers part.
     """
-    if not 2 <= length <= task.max_len:
-        raise UserError(f"--length must be from 2 to {task.max_len} here, not {length}")
+    least = max(2, task.min_len)
+    if not least <= length <= task.max_len:
+        raise UserError(f"--length must be from {least} to {task.max_len} here, not {length}")
     generator = stream("pairs", seed)
     first = task.first_output_row - (task.n_outputs(length) == 1)
     kept: list[Pairs] = []
@@ -88,6 +89,37 @@ def sample_pairs(task: SortTask, n_pairs: int, length: int, seed: int) -> Pairs:
         if sum(len(p) for p in kept) >= n_pairs:
             return _join(kept)[torch.arange(n_pairs)]
     raise UserError(f"of lists of {length} that differ in one place hardly any answers differ")
+
+
+def pairs_from(task: SortTask, lists: Sequence[Sequence[int]], seed: int) -> Pairs:
+    """Minimal pairs of given clean lists: the first change of one digit, in a random order, after
+    which the answers part, and not at the first output, where there are more.
+
+    Raises:
+        UserError: naming the first list of which no change is such a one.
+    """
+    length = len(lists[0])
+    first = task.first_output_row - (task.n_outputs(length) == 1)
+    found = [_partner(task, values, first, seed, n) for n, values in enumerate(lists, 1)]
+    return make_pairs(task, lists, found)
+
+
+def _partner(
+    task: SortTask, values: Sequence[int], first: int, seed: int, number: int
+) -> tuple[int, ...]:
+    """A list that differs in one place, whose answer parts after position ``first``."""
+    changes = [(at, new) for at in range(len(values)) for new in task.alphabet if new != values[at]]
+    clean, start = task.answer(values), first - task.first_output_row + 1
+    for index in torch.randperm(len(changes), generator=stream("partner", seed, number)).tolist():
+        at, new = changes[index]
+        other = (*values[:at], new, *values[at + 1 :])
+        answer = task.answer(other)
+        if answer != clean and answer[:start] == clean[:start]:
+            return other
+    raise UserError(
+        f"list {number}: whatever single {task.symbols.word} is exchanged, the answer changes at "
+        "its first place or not at all"
+    )
 
 
 _TRIES = 1000

@@ -150,6 +150,16 @@ class Trials:
         """The share of outputs that are right, with a bootstrap over lists."""
         return self.under(name).digit_accuracy(self.seed)
 
+    def chance(self) -> float:
+        """How often another random list of the same length has the same answer.
+
+        A model that knows of the list its length alone is right that often, and for answers of a
+        single symbol that is not rare.
+        """
+        others = self.task.sample(len(self.lengths), stream("chance", self.seed), self.lengths)
+        theirs = self.task.answers(others.tokens[:, : self.task.max_len])
+        return float((theirs == self.answers).all(1).float().mean())
+
 
 @torch.no_grad()
 def run_trials(
@@ -240,9 +250,9 @@ def stratified(model: Transformer, n_lists: int, seed: int, n_lengths: int = 12)
     task = model.task
     if n_lists < 1:
         raise UserError(NO_LISTS)
-    n_lengths = min(n_lengths, task.max_len, n_lists)
+    n_lengths = min(n_lengths, len(task.lengths), n_lists)
     steps = torch.arange(1, n_lengths + 1)
-    lengths = (task.max_len * steps).div(n_lengths, rounding_mode="floor")
+    lengths = (len(task.lengths) * steps).div(n_lengths, rounding_mode="floor") + task.min_len - 1
     lengths = lengths.repeat(-(-n_lists // n_lengths))[:n_lists]
     return task.sample(n_lists, stream("stratified", seed), lengths).to(model.W_U.device)
 

@@ -50,6 +50,7 @@ from interp.edges import (
     logits_node,
     senders_before,
 )
+from interp.passes.activations import activate
 from interp.passes.packed import (
     Window,
     allowed_attention,
@@ -250,7 +251,7 @@ class _Pass:
         if self.exact:
             return mlp(x.flatten(0, 2)[None], module)[0].view_as(x)
         # The blocked product would also make the weights' gradients, which nobody wants here.
-        hidden = F.relu(F.linear(x, module.W_in.T.detach(), module.b_in.detach()))
+        hidden = activate(F.linear(x, module.W_in.T.detach(), module.b_in.detach()), module)
         return F.linear(hidden, module.W_out.T.detach(), module.b_out.detach())
 
     # -- what receivers read ----------------------------------------------------------------------

@@ -108,9 +108,29 @@ def sample_groups(graph: Graph, n_lists: int, seed: int, purpose: str = "") -> l
     return groups
 
 
+def groups_of(
+    graph: Graph, lists: Sequence[Sequence[int]], seed: int, purpose: str = ""
+) -> list[Group]:
+    """As :func:`sample_groups`, of given lists: only their donors are random."""
+    task, device = graph.config.task, graph.model.W_U.device
+    by_length: dict[int, list[Sequence[int]]] = {}
+    for values in lists:
+        by_length.setdefault(len(values), []).append(values)
+    groups = []
+    for length, some in sorted(by_length.items()):
+        generator = stream("circuit", purpose, "donors", seed, length)
+        donors = _draw(task, len(some), length, generator)
+        sides = (task.encode(some).tokens, donors)
+        groups.append(
+            Group.of(graph, *(Lists.of(graph.model, t.to(device), length) for t in sides))
+        )
+    return groups
+
+
 def typical_lengths(task: SortTask) -> tuple[int, ...]:
     """An eighth, a quarter, half and the whole of the longest: 6, 12, 24 and 48 of 48."""
-    return tuple(sorted({max(1, round(task.max_len / part)) for part in (8, 4, 2, 1)}))
+    lengths = {task.nearest_length(round(task.max_len / part)) for part in (8, 4, 2, 1)}
+    return tuple(sorted(lengths))
 
 
 def _draw(

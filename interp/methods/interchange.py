@@ -30,6 +30,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from interp.passes.activations import neurons
 from interp.passes.forward import Place, forward, project
 from interp.passes.packed import allowed_attention, mlp, norm_after, norm_before, unembed
 from interp.passes.untouched import refuse_touched
@@ -211,8 +212,7 @@ def rerun(
         x = norm_after(x + done(Component.ATTN_OUT, layer, added), block.ln1, norm)
         x = done(Component.RESID_MID, layer, x)
         y = norm_before(x, block.ln2, norm)
-        hidden = F.relu(F.linear(y, block.mlp.W_in.T, block.mlp.b_in))
-        hidden = done(Component.NEURONS, layer, hidden)
+        hidden = done(Component.NEURONS, layer, neurons(y, block.mlp))
         added = F.linear(hidden, block.mlp.W_out.T, block.mlp.b_out)
         x = norm_after(x + done(Component.MLP_OUT, layer, added), block.ln2, norm)
         x = done(Component.RESID_POST, layer, x)

@@ -40,7 +40,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.methods.probe_fits import Cell, Kind, held_out, targets_of
-from interp.passes.forward import forward
+from interp.passes.forward import forward, streams_before
 from interp.passes.packed import Window
 from interp.sites import Component, Site
 from interp.stats import Estimate, bootstrap_mean, clustered_rate, wilson
@@ -175,8 +175,9 @@ def probing_lists(task: SortTask, n_lists: int, seed: int, length: int | None = 
     """Random lists of one length, or of all: then long ones more often, so that late blanks have
     lists too (the chance of a length is proportional to it)."""
     generator = stream("probes", seed, length or 0)
-    weights = torch.arange(1, task.max_len + 1).float()
-    lengths = torch.multinomial(weights, n_lists, replacement=True, generator=generator) + 1
+    weights = torch.tensor(task.lengths).float()
+    lengths = torch.multinomial(weights, n_lists, replacement=True, generator=generator)
+    lengths = lengths + task.min_len
     if length is not None:
         lengths = torch.full((n_lists,), length)
     return task.sample(n_lists, generator, lengths)
@@ -215,20 +216,28 @@ def blank_streams(
     model: Transformer, batch: SortBatch, blanks: Sequence[int], sites: Sequence[Site]
 ) -> Float[Tensor, "site list blank d_model"]:
     """The residual streams at some of ``probe_sites``, at some blanks."""
+    positions = torch.tensor(blanks, device=batch.tokens.device) + model.task.sep_pos + 1
+    order = batch.lengths.argsort(stable=True)  # lists of like lengths together: less padding
+    parts = [
+        _streams_at(model, batch[index], positions, sites) for index in order.split(_LISTS_AT_ONCE)
+    ]
+    return torch.cat(parts, 1)[:, order.argsort().cpu()]
+
+
+def _streams_at(
+    model: Transformer, part: SortBatch, positions: Int[Tensor, " blank"], sites: Sequence[Site]
+) -> Float[Tensor, "site list blank d_model"]:
     task = model.task
-    # What the last layer writes is computed from a row on; where nobody asks, from the last.
-    after = any(site.component is Component.RESID_POST for site in sites)
-    first = task.sep_pos if after else task.first_output_row
+    if all(site.component is Component.RESID_PRE for site in sites):
+        view = _ThroughBlanks(task, part.longest, task.first_output_row)
+        before = streams_before(model, part.tokens, view, [site.layer for site in sites])
+        return torch.stack([before[s.layer][:, positions - view.start] for s in sites]).cpu()
+    # What the last layer writes is computed from the first blank on.
+    view = _ThroughBlanks(task, part.longest, task.sep_pos)
     places = [(site.component, site.layer) for site in sites]
-    positions = torch.tensor(blanks, device=batch.tokens.device) + task.sep_pos + 1
-    parts = []
-    for index in torch.arange(len(batch)).split(_LISTS_AT_ONCE):
-        part = batch[index]
-        view = _ThroughBlanks(task, part.longest, first)
-        run = forward(model, part.tokens, view, keep=places)
-        kept = [run.at(*place)[:, positions - run.frame(*place).position] for place in places]
-        parts.append(torch.stack(kept).cpu())
-    return torch.cat(parts, 1)
+    run = forward(model, part.tokens, view, keep=places)
+    at = [run.at(*place)[:, positions - run.frame(*place).position] for place in places]
+    return torch.stack(at).cpu()
 
 
 # -- fitting ------------------------------------------------------------------------------------

@@ -48,6 +48,10 @@ class BareTransformer:
         self.ln_final = _norm(tree, "ln_final", config.ln_eps)
         for block in self.blocks:
             block.ln1, block.ln2 = (_norm(block, name, config.ln_eps) for name in ("ln1", "ln2"))
+            block.mlp.cfg = SimpleNamespace(act_fn=config.activation)
+            block.mlp.ln = _norm(block.mlp, "ln", config.ln_eps) or SimpleNamespace(
+                eps=config.ln_eps
+            )
         self.blocked = own_blocked(config)
 
     @property
@@ -100,6 +104,10 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     }
     norms = {} if config.norm == "none" else {"w": (d,), "b": (d,)}
     block |= {f"{norm}.{part}": shape for norm in ("ln1", "ln2") for part, shape in norms.items()}
+    if config.activation == "solu_ln":  # a LayerNorm of its own, where the model has any
+        block |= {f"mlp.ln.{part}": (m,) for part in norms}
+    if config.activation == "xielu":
+        block |= {f"mlp.act_fn.{name}": () for name in ("alpha_p", "alpha_n", "beta", "eps")}
     for layer in range(config.n_layers):
         shapes |= {f"blocks.{layer}.{name}": shape for name, shape in block.items()}
     if config.norm == "pre":

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from interp.passes.activations import neurons
 from interp.passes.hooked import run_hooked
 from interp.passes.packed import (
     Window,
@@ -148,6 +149,23 @@ def forward(
     if base is not None and not edits and not keep:
         return base
     return _forward(model, tokens, view, edits, keep, base)
+
+
+def streams_before(
+    model: Transformer, tokens: Int[Tensor, "batch pos"], view: Window, layers: Collection[int]
+) -> dict[int, Float[Tensor, "batch here d_model"]]:
+    """The residual streams that some layers read; what the last of them does is not computed."""
+    if touch(model):
+        places = [(Component.RESID_PRE, layer) for layer in layers]
+        run = forward(model, tokens, view, keep=places)
+        return {layer: run.at(Component.RESID_PRE, layer) for layer in layers}
+    cut = tokens[:, view.start : view.stop]
+    found = {0: embed(model, cut, view)}
+    allowed = allowed_attention(model, cut, view)
+    for layer in range(max(layers)):
+        one = _Layer(model, layer, view, view.start, None, NO_EDITS, set(), {})
+        found[layer + 1] = one.run(found[layer], allowed)
+    return {layer: found[layer] for layer in layers}
 
 
 class _Whole(Window):
@@ -285,7 +303,7 @@ class _Layer:
         place = (Component.NEURONS, self.layer)
         if place not in self.edits and place not in self.wanted:
             return self.done(Component.MLP_OUT, mlp(y, module))
-        hidden = self.done(Component.NEURONS, F.relu(F.linear(y, module.W_in.T, module.b_in)))
+        hidden = self.done(Component.NEURONS, neurons(y, module))
         return self.done(Component.MLP_OUT, F.linear(hidden, module.W_out.T, module.b_out))
 
 

@@ -23,8 +23,10 @@ from torch.autograd import Function
 from torch.nn import functional as F
 
 from interp.config import Norm
+from interp.passes.activations import is_relu
 from interp.passes.kernels import operators
 from interp.passes.packed import Dropout, Window, norm_after, norm_before, unembed
+from interp.support.errors import UserError
 from interp.transformer import Transformer
 
 
@@ -40,8 +42,10 @@ def native_logits(
     Of ``dropout``'s generator one number is drawn, from which all masks follow.
 
     Raises:
-        UserError: if this machine has no kernels, saying why.
+        UserError: if this machine has no kernels, saying why; or if they are not for this model.
     """
+    if not all(is_relu(block.mlp) for block in model.blocks):
+        raise UserError("native kernels are for MLPs of ReLU neurons: --kernel plain has others")
     tokens = tokens[:, view.start : view.stop]
     lists = _Lists.of(tokens, view, _closed(model, blocked))
     drops = _Drops(dropout)

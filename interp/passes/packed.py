@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from interp.config import Norm
+from interp.passes.activations import is_relu, neurons
 from interp.passes.hooked import run_hooked
 from interp.passes.untouched import refuse_touched, touch
 from interp.sites import Component
@@ -322,10 +323,10 @@ def mlp(
     dropout: Dropout | None = None,
 ) -> Float[Tensor, "batch row d_model"]:
     """What the MLP of a layer adds."""
-    if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+    if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and is_relu(module):
         weights = (module.W_in, module.b_in, module.W_out, module.b_out)
         return _BlockedMLP.apply(x.flatten(0, 1), *weights, dropout).unflatten(0, x.shape[:2])
-    hidden = F.relu(F.linear(x, module.W_in.T, module.b_in))
+    hidden = neurons(x, module)
     hidden = dropout(hidden) if dropout else hidden
     return F.linear(hidden, module.W_out.T, module.b_out)
 

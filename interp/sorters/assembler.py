@@ -9,7 +9,7 @@ As in Tracr (Lindner et al. 2023), the residual stream is made of subspaces with
 
     digit[10] sep blank            what the token is, one-hot (PAD is nothing)
     listed place[2]                1 in the slots of the list; the position and its square
-    slot[..] row[max_len]          blank i and output row i, one-hot (position 97 is both)
+    slot[..] row[..]               blank i and output row i, one-hot (position 97 is both)
     answer[10]                     the only one that the unembedding reads
 """
 
@@ -25,8 +25,8 @@ from torch import Tensor
 
 from interp.config import ModelConfig
 from interp.model import SortTransformer
-from interp.sorters.truth import N_HEADS
-from interp.task import SortTask
+from interp.sorters.claims import N_HEADS
+from interp.task import Task
 
 LOGIT = 12.0  # of the emitted digit; other digits have 0, and BLANK half of it, for want of a digit
 D_MLP = 64  # neurons of a layer
@@ -55,11 +55,11 @@ class Linear:
 class Assembler:
     """Weights in the making: named subspaces, and heads and neurons written as their functions."""
 
-    def __init__(self, task: SortTask, *computed: str) -> None:
+    def __init__(self, task: Task, *computed: str) -> None:
         self.task = task
         slots, n = min(task.max_len, task.n_blanks), task.n_symbols
         sizes = {"digit": n, "sep": 1, "blank": 1, "listed": 1, "place": 2}
-        sizes |= {"slot": slots, "row": task.max_len, "answer": n}
+        sizes |= {"slot": slots, "row": task.n_outputs(), "answer": n}
         self._spaces: dict[str, range] = {}
         for name, size in (sizes | dict.fromkeys(computed, n)).items():
             start = sum(map(len, self._spaces.values()))
@@ -97,7 +97,7 @@ class Assembler:
         table[: task.max_len] += self.at("listed").weights
         for i in range(self.size("slot")):
             table[task.sep_pos + 1 + i] += self.at("slot", i).weights
-        for i in range(task.max_len):
+        for i in range(self.size("row")):
             table[task.first_output_row + i] += self.at("row", i).weights
         places = torch.arange(task.n_ctx) / task.n_ctx - 0.5  # centred, to lose few bits
         table[:, list(self._spaces["place"])] = torch.stack([places, places**2], 1)

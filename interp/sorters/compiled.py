@@ -28,8 +28,8 @@ from operator import add
 
 from interp.model import SortTransformer
 from interp.sorters.assembler import Assembler, Linear
-from interp.sorters.truth import PUBLISHED, SORTERS, Edge, SorterName, Truth, truth_of
-from interp.task import SortTask
+from interp.sorters.truth import SORTERS, Edge, SorterName, Truth, task_for, truth_of
+from interp.task import Task
 
 __all__ = ["SORTERS", "CompiledSorter", "Edge", "SorterName", "Truth", "compile_sorter"]
 
@@ -47,11 +47,14 @@ class CompiledSorter:
     truth: Truth
 
 
-def compile_sorter(name: str, task: SortTask = PUBLISHED) -> CompiledSorter:
-    """The sorter called ``name``, exact on every list of ``task``; always the same weights.
+def compile_sorter(name: str, task: Task | None = None) -> CompiledSorter:
+    """The model called ``name``, exact on every list of ``task``; always the same weights.
+
+    Args:
+        task: as the published experiment's if not given, with the rule that the model follows.
 
     Raises:
-        UserError: for a name that is not in ``SORTERS``, and a task this sorter cannot solve.
+        UserError: for a name that is not in ``RULES``, and a task that this model cannot solve.
     """
     truth = truth_of(name, task)
     makers = {
@@ -60,14 +63,17 @@ def compile_sorter(name: str, task: SortTask = PUBLISHED) -> CompiledSorter:
         "direct": _direct,
         "sink": _sink,
         "successor": _successor,
+        "relay": _relay,
+        "mirror": _mirror,
+        "tally": _tally,
     }
-    return CompiledSorter(makers[name](task), truth)
+    return CompiledSorter(makers[name](task_for(name) if task is None else task), truth)
 
 
-# -- the five algorithms ------------------------------------------------------------------------
+# -- the algorithms that sort --------------------------------------------------------------------
 
 
-def _slots(task: SortTask) -> SortTransformer:
+def _slots(task: Task) -> SortTransformer:
     a = Assembler(task, "counts", "copy")
     _equal_digit(a, 0, 0)
     _count(a, 0, 1, rows=a.at("blank"), sink=a.at("sep"), to="counts")
@@ -80,7 +86,7 @@ def _slots(task: SortTask) -> SortTransformer:
     return a.model
 
 
-def _histogram(task: SortTask) -> SortTransformer:
+def _histogram(task: Task) -> SortTransformer:
     a = Assembler(task, "counts", "mean")
     _previous(a, 0, 0)
     _equal_digit(a, 0, 1)
@@ -93,7 +99,7 @@ def _histogram(task: SortTask) -> SortTransformer:
     return a.model
 
 
-def _direct(task: SortTask) -> SortTransformer:
+def _direct(task: Task) -> SortTransformer:
     a = Assembler(task, "counts", "copy")
     outputs = a.total("row")
     both = a.at("blank") + outputs - (a.at("row", 0) if task.n_blanks else a.zero)
@@ -109,7 +115,7 @@ def _direct(task: SortTask) -> SortTransformer:
     return a.model
 
 
-def _sink(task: SortTask) -> SortTransformer:
+def _sink(task: Task) -> SortTransformer:
     a = Assembler(task, "counts")
     _equal_digit(a, 0, 0)
     _count(a, 0, 1, rows=a.at("blank"), sink=a.at("sep"), to=None)
@@ -123,7 +129,7 @@ def _sink(task: SortTask) -> SortTransformer:
     return a.model
 
 
-def _successor(task: SortTask) -> SortTransformer:
+def _successor(task: Task) -> SortTransformer:
     a = Assembler(task, "counts", "absent", "used_up")
     outputs = a.total("row")
     _equal_digit(a, 0, 0)
@@ -146,6 +152,48 @@ def _successor(task: SortTask) -> SortTransformer:
         for d in task.alphabet[last + 1 :]:
             a.neuron(1, due - a.at("absent", d), a.at("answer", d))
             due = due + a.at("absent", d) - a.one  # for a larger digit, this one must be absent
+    return a.model
+
+
+# -- those of other tasks ------------------------------------------------------------------------
+
+
+def _relay(task: Task) -> SortTransformer:
+    a = Assembler(task, "copy")
+    _equal_digit(a, 0, 0)
+    a.head(0, 1, _mirrored(a, "slot"), a.moves("digit", "copy"))
+    _previous(a, 0, 2)
+    _previous(a, 1, 0)
+    _equal_digit(a, 1, 1)
+    a.head(1, 2, _own_slot(a), a.moves("copy", "answer"))
+    return a.model
+
+
+def _mirror(task: Task) -> SortTransformer:
+    a = Assembler(task, "copy")
+    _previous(a, 0, 0)
+    a.head(0, 1, _mirrored(a, "slot"), a.moves("digit", "copy"))
+    _equal_digit(a, 0, 2)
+    a.head(1, 0, _mirrored(a, "row"), a.moves("digit", "answer"))
+    _equal_digit(a, 1, 1)
+    a.head(1, 2, _own_slot(a), a.moves("copy", None))
+    return a.model
+
+
+def _tally(task: Task) -> SortTransformer:
+    a = Assembler(task, "counts", "mean")
+    _previous(a, 0, 0)
+    _equal_digit(a, 0, 1)
+    _count(a, 0, 2, rows=a.at("blank"), sink=a.at("sep"), to="counts")
+    _erase(a, 0, "counts", but=a.at("blank"))
+    a.head(1, 0, [(a.one, -_SHUT * (a.one - a.at("blank")))], a.moves("counts", "mean"))
+    _equal_digit(a, 1, 1)
+    _previous(a, 1, 2)
+    ones, odd = a.at("mean", 1) - a.at("mean", 0), a.at("answer", 1) - a.at("answer", 0)
+    a.neuron(1, a.total("row"), a.at("answer", 0))
+    elsewhere = (task.max_len + 1) * (a.one - a.total("row"))
+    for k in range(task.max_len):  # up and down again, by one for each: odd numbers are up
+        a.neuron(1, ones - k * a.one - elsewhere, (1 if k == 0 else 2 * (-1) ** k) * odd)
     return a.model
 
 
@@ -205,6 +253,19 @@ def _own_slot(a: Assembler) -> list[tuple[Linear, Linear]]:
     """Scores of a head by which output row i attends to blank i; other positions to SEP."""
     rest = (_FOCUS * (a.one - a.total("row")), a.at("sep"))
     return [rest, *((_FOCUS * a.at("row", i), a.at("slot", i)) for i in range(a.size("slot")))]
+
+
+def _mirrored(a: Assembler, index: str) -> list[tuple[Linear, Linear]]:
+    """Scores by which, where ``index`` is i, the digit is attended to that is i-th from the end.
+
+    By -(key - place)^2; other positions attend to SEP.
+    """
+    scale = _FOCUS * a.task.n_ctx**2  # places are in units of n_ctx
+    last = (a.task.sep_pos - 1) / a.task.n_ctx - 0.5
+    place = last * a.total(index) - (1 / a.task.n_ctx) * a.index(index, 0)
+    rest = (_FOCUS * (a.one - a.total(index)), a.at("sep"))
+    keys = a.at("place", 0), a.at("place", 1)
+    return [rest, (2 * scale * place, keys[0]), (-scale * a.total(index), keys[1])]
 
 
 def _own_slot_decoy(a: Assembler, layer: int, head: int) -> None:

@@ -56,9 +56,14 @@ _OLD_PICKLES = 5  # of a file from before archives: magic number, protocol, syst
 # -- safetensors --------------------------------------------------------------------------------
 
 
-def parse_safetensors(data: bytes, source: object) -> dict[str, torch.Tensor]:
+def parse_safetensors(
+    data: bytes, source: object, any_type: bool = False
+) -> dict[str, torch.Tensor]:
     """The tensors in a safetensors file's bytes, all of real floating-point numbers; but an empty
     one, as TransformerLens's mask is, may be of any type.
+
+    Args:
+        any_type: let any tensor be of any type; the caller looks.
 
     Raises:
         UserError: naming ``source`` and the reason.
@@ -71,7 +76,7 @@ def parse_safetensors(data: bytes, source: object) -> dict[str, torch.Tensor]:
     except Exception as error:  # the library raises many kinds for what it does not expect
         raise UserError(f"{source} is truncated or corrupted: {first_line(error)}") from None
     for name, tensor in tensors.items():
-        if tensor.numel() and not tensor.is_floating_point():
+        if tensor.numel() and not (any_type or tensor.is_floating_point()):
             kind = str(tensor.dtype).removeprefix("torch.")
             raise UserError(f"{source}: {name} is of type {kind}; weights are real numbers")
     return tensors

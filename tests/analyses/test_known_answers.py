@@ -13,7 +13,8 @@ from analyses import shift_blanks
 from analyses.experiment.catalogue import reported
 from analyses.known_answers import EXPERIMENT, KnownAnswersConfig, asked
 from analyses.known_answers.body import KnownAnswers, Row, summary, to_json
-from interp.sorters.truth import SORTERS
+from interp.sorters.truth import SORTERS, compiled_for
+from interp.support.errors import UserError
 
 METHODS = Path(__file__).parents[2] / "docs" / "methods.md"
 MISLEADING = {
@@ -32,11 +33,16 @@ def compute(settings: KnownAnswersConfig = EXPERIMENT.settings) -> KnownAnswers:
     return EXPERIMENT.compute(torch.device("cpu"), settings)
 
 
-def check(result: KnownAnswers) -> None:
+def wrong_in(result: KnownAnswers) -> dict[str, set[str]]:
+    """By method, the models about which it is wrong."""
     wrong: dict[str, set[str]] = {}
     for row in result.wrong:
         wrong.setdefault(row.method, set()).add(row.sorter)
-    assert wrong == MISLEADING
+    return wrong
+
+
+def check(result: KnownAnswers) -> None:
+    assert wrong_in(result) == MISLEADING
     assert len(result.rows) == sum(len(one.questions) for one in asked()) * len(SORTERS)
 
 
@@ -49,6 +55,36 @@ def test_every_method_on_small_sorters(unchecked: None) -> None:
 @pytest.mark.timeout(900)
 def test_every_method_on_sorters_of_full_size(unchecked: None) -> None:
     check(compute())
+
+
+BY_PATTERN = "head_finder: heads by pattern alone"
+OF_OTHER_TASKS = {
+    "reverse": {
+        "attention_patterns: attention taken for use: blank i feeds output i": {"mirror"},
+        BY_PATTERN: {"relay", "mirror"},
+        "logit_lens: sorted[j] is at blank j": {"relay", "mirror"},
+    },
+    "parity": {BY_PATTERN: {"tally"}},
+}
+"""As ``MISLEADING``."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", OF_OTHER_TASKS)
+def test_every_method_on_models_of_another_task(task: str, unchecked: None) -> None:
+    result = compute(KnownAnswersConfig(8, task=task))
+    assert wrong_in(result) == OF_OTHER_TASKS[task]
+    assert result.sorters == compiled_for(task)
+    assert len(result.rows) == sum(len(one.questions) for one in asked(task)) * len(result.sorters)
+
+
+def test_what_is_of_sorting_alone_is_not_asked_elsewhere() -> None:
+    names = {task: {one.name for one in asked(task)} for task in ("sort", *OF_OTHER_TASKS)}
+    of_sorting = {"which_program", "align_program", "probe_blanks"}
+    assert names["sort"] - names["reverse"] == of_sorting
+    assert names["sort"] - names["parity"] == {*of_sorting, "shift_blanks"}
+    with pytest.raises(UserError, match=r"no analysis 'which_program'|which_program"):
+        KnownAnswersConfig(8, ("which_program",), "reverse")
 
 
 def test_every_analysis_is_asked_something() -> None:
@@ -106,6 +142,7 @@ def test_command(
     ("flags", "words"),
     [
         (["--max-len", "3"], "--max-len must be at least 4, not 3"),
+        (["--task", "match3"], "nothing is compiled by hand for the task 'match3'"),
         (["--only", "astrology"], "no analysis 'astrology'; there are behaviour, ablate_blanks"),
     ],
 )

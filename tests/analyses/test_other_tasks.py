@@ -53,6 +53,7 @@ def test_what_a_task_must_have() -> None:
     assert met == {
         Needs.NOTHING: ["sort", "reverse", "unique", "match3"],
         Needs.ALIKE: ["sort", "reverse", "match3"],
+        Needs.SEVERAL: ["sort", "reverse", "unique"],
         Needs.SORTING: ["sort"],
     }
     refused = {one.name for one in experiments().values() if one.refusal(Task(4, 5, rule=REVERSE))}

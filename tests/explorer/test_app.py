@@ -34,7 +34,17 @@ from interp.interventions import Mask
 from interp.stats import wilson
 from interp.support.errors import UserError
 from interp.task import BLANK, SEP, SortTask
-from tests.pages import APP, address, answers, button, captions, errors, open_page, strips
+from tests.pages import (
+    APP,
+    address,
+    answers,
+    button,
+    captions,
+    errors,
+    open_page,
+    scored,
+    strips,
+)
 
 TASK = SortTask(max_len=6, n_blanks=4)
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
@@ -184,8 +194,7 @@ def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
 ) -> None:
     assert len(answers(page)) == 1
     assert not page.metric
-    page.toggle("masked").set_value(True).run()
-    assert not page.exception
+    scored(page.toggle("masked").set_value(True).run())
     opened = open_model(Places((folder,)), str(folder / "with"))
     model, batch = opened.loaded.model, opened.task.held_out(results.SAMPLE)
     expected = []
@@ -212,7 +221,7 @@ def test_the_mask_changes_the_numbers_and_says_what_it_does_not_prove(
 
 @shipped
 def test_masking_the_blanks_of_the_shipped_model_breaks_it(start: Any) -> None:
-    page = start(do="published")
+    page = scored(start(do="published"))
     plain_rate, masked_rate = (float(metric.value.split()[0]) for metric in page.metric)
     assert plain_rate > 97
     assert masked_rate < plain_rate - 20

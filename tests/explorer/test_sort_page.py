@@ -18,7 +18,7 @@ from analyses.one_list import answer as experiment
 from analyses.one_list.answer.result import attention_by_head, weights_at
 from analyses.one_list.answers import Answer, Output, attention_of
 from explorer.pages.sort import steps as sort_steps
-from explorer.parts.elements import sequence, share, strip
+from explorer.parts.elements import share, strip
 from explorer.server import results
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
@@ -29,7 +29,7 @@ from interp.checkpoints import load_bare, shipped_models
 from interp.interventions import Mask
 from interp.stats import wilson
 from interp.task import BLANK, SEP, SortTask
-from tests.pages import address, button, captions, errors, open_page
+from tests.pages import address, captions, errors, open_page, scored, sequences
 
 TASK = SortTask(max_len=6, n_blanks=4)
 DIGITS = (3, 1, 4, 1, 5)
@@ -90,10 +90,6 @@ def table(page: AppTest) -> list[list[str]]:
 
 def strips(page: AppTest) -> list[str]:
     return [one.value for one in page.html if '<ol class="outputs' in one.value]
-
-
-def sequences(page: AppTest) -> list[str]:
-    return [one.value for one in page.html if '<div class="sequence">' in one.value]
 
 
 # -- the answer ---------------------------------------------------------------------------------
@@ -165,57 +161,24 @@ def test_as_a_figure_all_probabilities_are_shown(folder: Path) -> None:
 # -- the sequence -------------------------------------------------------------------------------
 
 
-def test_the_sequence_is_shown_by_region() -> None:
-    outputs = (Output(1, 1, 0.9, 2, 0.1), Output(BLANK, 3, 0.6, 2, 0.3))
-    shown = sequence(TASK, (3, 1), outputs, touched=(8,))
-    spoken = re.findall(r'aria-label="([^"]*)"', shown)
-    assert spoken == [
-        "digits: the list: 3 1",
-        "SEP: SEP",
-        "blanks, 3",
-        "last blank: _",
-        "outputs: the answer: 1 BLANK",
-    ]
-    assert [shown.count(symbol) for symbol in "▲■○◆●"] == [1] * 5
-    cells = re.findall(r'<span class="([^"]*)" title="position (\d+)[^"]*">(.*?)<i>(\d+)', shown)
-    assert [(p, text, i) for _, p, text, i in cells] == [
-        ("4", "3", "0"),
-        ("5", "1", "1"),
-        ("6", "SEP", "0"),
-        *((str(7 + i), "_", str(i)) for i in range(4)),
-        ("11", "1", "0"),
-        ("12", "BLANK✗", "1"),
-    ]
-    assert {p: kind.split() for kind, p, _, _ in cells if kind} == {
-        "6": ["word"],
-        "8": ["done"],
-        "12": ["new", "word"],
-    }
-
-
-@pytest.mark.parametrize(("step", "position"), [(0, 10), (1, 11)])
-def test_the_row_that_speaks_is_marked(step: int, position: int) -> None:
-    outputs = (Output(1, 1, 0.9, 2, 0.1), Output(3, 3, 0.6, 2, 0.3))[: step + 1]
-    shown = sequence(TASK, (3, 1), outputs, emits=True)
-    assert re.findall(r'"emits" title="position (\d+); says the next output">▼', shown) == [
-        str(position)
-    ]
-
-
-def test_without_blanks_sep_speaks_first() -> None:
-    shown = sequence(SortTask(6, 0), (7,), (Output(7, 7, 0.9, 2, 0.1),), emits=True)
-    assert 'class="emits word" title="position 6; says the next output">▼SEP' in shown
-    assert "blank" not in re.sub(r"<style>.*?</style>", "", shown, flags=re.DOTALL)
-
-
 @pytest.mark.parametrize(
     ("do", "blanks"),
-    [("", ""), ("zero:1-2", "12"), ("published", "0123"), ("patch:v.1:8:59265", "1")],
+    [("", []), ("zero:1-2", [1, 2]), ("published", [0, 1, 2, 3]), ("patch:v.1:8:59265", [1])],
 )
-def test_what_is_intervened_on_is_hatched(folder: Path, do: str, blanks: str) -> None:
-    page = start(folder, do=do)
-    for shown in sequences(page):
-        assert "".join(re.findall(r'class="done[^>]*>▼?_<i>(\d)', shown)) == blanks
+def test_what_is_intervened_on_is_hatched(folder: Path, do: str, blanks: list[int]) -> None:
+    (shown,) = sequences(start(folder, do=do))
+    assert [token - shown["firstBlank"] for token in shown["touched"]] == blanks
+
+
+def test_the_step_of_the_sequence_is_the_sliders_once_it_was_moved(folder: Path) -> None:
+    page = start(folder)
+    assert sequences(page)[0]["step"] is None
+    assert "step" not in address(page)
+    page.slider(sort_steps.STEP).set_value(3).run()
+    assert sequences(page)[0]["step"] == 3
+    assert address(page)["step"] == "3"
+    page.slider(sort_steps.STEP).set_value(0).run()
+    assert (sequences(page)[0]["step"], address(page)["step"]) == (0, "0")
 
 
 # -- step by step -------------------------------------------------------------------------------
@@ -248,28 +211,22 @@ def test_a_step_shows_its_distribution_and_where_heads_look(
         ).replace("<", "&lt;")
         assert (layer, head) == (look.layer, look.head)
         assert f"▲ digits {share(float(weights[:5].sum()))}" in row[2].replace("&lt;", "<")
-    outputs = re.findall(r"outputs: the answer: ([^\"]*)\"", sequences(page)[1])
-    assert outputs == [" ".join(said[: step + 1])]
+    (sequence,) = sequences(page)
+    assert [one["said"] for one in sequence["outputs"]] == said
+    assert sequence["step"] == step
 
 
-def test_previous_and_next(folder: Path) -> None:
+def test_the_slider(folder: Path) -> None:
     page = start(folder, step="3")
     assert page.slider(sort_steps.STEP).value == 3
-    button(page, "Next").click().run()
-    assert page.slider(sort_steps.STEP).value == 4
-    assert button(page, "Next").disabled
-    assert address(page)["step"] == "4"
-    for _ in range(4):
-        button(page, "Previous").click().run()
-    assert button(page, "Previous").disabled
-    assert "Output 0: which token" in figures(page)
+    assert "Output 3: which token" in figures(page)
     page.slider(sort_steps.STEP).set_value(2).run()
     assert "Output 2: which token" in figures(page)
     page.text_input("list").set_value("2,1").run()  # has no output 2
     assert page.slider(sort_steps.STEP).value == 1
     page.text_input("list").set_value("2").run()
     assert not page.slider
-    assert "A list of one digit has one output" in captions(page)
+    assert "This answer has one output" in captions(page)
     assert address(page)["step"] == "0"
 
 
@@ -331,12 +288,14 @@ def test_the_shipped_model_sorts(typed: str) -> None:
     digits = sorted(re.sub(r"\D", "", typed))
     assert page.code[0].value == " ".join(digits)
     assert strips(page)[0].count("<li ") == len(digits)
-    assert sequences(page)[0].count("<span") == 2 * len(digits) + 1 + 49
+    (shown,) = sequences(page)
+    assert sum(len(region["tokens"]) for region in shown["regions"]) == 2 * len(digits) + 1 + 49
+    assert shown["outputs"] and all(output["right"] for output in shown["outputs"])
     assert not page.error
 
 
 def test_exact_match_under_a_published_mask(folder: Path) -> None:
-    page = start(folder, do="published")
+    page = scored(start(folder, do="published"))
     model = load_bare(folder / "with").model
     batch = model.task.held_out(results.SAMPLE)
     expected = []

@@ -39,7 +39,7 @@ from interp.stats import wilson
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
 from tests.models import small_model
-from tests.pages import address, button, captions, errors, open_page, run_job, small_models
+from tests.pages import address, button, captions, errors, open_page, run_job, scored, small_models
 from training.recipes import STABLE
 from training.studies.measures import Curve
 
@@ -293,8 +293,7 @@ def test_the_slider_moves_the_answer_the_rates_and_the_line(
 ) -> None:
     page = start(step="2")
     for step in (2, 6):
-        page.select_slider("training_step").set_value(step).run()
-        assert not page.exception
+        scored(page.select_slider("training_step").set_value(step).run())
         model = load_bare(run / "checkpoints" / f"step-{step:06d}").model
         said = greedy_decode(model, [DIGITS]).lists[0]
         assert page.code[1].value.split() == [SortTask().token_name(token) for token in said]

@@ -118,8 +118,13 @@ def test_any_number_of_layers_is_read(tmp_path):
 
 def test_the_command_writes_a_model_that_opens(tmp_path, capsys):
     path = saved(tmp_path, published_state(SortTask(n_blanks=0)))
-    main(["import-algoformer", str(path), str(tmp_path / "mine"), "--published", "--no-blanks"])
-    assert "lists of 1 to 48, 0 blanks, position offset 0" in capsys.readouterr().out
+    argv = ["import-algoformer", str(path), str(tmp_path / "mine"), "--published", "--no-blanks"]
+    with pytest.raises(SystemExit):
+        main(argv)  # random weights
+    assert "it does not do this task, or was read wrongly" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+    main([*argv, "--anyway"])
+    assert "lists of 1 to 48 digits, 0 blanks, position offset 0" in capsys.readouterr().out
     opened = load_model(tmp_path / "mine")
     assert opened.info["imported_from"] == "model_6000.pth"
     tokens = opened.model.task.held_out(48).tokens
@@ -311,7 +316,7 @@ def test_the_explorer_finds_an_import_where_the_command_says(tmp_path, capsys, m
     monkeypatch.chdir(tmp_path)
     path = saved(tmp_path, published_state(SortTask()))
     for folder in ("runs/mine", "elsewhere/mine"):
-        main(["import-algoformer", str(path), folder, "--published"])
+        main(["import-algoformer", str(path), folder, "--published", "--anyway"])
         said = capsys.readouterr().out.splitlines()[-1].partition("app.py")[2]
         places = places_from(said.replace(" -- ", "").split(), {})
         assert folder in places.choices()

@@ -258,7 +258,7 @@ def test_list_shows_what_is_shipped(monkeypatch, folder, tmp_path, capsys):
     monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path)
     main(["list"])
     first, *compiled = capsys.readouterr().out.splitlines()
-    assert first == f"{'model':20} lists of 1 to 4, 5 blanks"
+    assert first == f"{'model':20} lists of 1 to 4 digits, 5 blanks"
     assert [line.split(" compiled by hand: ")[0].strip() for line in compiled] == compiled_names()
     measured = {"exact_match": {"value": 0.9975, "low": 0.9963, "high": 0.9983, "n": 10_000}}
     (folder / "evaluation.json").write_text(json.dumps(measured))
@@ -280,7 +280,7 @@ def test_a_sorter_compiled_by_hand_is_loaded_by_name():
         (["info", "blnks"], "no model 'blnks'"),
         (["info"], "required"),
         (["shout"], "shout"),
-        ([], "list, info, import-algoformer"),
+        ([], "list, info, import, import-algoformer"),
         (["import-algoformer", "nothing.pth", "out"], "cannot read nothing.pth: No such file"),
     ],
 )

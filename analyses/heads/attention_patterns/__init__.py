@@ -27,6 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.support.errors import UserError, at_least
 
@@ -65,5 +66,6 @@ EXPERIMENT = Experiment(
             "where a head looks, never that anything is read there.",
         ),
     ),
+    own_lists=OwnLists(length="length", least=2),
 )
 compute = EXPERIMENT.compute

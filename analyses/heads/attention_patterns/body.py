@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from analyses.experiment.given import own_or
 from analyses.heads.attention_patterns import PatternConfig
 from analyses.heads.attention_patterns.figure import figure
 from analyses.heads.attention_patterns.result import BEST, PatternResult
@@ -31,8 +32,10 @@ def compute(
 ) -> PatternResult:
     """Statistics of the patterns on random lists of one length, and the circuits."""
     progress.begin(1, "patterns")
-    lengths = torch.full((settings.lists,), min(settings.length, model.task.max_len))
-    batch = model.task.sample(settings.lists, stream("patterns", seed), lengths)
+    lengths = torch.full((settings.lists,), model.task.nearest_length(settings.length))
+    batch = own_or(
+        model.task, lambda: model.task.sample(settings.lists, stream("patterns", seed), lengths)
+    )
     layers = range(model.cfg.n_layers)
     ov = torch.stack([ov_circuit(model, layer) for layer in layers])
     result = PatternResult(

@@ -32,6 +32,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, OnPage, Question
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfModel
 from interp.answers.kinds import HEAD_KINDS, HeadKind
 from interp.support.errors import UserError, at_least
@@ -86,5 +87,6 @@ EXPERIMENT = Experiment(
         f"n = {HeadConfig().lists} lists; below, where each head looks.",
         takes="20 s",
     ),
+    own_lists=OwnLists(rest="Patterns are ranked on drawn lists of one length, as ever."),
 )
 compute = EXPERIMENT.compute

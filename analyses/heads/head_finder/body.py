@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from analyses.experiment.given import own_or
 from analyses.heads.head_finder import HeadConfig
 from analyses.heads.head_finder.figure import figure
 from analyses.heads.head_finder.result import HeadResult, condition, named_heads, nats
@@ -35,10 +36,10 @@ NAMED, OTHERS = "the named heads", "all other heads"
 def compute(model: Transformer, settings: HeadConfig, seed: int, progress: Progress) -> HeadResult:
     """Ablate every head by itself, then the named ones and the others together."""
     task, device = model.task, model.W_U.device
-    lengths = torch.full((settings.pattern_lists,), min(settings.length, task.max_len))
+    lengths = torch.full((settings.pattern_lists,), task.nearest_length(settings.length))
     lists = task.sample(settings.pattern_lists, stream("patterns", seed), lengths).to(device)
     stats = attention_stats(model, lists, seed)
-    batch = task.held_out(settings.lists, seed).to(device)
+    batch = own_or(task, lambda: task.held_out(settings.lists, seed)).to(device)
     outputs = HeadOutputs(donors_for(model, batch, seed), settings.reference, seed)
 
     def run(groups: dict[str, tuple[str, list[Head]]], words: str) -> Trials:

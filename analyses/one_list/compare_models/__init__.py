@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analyses.experiment import Experiment
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfTwoModels
 from interp.support.errors import at_least
 
@@ -71,4 +72,5 @@ EXPERIMENT = Experiment(
     title="Two models side by side",
     about=OfTwoModels,
     settings=CompareSettings(),
+    own_lists=OwnLists(rest="They are for --part lengths alone."),
 )

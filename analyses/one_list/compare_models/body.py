@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from analyses.experiment.given import given_now, own_or
 from analyses.one_list.answers import attention_along
 from analyses.one_list.compare_models import CompareSettings
 from analyses.one_list.compare_models import figure as drawn
@@ -47,6 +48,8 @@ def compute(subject: TwoModels, settings: CompareSettings, seed: int, progress: 
         )
     if settings.of_no_list and (a.treatment or b.treatment):
         raise UserError(f"--part {settings.part} is of the models as they are; leave out --do")
+    if settings.part != "lengths" and given_now() is not None:
+        raise UserError(f"--part {settings.part} is of no file of lists; --part lengths is")
     if settings.part == "lengths":
         found = lengths(a.model, b.model, settings.lists, seed, progress)
         return drawn.by_length(names, found)
@@ -113,7 +116,8 @@ def lengths(
 ) -> Lengths:
     """Both on lists that both can sort, as many of every length."""
     task = min(a.task, b.task, key=lambda task: task.max_len)
-    lists = [task.decode_list(tokens) for tokens in task.held_out(n_lists, seed).tokens]
+    drawn = own_or(task, lambda: task.held_out(n_lists, seed))
+    lists = [task.decode_list(tokens) for tokens in drawn.tokens]
     progress.begin(2 * n_lists, "held-out lists")
     exact_a, exact_b = (answer(m, m.task.encode(lists), progress).exact for m in (a, b))
     sizes = torch.tensor([len(digits) for digits in lists])

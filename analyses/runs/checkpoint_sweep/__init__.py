@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment
+from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfRun
 from interp.support.errors import at_least
 
@@ -38,4 +39,5 @@ EXPERIMENT = Experiment(
     title="Through training",
     about=OfRun,
     settings=SweepConfig(),
+    own_lists=OwnLists(rest="Pairs, for the transplant, are drawn as ever."),
 )

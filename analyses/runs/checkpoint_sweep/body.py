@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,15 +10,19 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from analyses.experiment.given import own_or
 from analyses.runs.checkpoint_sweep import SweepConfig
 from analyses.runs.training_curves.figure import legend_on_top
 from interp import figures
 from interp.answers.ablation import published_mask
-from interp.answers.decode import exact_match
+from interp.answers.decode import score
 from interp.answers.use import follow_rate
 from interp.checkpoints import LoadedModel, checkpoint_step, load_bare, run_checkpoints
-from interp.stats import Estimate
+from interp.interventions import Intervention
+from interp.stats import Estimate, wilson
 from interp.support.progress import SILENT, Progress
+from interp.task import SortBatch
+from interp.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,23 @@ def measure(
 
 
 def _measured(step: int, loaded: LoadedModel, settings: SweepConfig, seed: int) -> Checkpoint:
-    model, lists = loaded.model, settings.lists
+    model = loaded.model
+    lists = own_or(model.task, lambda: model.task.held_out(settings.lists, seed))
     blanks, masks = model.task.n_blanks > 0, published_mask(model.task)
     return Checkpoint(
         step=step,
         hash=loaded.hash,
-        exact=exact_match(model, lists, seed),
-        masked=exact_match(model, lists, seed, interventions=masks) if blanks else None,
+        exact=_exact(model, lists),
+        masked=_exact(model, lists, masks) if blanks else None,
         follows=follow_rate(model, settings.pairs, seed) if blanks else None,
     )
+
+
+def _exact(
+    model: Transformer, lists: SortBatch, interventions: Sequence[Intervention] = ()
+) -> Estimate:
+    exact = score(model, lists.to(model.W_U.device), interventions=interventions).exact
+    return wilson(int(exact.sum()), len(lists))
 
 
 # -- words, figure and JSON ---------------------------------------------------------------------

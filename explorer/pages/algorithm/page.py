@@ -56,7 +56,7 @@ def draw(view: View, places: Places) -> None:
 @st.fragment
 def _one_prefix(view: View) -> None:
     """A prefix to edit, and who says what after it."""
-    st.header("After a prefix of your own", divider="gray")
+    st.header("After a prefix of your own")
     digits = view.digits or ()
     session.from_link(PREFIX, PREFIX, "")
     text = st.text_input(

@@ -11,16 +11,21 @@ from typing import get_args
 
 import streamlit as st
 
+from analyses.experiment import catalogue
 from analyses.one_list.answers import Answer, Attention
 from analyses.one_list.attention import EXPERIMENT, AttentionSettings, Keys
 from analyses.one_list.attention import body as one
 from analyses.one_list.attention import figure as drawn
 from analyses.one_list.attention.result import heads_of, key_span
 from explorer.pages.attention import views as attention_views
+from explorer.parts.by_click import intervene, tools_for, touched
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, wait_for_list
 from explorer.parts.one_list import about_list, show
 from explorer.parts.panel import panel
+from explorer.parts.sections import sections
+from explorer.parts.study import finding
+from explorer.parts.tokens import Clicked, sequence
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
@@ -32,6 +37,12 @@ _INTRO = (
 _ROWS, _KEYS, _CHANGE = "attention_rows", "attention_keys", "attention_change"
 _ROW_CHOICES = {"emitting": "the ones that emit the answer", "every": "every position"}
 _CHANGE_CHOICES = {"no": "no", "yes": "yes, below it"}
+_SECTIONS = {
+    "heads": "All heads on this list",
+    "one": "One head enlarged",
+    "carry": "Which heads carry the answer",
+    "weights": "What its weights say",
+}
 
 
 def draw(view: View, places: Places) -> None:
@@ -40,18 +51,32 @@ def draw(view: View, places: Places) -> None:
     st.title("Where the heads look")
     st.markdown(_INTRO)
     chosen = _choose_head(view.opened)
-    if view.digits is None:
-        wait_for_list()
-    else:
+    _of_list(view, chosen)
+    finding(view, catalogue.experiment("heads.head_finder"))
+    shown = sections("attention", _SECTIONS)
+    if view.digits is not None:
         answer = results.answer(view.opened, view.digits, view.treatment)
         attention = results.attention(view.opened, view.digits, view.treatment)
-        _overview(view, answer, attention, chosen)
-        st.header("One head enlarged", divider="gray")
-        _enlarged(view, attention, chosen)
-    st.header("Which heads carry the answer", divider="gray")
-    attention_views.studies(view)
-    st.header("What the weights of the head say", divider="gray")
-    attention_views.circuits(view, chosen)
+        if "heads" in shown:
+            _overview(view, answer, attention, chosen)
+        if "one" in shown:
+            _enlarged(view, attention, chosen)
+    if "carry" in shown:
+        st.header("Which heads carry the answer")
+        attention_views.studies(view)
+    if "weights" in shown:
+        st.header("What the weights of the head say")
+        attention_views.circuits(view, chosen)
+
+
+def _of_list(view: View, chosen: tuple[int, int]) -> None:
+    """The sequence, or where there is none, that a list is waited for."""
+    if view.digits is None:
+        wait_for_list()
+        return
+    answer = results.answer(view.opened, view.digits, view.treatment)
+    attention = results.attention(view.opened, view.digits, view.treatment)
+    _sequence(view, answer, attention, chosen)
 
 
 def _choose_head(opened: OpenModel) -> tuple[int, int]:
@@ -71,12 +96,30 @@ def _under(view: View) -> str:
     return f" All of it under the intervention: {plain(view.words)}." if view.treatment else ""
 
 
+def _sequence(view: View, said: Answer, attention: Attention, chosen: tuple[int, int]) -> None:
+    """The tokens, coloured by the attention of the head that is chosen above."""
+
+    def on_click(clicked: Clicked) -> None:
+        if clicked.step is None:
+            intervene(view, clicked)
+
+    sequence(
+        view.opened.task,
+        said,
+        attention,
+        key="attention sequence",
+        touched=touched(view),
+        head=chosen,
+        tools=tools_for(view),
+        on_click=on_click,
+    )
+
+
 # -- all heads ----------------------------------------------------------------------------------
 
 
 def _overview(view: View, answer: Answer, attention: Attention, chosen: tuple[int, int]) -> None:
     """All heads at a glance, beside their scores on this list."""
-    st.header("All heads on this list", divider="gray")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         panel(
@@ -122,6 +165,7 @@ def _scores(view: View, answer: Answer, attention: Attention) -> None:
 @st.fragment
 def _enlarged(view: View, attention: Attention, chosen: tuple[int, int]) -> None:
     """One head, its rows and columns to choose, and what the intervention changes."""
+    st.header("One head enlarged")
     settings, change = _choices(view, attention, chosen)
     show(
         view,

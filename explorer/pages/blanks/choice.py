@@ -1,4 +1,4 @@
-"""Choosing blanks: a grid of them and a field for spans like ``3-10, 40``, which show the same."""
+"""Choosing blanks: in the sequence, or in a field for spans like ``3-10, 40``."""
 
 from __future__ import annotations
 
@@ -7,37 +7,34 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from explorer.parts.controls import View
 from explorer.parts.elements import refuse
-from explorer.server import session
-from interp.answers.treatment import Act, Treatment
+from explorer.parts.tokens import Clicked, Tool, sequence
+from explorer.server import results, session
+from interp.answers.treatment import Act, Treatment, blank_positions
 from interp.config import ModelConfig
 from interp.sites import spans
 from interp.support.errors import UserError
 
 Blanks = tuple[int, ...]
 
-SPANS, GRID = "blanks_spans", "blanks_grid"
+SPANS = "blanks_spans"
 _LAST = "blanks_last"  # the last choice that could be read
 ALL, NONE = "all", "none"
+_CHOOSE = Tool("choose", "choose", "Chooses it, or lets it go; with Shift, all from the last one")
 
 
-def choose(config: ModelConfig) -> Blanks:
-    """Draw grid, field and buttons; returns the blanks, counted from 0.
+def choose(view: View) -> Blanks:
+    """Draw the sequence, the field and buttons; returns the blanks, counted from 0.
 
     While the field cannot be read, a message stands below it and the last choice stays.
     """
+    config = view.opened.model.config
     n = config.task.n_blanks
     session.from_link(SPANS, "blanks", ALL)
     chosen, mistake = _read(config)
-    st.session_state[_LAST], st.session_state[GRID] = chosen, list(chosen)
-    st.pills(
-        f"Blanks, counted from 0. The last one, {n - 1}, also emits the first output.",
-        range(n),
-        selection_mode="multi",
-        key=GRID,
-        on_change=_from_grid,
-        args=(n,),
-    )
+    st.session_state[_LAST] = chosen
+    _sequence(view, chosen)
     field, buttons = st.columns([1, 3], vertical_alignment="bottom", gap="medium")
     field.text_input("The same as text", key=SPANS, max_chars=session.LONGEST_TEXT)
     if mistake is not None:
@@ -47,6 +44,26 @@ def choose(config: ModelConfig) -> Blanks:
         row.button(words, key=f"blanks {words}", on_click=_put, args=(make, n))
     session.write_link(blanks=text_of(chosen, n).replace(" ", ""))
     return chosen
+
+
+def _sequence(view: View, chosen: Blanks) -> None:
+    """The list and the model's own answer; a click on a blank chooses it, or lets it go."""
+    task, digits = view.opened.task, view.digits or ()
+
+    def on_click(clicked: Clicked) -> None:
+        if clicked.tool == _CHOOSE.name:
+            blanks = {blank for blank in clicked.blanks if 0 <= blank < task.n_blanks}
+            st.session_state[SPANS] = text_of(sorted(set(chosen) ^ blanks), task.n_blanks)
+
+    sequence(
+        task,
+        results.answer(view.opened, digits, Treatment()),
+        results.attention(view.opened, digits, Treatment()),
+        key="blanks sequence",
+        touched=blank_positions(task, chosen),
+        tools=(_CHOOSE,),
+        on_click=on_click,
+    )
 
 
 def _read(config: ModelConfig) -> tuple[Blanks, UserError | None]:
@@ -79,10 +96,6 @@ def parse(text: str, config: ModelConfig) -> Blanks:
 def text_of(blanks: Sequence[int], n: int) -> str:
     """What :func:`parse` takes."""
     return ALL if len(blanks) == n else spans(blanks)  # of nothing "none"
-
-
-def _from_grid(n: int) -> None:
-    st.session_state[SPANS] = text_of(st.session_state[GRID], n)
 
 
 def _put(make: Callable[[int], Sequence[int]], n: int) -> None:

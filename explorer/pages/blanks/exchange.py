@@ -24,7 +24,7 @@ LIST_B = "blanks_list_b"
 
 
 def exchange(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> None:
-    st.header("Exchanged with list B", divider="gray")
+    st.header("Exchanged with list B")
     st.markdown(
         "While the model answers list A, the one in the sidebar, the chosen blanks get the keys "
         "and values that they have in list B's run, from layer 1 on (in layer 0 they are the "

@@ -16,7 +16,7 @@ SIZES = {"quick": "Fewer lists, sooner", "full": "As many as the command"}
 
 def many(view: View) -> None:
     """The analyses: as they are shipped, or each behind a button until it has been computed."""
-    st.header("On many lists", divider="gray")
+    st.header("On many lists")
     offered = catalogue.on_page("blanks")
     there = all(shipped(one, view.opened.hash) for one in offered)
     session.choice(SIZE, SIZE, list(SIZES), "full" if there else "quick")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import streamlit as st
 
+from analyses.experiment import catalogue
 from analyses.one_list import blanks as experiment
 from analyses.one_list.blanks import LISTS, body
 from analyses.one_list.blanks.result import ControlledAnswers
@@ -18,12 +20,20 @@ from explorer.parts.elements import plain, wait_for_list
 from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, kept
 from explorer.parts.panel import OF_MANY, panel
+from explorer.parts.sections import sections
+from explorer.parts.study import finding
 from explorer.server import session
 from explorer.server.places import Places
 from interp.answers.treatment import ABLATIONS, Act, Treatment
 
 KIND = "blanks_kind"
 
+_SECTIONS = {
+    "away": "Taken away",
+    "exchange": "Exchanged with list B",
+    "sample": "On a sample of lists",
+    "many": "Over many lists",
+}
 _WELCOME = (
     "Between the list and its answer stand {} BLANK tokens, which mean nothing. Does the model "
     "need them, and is it what they *hold* that it needs? Choose some, take them away, and compare "
@@ -58,28 +68,35 @@ def draw(view: View, places: Places) -> None:
             "below is compared with nothing done at all."
         )
     st.html(STYLE)  # here, not in every row: each style makes the browser look at the whole page
-    _workbench(view, view.digits)
-    many(view)
+    finding(view, catalogue.experiment("ablate_blanks"))
+    shown = sections("blanks", _SECTIONS)
+    if set(shown) - {"many"}:
+        _workbench(view, view.digits, shown)
+    if "many" in shown:
+        many(view)
 
 
 @st.fragment
-def _workbench(view: View, digits: tuple[int, ...]) -> None:
+def _workbench(view: View, digits: tuple[int, ...], shown: Collection[str]) -> None:
     """One fragment and none inside it: what has not changed comes from the cache."""
-    st.header("Which blanks", divider="gray")
-    blanks = blanks_choice.choose(view.opened.model.config)
+    blanks = blanks_choice.choose(view)
     if not blanks:
         st.info("Choose at least one blank.")
         return
-    _take_away(view, digits, blanks)
-    exchange(view, digits, blanks)
+    if set(shown) & {"away", "sample"}:
+        treatment = Treatment(_kind(), blanks)
+        if "away" in shown:
+            _take_away(view, digits, treatment)
+        if "sample" in shown:
+            _sample_panel(view, treatment)
+    if "exchange" in shown:
+        exchange(view, digits, blanks)
 
 
 # -- taken away ---------------------------------------------------------------------------------
 
 
-def _take_away(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> None:
-    st.header("Taken away", divider="gray")
-    treatment = Treatment(_kind(), blanks)
+def _take_away(view: View, digits: tuple[int, ...], treatment: Treatment) -> None:
     with st.spinner("Sorting, three times"):
         runs = kept(
             ("blanks taken away", view.opened.hash, digits, treatment, SEED),
@@ -88,14 +105,13 @@ def _take_away(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> 
     answer_row("As it is", runs.as_it_is.answer, "blanks as it is")
     what = treatment.words(view.opened.task)
     answer_row(f"These blanks: {what}", runs.blanks.answer, "blanks ablated")
-    answer_row(_control_words(runs, blanks), runs.control.answer, "blanks control")
+    answer_row(_control_words(runs, treatment.blanks), runs.control.answer, "blanks control")
     say_meaning(replace(view, treatment=Treatment()))
     st.caption(
         "Each cell: the output, ✓ or ✗ with the digit that it should be, and its probability; the "
         f"model is {OWN}."
     )
     everywhere(treatment, "blanks take away everywhere")
-    _sample_panel(view, treatment)
 
 
 def _kind() -> Act:

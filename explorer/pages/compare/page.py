@@ -17,6 +17,7 @@ from explorer.parts.elements import plain, refuse, strip, wait_for_list
 from explorer.parts.meaning import OWN
 from explorer.parts.one_list import SEED, kept
 from explorer.parts.panel import panel
+from explorer.parts.sections import sections
 from explorer.server import results, runs, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
@@ -26,6 +27,12 @@ OTHER, OTHER_FOLDER = "compare_other", "compare_folder"
 LAYER_B, HEAD_B = "compare_layer", "compare_head"
 _SAME = "as A"
 _LISTS = CompareSettings().lists
+_SECTIONS = {
+    "answers": "What they answer",
+    "attention": "Where they look",
+    "lists": "On other lists",
+    "weights": "Their weights",
+}
 _INTRO = (
     "The model of the sidebar is **A**. Choose another model, or the same one at another point of "
     "its training, as **B**: both sort the sidebar's list, under the same intervention."
@@ -46,15 +53,19 @@ def draw(view: View, places: Places) -> None:
     if pair is None:
         return
     _say_what_differs(pair)
-    st.header("What they answer", divider="gray")
-    _answers(pair)
-    st.header("Where they look", divider="gray")
-    _regions(pair)
-    _attention(pair)
-    st.header("On other lists", divider="gray")
-    _by_length(pair)
-    st.header("Their weights", divider="gray")
-    _weights(pair)
+    shown = sections("compare", _SECTIONS)
+    if "answers" in shown:
+        _answers(pair)
+    if "attention" in shown:
+        st.header("Where they look")
+        _regions(pair)
+        _attention(pair)
+    if "lists" in shown:
+        st.header("On other lists")
+        _by_length(pair)
+    if "weights" in shown:
+        st.header("Their weights")
+        _weights(pair)
 
 
 # -- what is chosen -----------------------------------------------------------------------------

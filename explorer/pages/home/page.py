@@ -10,7 +10,8 @@ from streamlit.navigation.page import StreamlitPage
 from explorer.pages.home.findings import Finding, findings
 from explorer.pages.home.picture import STYLE, bars
 from explorer.parts.controls import View
-from explorer.parts.elements import sequence, wait_for_list
+from explorer.parts.elements import wait_for_list
+from explorer.parts.tokens import sequence
 from explorer.server import models, results, session
 from interp.answers.treatment import Treatment
 from interp.task import spaced
@@ -42,7 +43,7 @@ def draw(sidebar: Callable[[], View | None], links: Links) -> None:
     _start(links)
     example = st.container()
     subject, name = _subject()
-    st.header("What has been found", divider="gray")
+    st.header("What has been found")
     st.html(STYLE)
     for column, found in zip(st.columns(3, gap="medium"), findings(name, subject), strict=False):
         with column.container(border=True, key=f"finding {found.page}"):
@@ -91,4 +92,5 @@ def _example(view: View) -> None:
     st.markdown(
         f"`{view.opened.name}` reads {spaced(view.digits)} and says **{said.text}**, {right}:"
     )
-    st.html(sequence(view.opened.task, said.digits, said.outputs))
+    seen = results.attention(view.opened, view.digits, Treatment())
+    sequence(view.opened.task, said, seen, key="home sequence")

@@ -5,16 +5,19 @@ All but the last section is of the list in the sidebar, under what the sidebar s
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import get_args
 
 import streamlit as st
 
-from analyses.experiment import Outcome
+from analyses.experiment import Outcome, catalogue
 from analyses.one_list import direct, lens, neurons, position
 from explorer.pages.inside import views as inside_views
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, wait_for_list
 from explorer.parts.one_list import show
+from explorer.parts.sections import sections
+from explorer.parts.study import finding
 from explorer.server import results, session
 from explorer.server.places import Places
 from interp.task import Region, SortTask
@@ -25,6 +28,12 @@ _CHOICES = {
     "digits": "the list",
     "blanks": "blanks",
     "all": "all positions",
+}
+_SECTIONS = {
+    "lens": "Reading it half-way",
+    "parts": "Who writes an output",
+    "neurons": "Neurons",
+    "many": "Over many lists",
 }
 _WELCOME = (
     "Between the list and the answer there are layers, and in each of them heads and neurons that "
@@ -47,15 +56,18 @@ def draw(view: View, places: Places) -> None:
     if view.digits is None:
         wait_for_list()
         return
-    if view.treatment:
+    finding(view, catalogue.experiment("logit_lens"))
+    shown = sections("inside", _SECTIONS)
+    if view.treatment and shown != ["many"]:
         st.markdown(f"All of one list below is under the intervention: {plain(view.words)}.")
-    st.header("Reading it half-way: the logit lens", divider="gray")
-    _lens(view)
-    _position(view, view.digits)
-    st.header("Who writes an output", divider="gray")
-    _output(view, view.digits)
-    st.header("Over many lists", divider="gray")
-    inside_views.many_lists(view)
+    if "lens" in shown:
+        _lens(view)
+        _position(view, view.digits)
+    if set(shown) & {"parts", "neurons"}:
+        _output(view, view.digits, shown)
+    if "many" in shown:
+        st.header("Over many lists")
+        inside_views.many_lists(view)
 
 
 # -- the lens -----------------------------------------------------------------------------------
@@ -119,7 +131,7 @@ def _position(view: View, digits: tuple[int, ...]) -> None:
 
 
 @st.fragment
-def _output(view: View, digits: tuple[int, ...]) -> None:
+def _output(view: View, digits: tuple[int, ...], shown: Collection[str]) -> None:
     """Who writes one output: parts, then neurons."""
     said = results.answer(view.opened, digits, view.treatment)
     names = {
@@ -133,8 +145,10 @@ def _output(view: View, digits: tuple[int, ...]) -> None:
         "Its *margin* is the logit of the right digit minus that of the strongest other token: "
         "positive where the output is right. All outputs before it are the model's own."
     )
-    _direct(view, int(chosen))
-    _neurons(view, int(chosen))
+    if "parts" in shown:
+        _direct(view, int(chosen))
+    if "neurons" in shown:
+        _neurons(view, int(chosen))
 
 
 def _direct(view: View, output: int) -> None:

@@ -69,9 +69,9 @@ def draw(view: View, places: Places) -> None:
     if view.treatment:
         st.caption(f"Patched here is the model as it is, not with: {plain(view.words)}.")
     as_it_is = replace(view, treatment=Treatment())
-    st.header("One place at a time", divider="gray")
+    st.header("One place at a time")
     _sweep(as_it_is, pair, view.treatment)
-    st.header("Many places together", divider="gray")
+    st.header("Many places together")
     _whole(as_it_is, pair)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import streamlit as st
@@ -9,11 +10,15 @@ import streamlit as st
 from analyses.one_list import answer
 from analyses.one_list.answers import Answer
 from explorer.pages.sort import steps as sort_steps
+from explorer.parts.by_click import intervene, tools_for, touched
 from explorer.parts.controls import View
-from explorer.parts.elements import plain, sentences, sequence, strip, wait_for_list
+from explorer.parts.elements import plain, sentences, strip, wait_for_list
 from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, outcome, show
 from explorer.parts.panel import downloads
+from explorer.parts.rates import scored
+from explorer.parts.sections import sections
+from explorer.parts.tokens import Clicked, sequence
 from explorer.server import results, session
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
@@ -24,6 +29,7 @@ SHOWN_AS = "answer_as"  # the choice between these, in the session and in the ad
 TOKENS, FIGURE = "tokens", "figure"
 _MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
 
+_SECTIONS = {"answer": "What it answers", "step": "Step by step"}
 _CHANGE = "Change the list, close off the blanks, and see where the answer comes from."
 _WELCOME = (
     "Nobody programmed it: it saw random lists and their sorted answers. Between the two it may be "
@@ -48,41 +54,71 @@ def draw(view: View, places: Places) -> None:
         wait_for_list()
         return
     st.markdown(_WELCOME if truth is None else f"{_BY_HAND} {truth.words} {_CHANGE}")
-    with st.spinner("Sorting"):
-        whole = results.answer(view.opened, view.digits, Treatment())
-        said = results.answer(view.opened, view.digits, view.treatment)
-    _reads(view, said)
-    _answers(view, whole, said)
-    sort_steps.steps(view, whole, said)
-    if view.treatment and results.is_of_any_list(view.treatment):
+    shown = sections("sort", _SECTIONS)
+    _workbench(view, shown)
+    if "answer" in shown and view.treatment and results.is_of_any_list(view.treatment):
         _sample(view.opened, view.treatment)
+
+
+@st.fragment
+def _workbench(view: View, shown: Collection[str]) -> None:
+    """The sequence, the answer and its steps, which the sequence plays."""
+    digits = view.digits or ()
+    with st.spinner("Sorting"):
+        whole = results.answer(view.opened, digits, Treatment())
+        said = results.answer(view.opened, digits, view.treatment)
+    step = sort_steps.chosen(len(said.outputs))
+    if _sequence(view, said, step):
+        st.rerun()
+    if "answer" in shown:
+        _answers(view, whole, said)
+    if "step" in shown:
+        sort_steps.steps(view, whole, said)
 
 
 # -- the sequence -------------------------------------------------------------------------------
 
 
-def _reads(view: View, said: Answer) -> None:
-    st.header("What it reads", divider="gray")
-    task, touched = view.opened.task, sort_steps.touched(view)
-    st.html(sequence(task, said.digits, said.outputs, touched=touched))
-    note = " Hatched: intervened on." if touched else ""
+def _sequence(view: View, said: Answer, step: int | None) -> bool:
+    """Whether the intervention was changed by a click, so that all of the page is another."""
+    task, changed = view.opened.task, touched(view)
+
+    def on_click(clicked: Clicked) -> None:
+        if clicked.step is None:
+            intervene(view, clicked)
+        else:
+            sort_steps.go(min(clicked.step, len(said.outputs) - 1))
+
+    found = sequence(
+        task,
+        said,
+        results.attention(view.opened, said.digits, view.treatment),
+        key="sort sequence",
+        touched=changed,
+        step=step,
+        tools=tools_for(view),
+        on_click=on_click,
+    )
+    note = " Hatched: intervened on." if changed else ""
     speaks = "last blank" if task.n_blanks else "SEP"
     sentences(
         "all tokens in order, each region counted from 0. The list comes first; then SEP"
         + (f" and {task.n_blanks} BLANK tokens (_)" if task.n_blanks else "")
         + f". The {speaks} says the first output, each output the next one; the dashed one is the "
-        f"last, which need not be read.{note}",
-        "that every position is used: a model may leave what it is given alone.",
+        f"last, which need not be read.{note} Blue: what the token that is pointed at looks at, in "
+        "percent; orange: what looks at it; the mean over the heads that are chosen.",
+        "that every position is used: a model may leave what it is given alone, and attention may "
+        "rest where it does no harm.",
     )
+    return found
 
 
 # -- the answer ---------------------------------------------------------------------------------
 
 
-@st.fragment
 def _answers(view: View, whole: Answer, said: Answer) -> None:
     """The answer, beside the one under the intervention where there is one."""
-    st.header("What it answers", divider="gray")
+    st.header("What it answers")
     session.choice(SHOWN_AS, SHOWN_AS, (TOKENS, FIGURE), TOKENS)
     st.radio("Show outputs as", (TOKENS, FIGURE), key=SHOWN_AS, horizontal=True)
     session.write_link(**{SHOWN_AS: st.session_state[SHOWN_AS].replace(TOKENS, "")})
@@ -129,14 +165,16 @@ def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None
             show(view, answer.EXPERIMENT, _WHOLE, file, shows, proves_not)
             return
         st.html(strip(said, f"Outputs: {name}", before))
-        sentences(
-            f"the model's own answer, {given}; below each its probability, and what it would have "
-            f"said instead.{' ⇄ marks what the intervention changed.' if before else ''}",
-            proves_not,
-        )
         found = outcome(view, answer.EXPERIMENT, _WHOLE)
         of = about_list(view, answer.EXPERIMENT, _WHOLE)
-        downloads(found.figure, file, of, lambda: found.rows)
+        with st.container(horizontal=True):
+            sentences(
+                f"the model's own answer, {given}; below each its probability, and when one points "
+                "at it, what it would have said instead."
+                + (" ⇄ marks what the intervention changed." if before else ""),
+                proves_not,
+            )
+            downloads(found.figure, file, of, lambda: found.rows)
 
 
 def _verdict(said: Answer) -> None:
@@ -154,9 +192,10 @@ def _verdict(said: Answer) -> None:
 
 def _sample(opened: OpenModel, mask: Treatment) -> None:
     """Exact match on held-out lists, with and without the mask."""
-    st.header("On other lists", divider="gray")
-    with st.spinner(f"Scoring {results.SAMPLE} held-out lists, twice"):
-        rates = [results.exact_match(opened, m) for m in (Treatment(), mask)]
+    st.header("On other lists")
+    rates = scored(opened, (Treatment(), mask), "sort rates")
+    if rates is None:
+        return
     for column, name, rate in zip(
         st.columns(2, gap="medium"), ("As it is", "Under the mask"), rates, strict=True
     ):

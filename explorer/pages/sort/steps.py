@@ -10,12 +10,13 @@ from analyses.one_list import answer
 from analyses.one_list.answer.result import HeadAttention, attention_by_head
 from analyses.one_list.answers import Answer
 from explorer.parts.controls import View
-from explorer.parts.elements import REGION_SYMBOLS, plain, sequence, share
+from explorer.parts.elements import plain, share
 from explorer.parts.one_list import show
+from explorer.parts.tokens import REGION_SYMBOLS
 from explorer.server import results, session
-from interp.answers.treatment import PUBLISHED_ACTS, blank_positions
 
 STEP = "step"  # in the session and in the address
+STEPPING = "stepping"  # whether a step was gone to: a text, empty for no
 _TABLE_STYLE = """<style>
 table.heads {border-collapse: collapse; font-size: .85rem; width: 100%;}
 table.heads th, table.heads td {border-bottom: 1px solid rgba(127,127,127,.35); text-align: left;
@@ -23,7 +24,6 @@ table.heads th, table.heads td {border-bottom: 1px solid rgba(127,127,127,.35); 
 </style>"""
 
 
-@st.fragment
 def steps(view: View, whole: Answer, said: Answer) -> None:
     """One step of decoding, chosen by the reader.
 
@@ -31,11 +31,9 @@ def steps(view: View, whole: Answer, said: Answer) -> None:
         whole: the answer of the model as it is.
         said: its answer under the view's treatment, which the steps are of.
     """
-    st.header("Step by step", divider="gray")
+    st.header("Step by step")
     step = _choose(len(said.outputs))
     _say(view, whole, said, step)
-    task, outputs = view.opened.task, said.outputs[: step + 1]
-    st.html(sequence(task, said.digits, outputs, emits=True, touched=touched(view)))
     attention = results.attention(view.opened, said.digits, view.treatment)
     left, right = st.columns([2, 3], gap="medium")
     with left:
@@ -44,8 +42,8 @@ def steps(view: View, whole: Answer, said: Answer) -> None:
             answer.EXPERIMENT,
             answer.AnswerSettings(step=step),
             "step-probabilities",
-            "how probable each of the twelve tokens is at this step. The most probable one is said "
-            "and given back as the next input.",
+            "how probable each token is at this step. The most probable one is said and given back "
+            "as the next input.",
             "that the model knows how sure to be: see whether probabilities match how often it is "
             "right (python -m analyses.behaviour).",
         )
@@ -60,34 +58,38 @@ def steps(view: View, whole: Answer, said: Answer) -> None:
             "that what is looked at is used: a head may copy nothing, and attention may rest where "
             "it does no harm.",
         )
-    st.markdown("**The same in words:** the three positions that each head looks at most")
-    st.html(_table(attention_by_head(attention, step)))
+    with st.expander("The same in words: the three positions that each head looks at most"):
+        st.html(_table(attention_by_head(attention, step)))
 
 
-def _choose(n: int) -> int:
-    """The step, by slider or one at a time."""
+def chosen(n: int) -> int | None:
+    """The step that was gone to, of ``n``; None while the whole answer is looked at."""
+    session.from_link(STEPPING, STEP, "")
     session.from_link(STEP, STEP, "0")
     if isinstance(text := st.session_state[STEP], str):  # as it stood in the address
         st.session_state[STEP] = int(text[:6]) if text.isascii() and text.isdigit() else 0
     session.clamp(STEP, n, n - 1)
     step: int = st.session_state[STEP]
-    back, middle, on = st.columns([1, 6, 1], vertical_alignment="bottom")
-    back.button(
-        "Previous", key="step back", on_click=_go, args=(-1,), disabled=step == 0, width="stretch"
-    )
-    on.button(
-        "Next", key="step on", on_click=_go, args=(1,), disabled=step == n - 1, width="stretch"
-    )
-    if n > 1:
-        step = middle.slider("Output that is being said", 0, n - 1, key=STEP)
-    else:
-        middle.caption("A list of one digit has one output.")
-    session.write_link(step=str(step))
-    return step
+    session.write_link(step=str(step) if st.session_state[STEPPING] else "")
+    return step if st.session_state[STEPPING] else None
 
 
-def _go(by: int) -> None:
-    st.session_state[STEP] += by
+def go(step: int) -> None:
+    """To that step; for callbacks, before the slider is drawn."""
+    st.session_state[STEP] = step
+    _stepping()
+
+
+def _stepping() -> None:
+    st.session_state[STEPPING] = "yes"
+
+
+def _choose(n: int) -> int:
+    """The step, by slider; :func:`chosen` has read it from the address."""
+    if n == 1:
+        st.caption("This answer has one output.")
+        return 0
+    return st.slider("Output that is being said", 0, n - 1, key=STEP, on_change=_stepping)
 
 
 def _say(view: View, whole: Answer, said: Answer, step: int) -> None:
@@ -106,16 +108,6 @@ def _say(view: View, whole: Answer, said: Answer, step: int) -> None:
             f" here. Intervened on: {plain(view.words)}."
         )
     st.markdown(words.replace("<", r"\<").replace(">", r"\>"))
-
-
-def touched(view: View) -> tuple[int, ...]:
-    """Positions that the treatment changes, or that it closes to the outputs."""
-    treatment, task = view.treatment, view.opened.task
-    if treatment.site is not None:
-        return tuple(treatment.site.positions or ())
-    if treatment.act in PUBLISHED_ACTS:
-        return blank_positions(task, range(task.n_blanks))
-    return blank_positions(task, treatment.blanks)
 
 
 def _table(heads: list[HeadAttention]) -> str:

@@ -14,7 +14,7 @@ import streamlit as st
 from analyses import patch_blanks
 from analyses.experiment.minimal_pairs import PLACES
 from analyses.one_list import glance, without
-from analyses.one_list.answers import Output
+from analyses.one_list.answers import Answer, Attention, Output, attention_along
 from analyses.one_list.glance.result import answer_rows
 from analyses.one_list.patch.body import one_digit_changed
 from analyses.one_list.without import Of
@@ -23,10 +23,11 @@ from analyses.one_list.without.result import AblatedAnswers
 from analyses.patch_blanks.result import PatchResult
 from explorer.pages.tour import words as words
 from explorer.parts.controls import View
-from explorer.parts.elements import sequence, strip, wait_for_list
+from explorer.parts.elements import strip, wait_for_list
 from explorer.parts.meaning import verdict, without_blanks
 from explorer.parts.one_list import SEED, kept, outcome, show
 from explorer.parts.panel import About, panel
+from explorer.parts.tokens import sequence
 from explorer.server import results, session
 from explorer.server.places import Places
 from interp import figures
@@ -58,7 +59,7 @@ def draw(view: View, places: Places) -> None:
         return
     if view.treatment:
         st.caption("What the sidebar does to the model is left aside on this tour.")
-    st.header(f"{step}. {TITLES[step - 1]}", divider="gray")
+    st.header(f"{step}. {TITLES[step - 1]}")
     _STEPS[step - 1](replace(view, treatment=Treatment()), view.digits)
 
 
@@ -118,14 +119,23 @@ def _try_it(page: str, sentence: str, view: View) -> None:
 def _the_task(view: View, digits: tuple[int, ...]) -> None:
     task = view.opened.task
     _say(words.task_words(task, digits))
-    right = [Output(digit, digit, 1.0, digit, 0.0) for digit in task.answer(digits)]
-    st.html(sequence(task, digits, right))
+    outputs = task.answer(digits)
+    right = Answer(digits, tuple(Output(o, o, 1.0, o, 0.0, task) for o in outputs))
+    sequence(task, right, _along(view, digits, outputs), key="tour sequence")
     _question(
         1,
         "How many tokens does the model read before it says the first output?",
         lambda: words.tokens_before_answer(task, digits),
     )
     _try_it("Sort", "type a list of your own, and step through the sequence.", view)
+
+
+def _along(view: View, digits: tuple[int, ...], outputs: tuple[int, ...]) -> Attention:
+    """The model's attention while these outputs are given back."""
+    return kept(
+        ("attention along", view.opened.hash, digits, outputs),
+        lambda _: attention_along(view.opened.model, digits, outputs),
+    )
 
 
 def _the_answer(view: View, digits: tuple[int, ...]) -> None:

@@ -15,6 +15,7 @@ from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
 from explorer.parts.one_list import show
 from explorer.parts.panel import OF_MANY, About, panel
+from explorer.parts.rates import scored
 from explorer.server import results, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
@@ -87,14 +88,17 @@ def draw_rates(places: Places, name: str) -> None:
     except UserError:  # said above
         return
     st.subheader("On other lists")
-    columns = st.columns(2, gap="medium")
     acts = [("as it is", Treatment())]
     if opened.task.n_blanks:
         every = tuple(range(opened.task.n_blanks))
         acts.append(("blanks masked", Treatment(Act.MASK, every)))
-    for column, (words, treatment) in zip(columns, acts, strict=False):
-        with column, st.spinner(f"Scoring {results.SAMPLE} held-out lists"):
-            _rate(words, results.exact_match(opened, treatment))
+    rates = scored(opened, [treatment for _, treatment in acts], "checkpoint rates")
+    if rates is None:
+        return
+    columns = st.columns(2, gap="medium")
+    for column, (words, _), rate in zip(columns, acts, rates, strict=False):
+        with column:
+            _rate(words, rate)
     st.caption(
         f"**Shows:** how many of {results.SAMPLE} held-out lists come out without a mistake"
         + ("; masked, no output may attend to any blank." if acts[1:] else ".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import streamlit as st
@@ -13,6 +14,7 @@ from explorer.pages.training.checkpoint import draw_checkpoint, draw_rates, draw
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse
 from explorer.parts.panel import About, panel
+from explorer.parts.sections import sections
 from explorer.server import runs, session
 from explorer.server.places import Places
 from interp.support.errors import UserError
@@ -24,6 +26,14 @@ _SCALES = ("linear", "log")
 _BETWEEN = "|"  # runs in the address
 _LONGEST = 4000  # characters of them
 
+Chosen = tuple[str, dict[int, str], int]
+"""A run, the names of its checkpoints by step, and the step that the slider is at."""
+_SECTIONS = {
+    "curves": "Learning curves",
+    "step": "The model at a step",
+    "sweep": "All checkpoints",
+    "arms": "The arms of a study",
+}
 _INTRO = (
     "The model began as random numbers. Here is what was measured while it learned, and the model "
     "itself at the checkpoints that were kept: move the slider, and every figure of this page "
@@ -35,7 +45,6 @@ def draw(view: View, places: Places) -> None:
     """The whole page."""
     st.title("How it learned")
     st.markdown(_INTRO)
-    left, right = st.columns([4, 1], gap="medium")
     own = run_of(view.opened.name, runs.run_names(places))
     _follow(view.opened.name, own, places)
     if own is None:
@@ -44,26 +53,28 @@ def draw(view: View, places: Places) -> None:
             + (": it was written, not trained." if view.opened.truth else ".")
             + " Below are runs that have one."
         )
-    with left:
+    shown = sections("training", _SECTIONS)
+    log = _scale()
+    at = _choose_checkpoint(places) if shown != ["arms"] else None
+    if "curves" in shown:
         chosen = _choose_runs(places)
-    with right:
-        log = _scale()
-    at = _choose_checkpoint(places)
-    st.header("Learning curves", divider="gray")
-    _curves(places, chosen, log, at[0] if at else None)
-    rates = st.container()
+        _curves(places, chosen, log, at[0] if at else None)
     if at:
-        run, steps, step = at
-        st.header(f"The model at step {step}", divider="gray")
+        _at_a_step(view, places, at, log, shown)
+    if "arms" in shown:
+        st.header("The arms of a study")
+        _arms(places, log)
+
+
+def _at_a_step(view: View, places: Places, at: Chosen, log: bool, shown: Collection[str]) -> None:
+    run, steps, step = at
+    if "step" in shown:
+        st.header(f"The model at step {step}")
         draw_checkpoint(view, places, steps[step])
-        rates = st.container()  # takes seconds: filled when all else is drawn
-        st.header("All checkpoints", divider="gray")
+        draw_rates(places, steps[step])
+    if "sweep" in shown:
+        st.header("All checkpoints")
         draw_sweep(places, run, steps, step, log)
-    st.header("The arms of a study", divider="gray")
-    _arms(places, log)
-    if at:
-        with rates:
-            draw_rates(places, at[1][at[2]])
 
 
 # -- what is chosen -----------------------------------------------------------------------------
@@ -89,10 +100,6 @@ def _follow(model: str, own: str | None, places: Places) -> None:
         st.session_state[RUN] = own
         _, _, step = model.partition("@")
         st.session_state[STEP] = step
-
-
-Chosen = tuple[str, dict[int, str], int]
-"""A run, the names of its checkpoints by step, and the step that the slider is at."""
 
 
 def _scale() -> bool:

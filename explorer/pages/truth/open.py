@@ -28,7 +28,7 @@ _NOTHING = 1e-10  # of attention: what rounding leaves
 
 def open_sorter(view: View, truth: Truth) -> None:
     """Its algorithm on the list of the sidebar, beside what the methods see of it."""
-    st.header(f"The sorter that is open: {truth.name}", divider="gray")
+    st.header(f"The sorter that is open: {truth.name}")
     if view.digits is None:
         wait_for_list()
         return

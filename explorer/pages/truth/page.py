@@ -65,7 +65,7 @@ def draw(view: View, places: Places) -> None:
 
 
 def _cards(places: Places) -> None:
-    st.header("Five sorters whose algorithm is known", divider="gray")
+    st.header("Five sorters whose algorithm is known")
     columns = st.columns(2, gap="medium")
     for number, name in enumerate(SORTERS):
         with columns[number % 2].container(border=True, key=f"card {name}"):
@@ -111,7 +111,7 @@ def _open(name: str, choices: list[str]) -> None:
 
 @st.fragment
 def _board() -> None:
-    st.header("The scoreboard", divider="gray")
+    st.header("The scoreboard")
     st.markdown(
         "Every method is asked about every sorter. Some questions go to methods that cannot answer "
         "them, on purpose: their mistakes are the ones to know."

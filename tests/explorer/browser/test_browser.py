@@ -53,7 +53,7 @@ def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
 
 def test_a_link_a_mistake_and_a_mask(visitor: Visitor, server: Server, folder: Path) -> None:
     """On a small untrained model: what does not need a model that sorts."""
-    link = f"{server.address}/sort?model={small(folder)}&list=3,1,2"
+    link = f"{server.address}/sort?model={small(folder)}&list=3,1,2&part=all"
     visitor.page.goto(link)
     before = visitor.text(".st-key-answer code")
     assert "✗ Not sorted." in visitor.text(".st-key-answer")
@@ -159,7 +159,9 @@ def test_a_click_on_a_cell_of_the_sweep_patches_it(visitor: Visitor, server: Ser
 
 @shipped
 def test_blanks_are_masked_and_transplanted(visitor: Visitor, server: Server) -> None:
-    visitor.open(f"{server.address}/blanks?model=blanks&list=3,1,4,1,5&kind=mask&blanks=none")
+    visitor.open(
+        f"{server.address}/blanks?model=blanks&list=3,1,4,1,5&kind=mask&blanks=none&part=all"
+    )
     visitor.page.get_by_text("Choose at least one blank.").wait_for(timeout=WAIT_MS)
     visitor.page.get_by_role("button", name="All", exact=True).click()
     ablated = visitor.text(".st-key-blanks-ablated")
@@ -179,7 +181,7 @@ def test_blanks_are_masked_and_transplanted(visitor: Visitor, server: Server) ->
 
 def test_the_slider_moves_along_a_run(visitor: Visitor, server: Server, run: Path) -> None:
     where = quote(str(run), safe="")
-    visitor.open(f"{server.address}/training?run={where}&step=2&list=3,1,2")
+    visitor.open(f"{server.address}/training?run={where}&step=2&list=3,1,2&part=step")
     before = visitor.text(".st-key-checkpoint_answer")
     assert "after 2 updates" in before
     visitor.page.get_by_role("slider").first.press("ArrowRight")

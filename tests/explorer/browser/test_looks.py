@@ -20,7 +20,12 @@ pytestmark = browser_needed
 MEASURE = (Path(__file__).parent / "measure.js").read_text(encoding="utf-8")
 LEAST = 4.5  # contrast of text, by WCAG 2 (AA)
 WIDTHS = (400, 1280, 1920)
-OTHERWISE = {"sort": ("sort?do=mask:0-48",), "tour": ("tour?tour=3", "tour?tour=5")}
+OTHERWISE = {
+    "sort": ("sort?do=mask:0-48&part=all",),
+    "tour": ("tour?tour=3", "tour?tour=5"),
+    **{path: (f"{path}?part=all",) for path in ("attention", "blanks", "inside")},
+    **{path: (f"{path}?part=all",) for path in ("training", "compare")},
+}
 """Pages that are measured where more is to be seen than when they open."""
 PAGES = [each for path in PATHS for each in OTHERWISE.get(path, (path,))]
 
@@ -45,6 +50,25 @@ def test_nothing_is_cut_overlaps_or_is_too_faint(chromium: Any, server: Server, 
             found[width, scheme] = look(page)
     context.close()
     assert {key: said for key, said in found.items() if said} == {}
+
+
+TALLEST = 1600  # pixels: two screens of 800
+FIRST_SEEN = ("sort", "blanks", "inside", "attention", "training", "compare", "patch", "")
+BLOCK = '[data-testid="stMainBlockContainer"]'
+
+
+@shipped
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [*FIRST_SEEN, "sort?do=mask:0-48"])
+def test_a_first_view_is_two_screens_at_most(chromium: Any, server: Server, path: str) -> None:
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(f"{server.address}/{path}")
+    page.locator("h1").first.wait_for(timeout=WAIT_MS)
+    settle(page, 800)
+    height = page.locator(BLOCK).evaluate("el => el.getBoundingClientRect().height")
+    context.close()
+    assert 300 < height <= TALLEST
 
 
 def look(page: Any) -> list[str]:

@@ -1,0 +1,115 @@
+"""Whether other flags would suit a set of weights better: what accuracy alone may not show.
+
+    rivals(model, batch, Read(), losses(model, batch))[0].words         # "--activation gelu"
+
+A model that reads a network with the wrong activation may still give every answer right; but it is
+less sure of them, for the weights were trained with another. So the loss on held-out lists is
+compared with that of the same weights under every other value that their tensors allow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.config import Activation, ModelConfig, Norm
+from interp.model import SortTransformer
+from interp.passes.packed import packed_logits, parts_of, window
+from interp.task import SortBatch
+
+_AT_ONCE = 64  # lists; activations of more would leave the processor's cache
+_OWN_TENSORS = ("solu_ln", "xielu")
+"""Activations with parameters: which they are, the tensors tell."""
+_BETTER = 0.9
+"""A rival's loss must be lower than this share of the told one's: near twins, such as ``gelu`` and
+its approximations, differ by less, and either may come out lower."""
+_SURE = 2.58  # standard errors of the mean difference: 99 %
+
+
+@dataclass(frozen=True)
+class Read:
+    """How weights were read, where it leaves no trace in the model."""
+
+    folded: bool = False
+    """Whether the LayerNorms have no weights of their own: then there may be none."""
+    attn_scale: float | None = None
+    """What scores are divided by (None: the root of a head's width)."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The same weights, read otherwise."""
+
+    words: str
+    """The flag that would say so: ``--activation gelu``."""
+    loss: float
+    """In nats a token."""
+    better: bool
+    """Whether it clearly suits the weights better than what was told."""
+
+
+@torch.no_grad()
+def losses(model: SortTransformer, batch: SortBatch) -> Float[Tensor, " batch"]:
+    """Each list's mean loss over the tokens of its answer, in nats."""
+    found = torch.zeros(len(batch))
+    targets = model.task.targets(batch.tokens)
+    for index in parts_of(model, batch, _AT_ONCE):
+        part = batch[index]
+        view = window(model.task, part, digits_only=True)
+        wanted = targets[index][:, view.rows]
+        scored = wanted != model.task.pad
+        logits = packed_logits(model, part.tokens, view)
+        picked = logits.log_softmax(-1).gather(-1, wanted.masked_fill(~scored, 0)[..., None])
+        nats = -picked[..., 0].masked_fill(~scored, 0.0)
+        found[index] = nats.sum(1) / scored.sum(1)
+    return found
+
+
+def rivals(
+    model: SortTransformer, batch: SortBatch, read: Read, told: Float[Tensor, " batch"]
+) -> list[Rival]:
+    """Every other way to read the weights, the best first.
+
+    Args:
+        told: the losses as they are read now, of the same lists.
+    """
+    found = []
+    for words, config, factor in _others(model.config, read):
+        theirs = losses(_variant(model, config, factor), batch)
+        apart = told - theirs
+        error = float(apart.std()) / math.sqrt(len(apart)) if len(apart) > 1 else math.inf
+        sure = float(apart.mean()) > _SURE * error
+        better = sure and bool(theirs.mean() < _BETTER * told.mean())
+        found.append(Rival(words, float(theirs.mean()), better))
+    return sorted(found, key=lambda one: one.loss)
+
+
+def _others(config: ModelConfig, read: Read) -> Iterator[tuple[str, ModelConfig, float]]:
+    """Flags, what they make of the config, and what they multiply scores by."""
+    if config.d_mlp and config.activation not in _OWN_TENSORS:
+        for name in get_args(Activation):
+            if name not in (*_OWN_TENSORS, config.activation):
+                yield f"--activation {name}", replace(config, activation=name), 1.0
+    if read.folded or config.norm == "none":
+        norm: Norm = "none" if read.folded else "pre"
+        yield f"--norm {norm}", replace(config, norm=norm), 1.0
+    root = math.sqrt(config.d_head)
+    other = 1.0 if read.attn_scale is None else root
+    yield f"--attn-scale {other:g}", config, (read.attn_scale or root) / other
+
+
+def _variant(model: SortTransformer, config: ModelConfig, factor: float) -> SortTransformer:
+    """The same weights under another config; LayerNorms that were none do the least they can."""
+    other = SortTransformer(config)
+    own = model.state_dict()
+    for name, tensor in other.state_dict().items():
+        if name in own:
+            query = name.endswith((".attn.W_Q", ".attn.b_Q"))
+            tensor.copy_(own[name] * factor if query else own[name])
+    return other.eval()

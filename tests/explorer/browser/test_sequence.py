@@ -1,0 +1,152 @@
+"""The sequence of tokens, by mouse and by keyboard: what lights up, and what a click sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analyses.one_list.answers import attention_of, decode_list
+from benchmarks.browser import WAIT_MS, Server
+from interp.checkpoints import load_bare
+from tests.explorer.browser.visitor import Visitor, browser_needed, small
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = [browser_needed, pytest.mark.slow]
+
+DIGITS = (3, 1, 2)
+BLANK_2, OUT_0, LAST_OUT = 6, 8, 10
+"""Tokens counted from the first digit: 3 digits, SEP, 4 blanks, 3 outputs."""
+
+
+@pytest.fixture
+def pattern(folder: Path) -> np.ndarray:
+    """The attention behind the page, from the library: [layer, head, query, key]."""
+    model = load_bare(folder / "with").model
+    return attention_of(model, decode_list(model, DIGITS).answer).pattern
+
+
+@pytest.fixture
+def sort(visitor: Visitor, server: Server, folder: Path) -> Visitor:
+    visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2&part=all")
+    visitor.page.locator(".sequence .token").first.wait_for(timeout=WAIT_MS)
+    return visitor
+
+
+def lit(visitor: Visitor) -> dict[int, int]:
+    """The percentages under tokens that are coloured, by token."""
+    tokens = visitor.page.locator(".sequence .token")
+    shown = tokens.evaluate_all("all => all.map(el => [el.style.background, el.innerText])")
+    return {
+        i: int(text.split()[-1].rstrip("%"))
+        for i, (background, text) in enumerate(shown)
+        if background != ""
+    }
+
+
+def expected(weights: np.ndarray, token: int) -> dict[int, float]:
+    """In percent, what a token looks at and what looks at it: of one head, or a mean of them."""
+    n = len(weights)
+    seen = {key: 100 * weights[token, key] for key in range(token + 1)}
+    return seen | {query: 100 * weights[query, token] for query in range(token + 1, n)}
+
+
+def assert_lit(visitor: Visitor, weights: np.ndarray, token: int) -> None:
+    """Whole percents, from numbers that were sent to 0.4 of one; below 1 the token's number."""
+    wanted, found = expected(weights, token), lit(visitor)
+    strong = {i: share for i, share in wanted.items() if share >= 1.5}
+    assert set(strong) <= set(found) <= {i for i, share in wanted.items() if share > 0.2}
+    for i, share in strong.items():
+        assert abs(found[i] - share) <= 0.9, (i, share, found[i])
+
+
+def test_attention_lights_up_both_ways(sort: Visitor, pattern: np.ndarray) -> None:
+    tokens = sort.page.locator(".sequence .token")
+    assert lit(sort) == {}
+    tokens.nth(BLANK_2).hover()
+    assert_lit(sort, pattern.mean((0, 1)), BLANK_2)
+    later = [i for i in lit(sort) if i > BLANK_2]
+    assert later  # something looks at it
+    assert "looked at by" in sort.text(".sequence output")
+    sort.page.get_by_role("button", name="1.1", exact=True).click()
+    tokens.nth(OUT_0).hover()
+    assert_lit(sort, pattern[1, 1], OUT_0)
+    sort.page.get_by_role("button", name="0.0", exact=True).click(modifiers=["Shift"])
+    tokens.nth(OUT_0).hover()
+    assert_lit(sort, (pattern[1, 1] + pattern[0, 0]) / 2, OUT_0)
+    tokens.nth(LAST_OUT).hover()  # it is said, and not given back
+    assert lit(sort) == {}
+    assert "not given back as an input" in sort.text(".sequence output")
+
+
+def test_by_keyboard_alone(sort: Visitor, pattern: np.ndarray) -> None:
+    page, tokens = sort.page, sort.page.locator(".sequence .token")
+    page.get_by_role("radio", name="look").focus()
+    page.keyboard.press("Tab")  # mask
+    page.keyboard.press("Enter")
+    tokens.nth(0).focus()
+    assert_lit(sort, pattern.mean((0, 1)), 0)
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**do=mask%3A0*")
+    sort.settle()
+    assert "done" in (tokens.nth(4).get_attribute("class") or "")
+    assert tokens.nth(4).evaluate("el => el === document.activeElement")  # one goes on from there
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**do=mask%3A0-1*")
+    sort.settle()
+    page.keyboard.press("Enter")  # and lets it go
+    page.wait_for_url(lambda url: "do=mask%3A0&" in url or url.endswith("do=mask%3A0"))
+    sort.settle()
+    page.keyboard.press("Escape")
+    assert lit(sort) == {}
+    assert page.get_by_role("radio", name="look").get_attribute("aria-checked") == "true"
+
+
+def test_blanks_are_dropped_and_exchanged_by_click(sort: Visitor) -> None:
+    page, tokens = sort.page, sort.page.locator(".sequence .token")
+    page.get_by_role("radio", name="drop").click()
+    tokens.nth(4).click()
+    page.wait_for_url("**do=zero%3A0*")
+    sort.settle()
+    tokens.nth(7).click(modifiers=["Shift"])  # all from there
+    page.wait_for_url("**do=zero%3A0-3*")
+    sort.settle()
+    page.get_by_role("radio", name="exchange").click()
+    tokens.nth(5).click()
+    page.wait_for_url("**do=transplant%3A1%3A*")
+    sort.settle()
+    done = page.locator(".sequence .token.done")
+    assert done.count() == 1
+    assert sort.text(".st-key-changed_answer")
+
+
+def test_the_answer_plays_and_the_page_follows(sort: Visitor) -> None:
+    page = sort.page
+    page.get_by_role("button", name="▶ Play").click()
+    page.locator(".sequence .token.unsaid").first.wait_for(timeout=WAIT_MS)
+    page.wait_for_url("**step=2*")
+    sort.settle()
+    assert page.locator(".sequence .token.unsaid").count() == 0
+    assert "as output 2" in page.locator('[data-testid="stMain"]').inner_text()
+    page.get_by_role("button", name="One output back").click()
+    page.wait_for_url("**step=1*")
+    sort.settle()
+    assert page.locator(".sequence .token.unsaid").count() == 1
+    assert "as output 1" in page.locator('[data-testid="stMain"]').inner_text()
+
+
+def test_blanks_are_chosen_by_click(visitor: Visitor, server: Server, folder: Path) -> None:
+    visitor.open(f"{server.address}/blanks?model={small(folder)}&list=3,1,2&blanks=none")
+    visitor.page.locator(".sequence .token").nth(5).click()
+    visitor.page.wait_for_url("**blanks=1*")
+    visitor.settle()
+    assert visitor.page.locator(".st-key-blanks-ablated").count() == 1
+    visitor.page.locator(".sequence .token").nth(7).click(modifiers=["Shift"])
+    visitor.page.wait_for_url("**blanks=1-3*")
+    visitor.settle()

@@ -1,0 +1,39 @@
+"""Models as others have them: plain ``HookedTransformer``s, with nothing of ours."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+
+def plain(seed: int = 0, **config: Any) -> HookedTransformer:
+    """Random weights, biases and LayerNorms included, for what starts at 0 or 1 matters, too."""
+    sizes: dict[str, Any] = {
+        "n_layers": 2, "d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 10, "act_fn": "gelu",
+        "n_ctx": 9, "d_vocab": 13, "normalization_type": "LN", "device": "cpu",
+    }  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = HookedTransformer(HookedTransformerConfig(**{**sizes, **config}))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".act_fn." not in name:
+                parameter.normal_(float(name.endswith(".w")), 0.5, generator=generator)
+    return model.eval()
+
+
+def lists_of_four(task: Any, vocabulary: list[int]) -> tuple[Tensor, Tensor]:
+    """Sequences of the longest lists, in our tokens and in theirs, without the last one, which
+    nothing reads.
+
+    Args:
+        vocabulary: their token of each of ours.
+    """
+    batch = task.sample(8, torch.Generator().manual_seed(0), torch.full((8,), task.max_len))
+    ours = batch.tokens[:, :-1]
+    return ours, torch.tensor(vocabulary)[ours]
