@@ -1,18 +1,24 @@
 """How long a visitor of the explorer waits, in a real browser on this machine.
 
-    python -m benchmarks.explorer                   # starts, lists, the sweep: some minutes
+    python -m benchmarks.explorer                   # starts, pages, controls, the sweep: minutes
     python -m benchmarks.explorer --soak 10         # and ten minutes of random clicking: memory
     python -m benchmarks.explorer --json
 
 - **start**: from `streamlit run app.py` as a new process, its imports included, to the page Home
   with its findings and an answer that can be read in the browser (which is open already).
+- **pages**: from a click in the menu to the page at rest, on a server that has shown Home alone;
+  and the second time.
+- **controls**: from a click or a key to the page at rest, for a control of each kind on every page.
+  The first uses count: of the mask, of the training slider.
+- **together**: new lists on Sort, while another visitor's page is being drawn.
 - **list**: from Enter in the field for the list to the page at rest with all figures of that list
   redrawn, on Sort, Attention and Blanks. Random lists of all lengths; the first two do not count.
 - **sweep**: on Patch, from Enter to the exact map of a new pair of lists of 48 digits; and whether
   a bar showed how far it was.
 - **soak**: the server's memory after random pages, models, lists and interventions.
 
-Times mean something on an otherwise idle machine only.
+What is promised stands beside what was measured. Times mean something on an otherwise idle machine
+only.
 """
 
 from __future__ import annotations
@@ -21,12 +27,13 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from benchmarks.browser import WAIT_MS, Server, chromium, serve, settle
+from benchmarks.waiting import control_times, page_times, together
 from explorer import shell
 from interp.checkpoints import compiled_names, shipped_models
 from interp.support.cli import note, run_command
@@ -48,12 +55,13 @@ class BenchmarkArgs:
     starts: int = 3  # fresh servers
     lists: int = 40  # changes of the list on each page
     sweeps: int = 5  # new pairs of lists
+    repeats: int = 20  # uses of each control
     soak: float = 0.0  # minutes of random clicking
     seed: int = 0  # of the lists
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
     def __post_init__(self) -> None:
-        at_least(self, starts=1, lists=5, sweeps=1, soak=0, seed=0)
+        at_least(self, starts=1, lists=5, sweeps=1, repeats=2, soak=0, seed=0)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -66,6 +74,11 @@ def benchmark_command(args: BenchmarkArgs) -> None:
         result: dict[str, Any] = {"start_s": [first_page(browser) for _ in range(args.starts)]}
         note(f"start: {result['start_s']}")
         with serve() as server:
+            result["pages_s"] = page_times(browser, server)
+            note(f"pages: {result['pages_s']}")
+        with serve() as server:
+            result["controls_s"] = control_times(browser, server, args.repeats)
+            result["together_s"] = together(browser, server, args.repeats)
             result["list_s"] = {p: list_changes(browser, server, p, args.lists, rng) for p in PAGES}
             result["sweep_s"], result["progress_shown"] = sweeps(browser, server, args.sweeps, rng)
             if args.soak:
@@ -193,7 +206,8 @@ def soak(
 
 def in_words(result: dict[str, Any]) -> str:
     """The result, a line for each measure."""
-    lines = [f"first page: {_spread(result['start_s'])}"]
+    lines = [f"first page: {_spread(result['start_s'])}", "", *_table(result), ""]
+    lines += [f"a list on Sort, two visitors at once: {_spread(result['together_s'])}"]
     lines += [f"new list on {page}: {_spread(times)}" for page, times in result["list_s"].items()]
     bar = "progress shown" if result["progress_shown"] else "NO progress shown"
     lines.append(f"exact sweep of a pair of {LONGEST} digits: {_spread(result['sweep_s'])}, {bar}")
@@ -204,6 +218,34 @@ def in_words(result: dict[str, Any]) -> str:
             f"at most {memory['most']:.0f} MB on the way"
         )
     return "\n".join(lines)
+
+
+FIRST_S, AGAIN_S, CONTROL_S = 1.5, 0.5, 0.5
+"""What is promised of two idle cores: a page first seen, seen again, and a control (95 %)."""
+
+
+def _table(result: dict[str, Any]) -> Iterator[str]:
+    """Markdown: pages, then controls; what is over its promise is marked."""
+    yield f"| page | first seen, s (at most {FIRST_S:g}) | seen again (at most {AGAIN_S:g}) |"
+    yield "| --- | --- | --- |"
+    for name, (first, again) in result["pages_s"].items():
+        yield f"| {name} | {_held(first, FIRST_S)} | {_held(again, AGAIN_S)} |"
+    yield ""
+    yield f"| control | n | median, s | 95th percentile (at most {CONTROL_S:g}) | first use |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, seconds in result["controls_s"].items():
+        middle, high = statistics.median(seconds), _percentile(seconds)
+        row = f"{len(seconds)} | {middle:.2f} | {_held(high, CONTROL_S)} | {seconds[0]:.2f}"
+        yield f"| {name} | {row} |"
+
+
+def _held(seconds: float, most: float) -> str:
+    return f"{seconds:.2f}" + ("" if seconds <= most else " ✗")
+
+
+def _percentile(seconds: Sequence[float]) -> float:
+    """The 95th; of fewer than 20 the largest."""
+    return statistics.quantiles(seconds, n=20)[-1] if len(seconds) >= 20 else max(seconds)
 
 
 def _spread(seconds: Sequence[float]) -> str:

@@ -112,11 +112,25 @@ class BorrowedModel(HookedTransformer):
         refuse_post_norm(self, "accumulated_bias")
         return super().accumulated_bias(*args, **kwargs)
 
-    def to(self, device_or_dtype: Any, print_details: bool = True) -> Any:  # type: ignore[override]
-        """To a device; models are of float32 here."""
-        if isinstance(device_or_dtype, torch.dtype):
-            check_precision(device_or_dtype)
-        return super().to(device_or_dtype, print_details)
+    def to(self, device_or_dtype: Any, print_details: Any = True) -> Any:  # type: ignore[override]
+        """To a device; models are of float32 here.
+
+        Args:
+            print_details: TransformerLens's; or a dtype, as PyTorch's own ``to`` takes it.
+
+        Raises:
+            UserError: for another type, or a device that there is not; the model is where it was.
+        """
+        for each in (device_or_dtype, print_details):
+            if isinstance(each, torch.dtype):
+                check_precision(each)
+        before = self.cfg.device
+        try:
+            return super().to(device_or_dtype, print_details is True)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            self.cfg.device = before  # it is written down before anything is moved
+            reason = str(error).partition(chr(10))[0]
+            raise UserError(f"the model cannot be moved to {device_or_dtype}: {reason}") from None
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:  # double(), half(), type(), ...
         check_precision(fn(torch.zeros(1, dtype=torch.float32)).dtype)
@@ -199,6 +213,11 @@ class BorrowedCache(ActivationCache):
         """As TransformerLens's, of a model that is not post-norm."""
         refuse_post_norm(self.model, "logit_attrs")
         return super().logit_attrs(*args, **kwargs)
+
+    def apply_slice_to_batch_dim(self, *args: Any, **kwargs: Any) -> BorrowedCache:
+        """As TransformerLens's, but what comes out is of this class, too."""
+        some = super().apply_slice_to_batch_dim(*args, **kwargs)
+        return BorrowedCache(some.cache_dict, self.model, some.has_batch_dim)
 
     def apply_ln_to_stack(self, *args: Any, **kwargs: Any) -> Any:
         """As TransformerLens's, of a model that is not post-norm."""

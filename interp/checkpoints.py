@@ -30,12 +30,14 @@ from tyro.conf import Positional, subcommand
 
 from interp.config import ModelConfig
 from interp.elsewhere.asked import Import, ImportAlgoformer
+from interp.rules import SORT, read_rule
 from interp.sorters.truth import RULES, truth_of
 from interp.support import files
 from interp.support.cli import run_command
 from interp.support.errors import UserError
 from interp.support.fields import fits
 from interp.support.lazy import lazy_import
+from interp.support.limits import MOST_CONFIG_BYTES
 from interp.support.strict_json import short
 from interp.support.tensors import MOST_HEADER, parse_safetensors
 from interp.weights import check_finite
@@ -54,6 +56,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 HASH = "hash"  # in config.json: what content_hash was when the weights were written
 PRETRAINED = Path(__file__).parent / "pretrained"
+SHIPPED_TASKS = PRETRAINED / "tasks"  # models of other tasks than the experiment's
 SHIPPED_RUNS = PRETRAINED / "runs"  # run folders with some of their checkpoints, for their course
 COMPILED = "compiled:"  # before the name of a sorter compiled by hand
 _STEP_FOLDER = re.compile(r"step-(\d+)")
@@ -78,8 +81,20 @@ class LoadedModel:
 
 
 def shipped_models() -> list[str]:
-    """Names that :func:`load_model` knows without a path."""
+    """Names of models that sort, which :func:`load_model` knows without a path."""
     return sorted(p.parent.name for p in PRETRAINED.glob(f"*/{CONFIG}"))
+
+
+def shipped_task_models() -> list[str]:
+    """Names of models of other tasks, which :func:`load_model` knows without a path."""
+    return sorted(p.parent.name for p in SHIPPED_TASKS.glob(f"*/{CONFIG}"))
+
+
+def shipped_folder(name: str) -> Path | None:
+    """Where the files of a shipped model are; None for what is no name of one."""
+    if name in shipped_models():
+        return PRETRAINED / name
+    return SHIPPED_TASKS / name if name in shipped_task_models() else None
 
 
 def shipped_runs() -> dict[str, Path]:
@@ -103,8 +118,8 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     Raises:
         UserError: saying what there is instead.
     """
-    if str(name_or_path) in shipped_models():
-        return PRETRAINED / str(name_or_path)
+    if (folder := shipped_folder(str(name_or_path))) is not None:
+        return folder
     if str(name_or_path) in (shipped := shipped_checkpoints()):
         return shipped[str(name_or_path)]
     path = Path(name_or_path)
@@ -114,7 +129,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         return path
     if steps := run_checkpoints(path):
         return steps[-1]
-    names = ", ".join(shipped_models()) or "none"
+    names = ", ".join([*shipped_models(), *shipped_task_models()]) or "none"
     if path.is_dir():
         raise UserError(f"{path} holds no {WEIGHTS}, and no checkpoints of a run")
     raise UserError(
@@ -254,7 +269,7 @@ def _load_compiled(name: str, device: torch.device | str) -> LoadedModel:
 def read_info(folder: Path) -> dict[str, Any]:
     """The checked ``config.json`` of a checkpoint."""
     path = folder / CONFIG
-    info = files.read_json(path)
+    info = files.read_json(path, MOST_CONFIG_BYTES)
     if not isinstance(info, dict) or type(info.get("format")) is not int:
         raise UserError(f"{path} is not the config of a sort transformer: it has no format number")
     check_format(path, info)
@@ -297,7 +312,7 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
     path = folder / EVALUATION
     if not path.exists():
         return None
-    found = files.read_object(path)
+    found = files.read_object(path, MOST_CONFIG_BYTES)
     about, exact = found.get("model", {}), found.get("exact_match")
     if not isinstance(about, dict) or not isinstance(about.get("hash", ""), str):
         raise UserError(f"{path} does not say which model was evaluated")
@@ -394,6 +409,11 @@ class Info:
     """Show what a model is: sizes, hash, how it was trained, what it reaches."""
 
     name: Positional[str]  # a shipped name, a run folder or a checkpoint
+    task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
+
+    def __post_init__(self) -> None:
+        if self.task is not None:
+            read_rule(self.task)
 
 
 Command = (
@@ -412,6 +432,8 @@ def _command(args: ListModels | Info | Import | ImportAlgoformer) -> None:
     if isinstance(args, ListModels):
         for name in shipped_models():
             print(f"{name:20} {_summary(PRETRAINED / name)}")
+        for name in shipped_task_models():
+            print(f"{name:20} {_summary(SHIPPED_TASKS / name)}")
         for name in compiled_names():
             print(f"{name:20} compiled by hand: {truth_of(name.removeprefix(COMPILED)).words}")
     elif isinstance(args, Info):
@@ -445,7 +467,8 @@ def _summary(folder: Path) -> str:
             f"  {100 * exact['value']:.2f} % of lists exact "
             f"[{100 * exact['low']:.2f}, {100 * exact['high']:.2f}], n = {exact['n']:,}"
         )
-    return f"lists of {task.lengths_words}, {task.n_blanks} blanks{reach}"
+    rule = "" if task.rule == SORT else f"{task.rule}: "
+    return f"{rule}lists of {task.lengths_words}, {task.n_blanks} blanks{reach}"
 
 
 def _import(args: Import | ImportAlgoformer) -> None:
@@ -466,6 +489,8 @@ def _import(args: Import | ImportAlgoformer) -> None:
     save_model(args.folder, model, imported_from=args.file.name, imported=proved)
     print(f"{args.folder}: {_architecture(config)}; computes what {same_as} from the file")
     print(what + (f"; {doubt}" if doubt else ""))
+    if proof.open_questions:
+        print(proof.open_questions)
     own = f" --task {args.task}" if isinstance(args, Import) and args.task.endswith(".py") else ""
     print(f"The explorer lists it after: {_explorer_for(args.folder, own)}")
 

@@ -112,6 +112,7 @@ class SortTransformer(BorrowedModel):
         """
         if torch.compiler.is_compiling():
             _refuse_hooks_where_compiled(self)
+        _check_asked(args, kwargs)
         if attention_mask is not None:
             raise UserError(
                 "padding is masked by itself; to close more, interp.interventions.Mask says which "
@@ -197,6 +198,22 @@ def _refuse_hooks_where_compiled(model: SortTransformer) -> None:
             f"a compiled model does not call hooks that were added later, such as {found}: take it "
             "away, or use the model that was compiled"
         )
+
+
+_ABOUT_TEXT = ("prepend_bos", "padding_side", "shortformer_pos_embed")
+_RETURNED = ("logits", "loss", "both", None)
+
+
+def _check_asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Whether arguments of ``HookedTransformer.forward`` mean anything here."""
+    if len(args) > 2:
+        raise UserError("of the arguments after loss_per_token give each by its name")
+    for name in _ABOUT_TEXT:
+        if name in kwargs:
+            raise UserError(f"{name} is about text, or another model, and would be ignored here")
+    wanted = args[0] if args else kwargs.get("return_type", "logits")
+    if wanted not in _RETURNED:
+        raise UserError(f"return_type is one of {_RETURNED}, not {wanted!r}")
 
 
 def _past(past_kv_cache: Any) -> int:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import jaxtyping
 
+from tests.checks import without_checks
+
 PACKAGES = ("interp", "training", "analyses", "explorer")
 
 if early := [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
@@ -40,10 +42,9 @@ hypothesis.settings.load_profile("sortscope")
 
 @pytest.fixture
 def unchecked() -> Iterator[None]:
-    """As users have it, annotations unchecked: for wrong arguments, and for long runs."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    """:func:`without_checks`, for the length of a test."""
+    with without_checks():
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +18,11 @@ TASK = SortTask(max_len=6, n_blanks=4)
 
 
 def small_model(
-    norm: str = "pre", n_layers: int = 2, task: SortTask = TASK, seed: int = 1
+    norm: str = "pre", n_layers: int = 2, task: SortTask = TASK, seed: int = 1, **others: Any
 ) -> SortTransformer:
     """Random weights, biases included: those matter too, and start at zero."""
-    config = ModelConfig(
-        task=task, n_layers=n_layers, d_model=16, n_heads=2, d_head=8, d_mlp=24, norm=norm
-    )
+    sizes = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 24, **others}
+    config = ModelConfig(task=task, n_layers=n_layers, norm=norm, **sizes)
     model = SortTransformer(config, seed=seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -41,6 +41,7 @@ from interp.checkpoints import (
 from interp.support import files
 from interp.support.errors import UserError
 from interp.support.fields import checked
+from interp.support.limits import MOST_CONFIG_BYTES
 from interp.support.manifest import manifest
 from interp.support.tensors import first_line, read_torch
 from training.claims import LOCK, claimed, holder
@@ -177,7 +178,7 @@ def read_run(folder: Path) -> RunConfig:
     if not path.is_file():
         what = "holds no " + RUN_CONFIG if folder.is_dir() else "does not exist"
         raise UserError(f"{folder} is not a run folder: it {what}")
-    data = files.read_json(path)
+    data = files.read_json(path, MOST_CONFIG_BYTES)
     if not isinstance(data, dict) or not isinstance(data.get("training"), dict):
         raise UserError(f"{folder} is not a run folder: its {RUN_CONFIG} describes no training")
     if type(data.get("format")) is int and data["format"] > FORMAT:

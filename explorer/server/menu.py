@@ -46,7 +46,9 @@ def _words(path: str, stamp: int) -> str:
     model = config.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("task"), dict):
         return ""
-    return "; ".join([_blanks(model["task"]), *_more(model, config.get("training"))])
+    rule = model["task"].get("rule")
+    asked = [rule] if isinstance(rule, str) else []
+    return "; ".join([*asked, _blanks(model["task"]), *_more(model, config.get("training"))])
 
 
 def _blanks(task: dict[str, Any]) -> str:

@@ -32,8 +32,10 @@ from interp.checkpoints import (
     find_checkpoint,
     run_checkpoints,
     shipped_checkpoints,
+    shipped_folder,
     shipped_models,
     shipped_runs,
+    shipped_task_models,
 )
 from interp.rules import read_rule
 from interp.support.errors import UserError
@@ -59,7 +61,8 @@ class Places:
         """What can be chosen without typing: shipped, compiled, then what the folders hold."""
         shipped = sorted(shipped_models(), key=lambda name: (name != _FAVOURITE, name))
         own = [str(path) for path in self._models()]
-        return [*shipped, *compiled_names(), *own][:_MOST_CHOICES]
+        there = [*shipped, *compiled_names(), *shipped_task_models(), *own]
+        return there[:_MOST_CHOICES]
 
     def _models(self) -> Iterator[Path]:
         for folder in self.folders:
@@ -71,8 +74,8 @@ class Places:
         Raises:
             UserError: if there is none, or it lies elsewhere; saying what may be opened.
         """
-        if name in shipped_models():
-            return PRETRAINED / name
+        if (folder := shipped_folder(name)) is not None:
+            return folder
         if name in (shipped := shipped_checkpoints()):
             return shipped[name]
         try:
@@ -117,8 +120,8 @@ class Places:
         """
         if name in (shipped := shipped_runs()):
             return shipped[name]
-        if name in shipped_models():
-            return PRETRAINED / name
+        if (folder := shipped_folder(name)) is not None:
+            return folder
         return self._inside(name, "run", _is_run)
 
     def checkpoints(self, run: str) -> dict[int, str]:
@@ -169,7 +172,7 @@ class Places:
 
     def _refusal(self, name: str) -> str:
         shown = name if len(name) <= 80 else name[:80] + "…"
-        shipped = ", ".join(shipped_models()) or "none"
+        shipped = ", ".join([*shipped_models(), *shipped_task_models()]) or "none"
         folders = ", ".join(str(folder) for folder in self.folders) or "none"
         return (
             f"{shown!r} is no model that this page may open. Shipped models: {shipped}. Folders: "

@@ -201,13 +201,14 @@ def mistakes(model: Transformer, found: WeighedAnswers, most: int) -> tuple[Mist
     if len(wrong) > most:
         wrong = wrong[torch.arange(most) * len(wrong) // most]
     made: list[Mistake] = []
-    for index in wrong.split(_LISTS_AT_ONCE):
+    # In the order of the batch: what acts on the model may do so to each list in a way of its own.
+    for index in wrong.sort().values.split(_LISTS_AT_ONCE):
         lists = [found.task.decode_list(tokens) for tokens in found.tokens[index]]
         decoded = greedy_decode(model, lists).lists if lists else []
         made += [
             mistake(found.task, digits, told) for digits, told in zip(lists, decoded, strict=True)
         ]
-    return tuple(made)
+    return tuple(sorted(made, key=lambda one: len(one.digits)))
 
 
 def mistake(task: SortTask, digits: tuple[int, ...], told: tuple[int, ...]) -> Mistake:

@@ -53,12 +53,21 @@ class Proof:
     @property
     def doubt(self) -> str | None:
         """Why it should not be believed that the weights were read rightly; None if it may be."""
-        if not self.above_chance:
-            return "it does not do this task, or was read wrongly"
         best = next((one for one in self.rivals if one.better), None)
-        if best is None:
+        found = [] if self.above_chance else ["it does not do this task, or was read wrongly"]
+        if best is not None:
+            found.append(f"another flag suits them better: {best.words} (loss {best.loss:.2g})")
+        return "; ".join(found) or None
+
+    @property
+    def open_questions(self) -> str | None:
+        """What the weights do not tell from what was told, and so has to be known."""
+        near = [f"{one.words} ({one.loss:.2g})" for one in self.rivals if one.near]
+        if not near:
             return None
-        return f"another flag suits them better: with {best.words} their loss is {best.loss:.2g}"
+        return (
+            f"The weights hardly tell these from what was said: {', '.join(near)}. Be sure of it."
+        )
 
 
 def prove(model: SortTransformer, read: Read | None = None, seed: int = 0) -> Proof:

@@ -2,9 +2,11 @@
 
     rivals(model, batch, Read(), losses(model, batch))[0].words         # "--activation gelu"
 
-A model that reads a network with the wrong activation may still give every answer right; but it is
-less sure of them, for the weights were trained with another. So the loss on held-out lists is
-compared with that of the same weights under every other value that their tensors allow.
+Weights that are read with the wrong activation may still give every answer right. So their loss on
+held-out lists is compared with that under every other value that their tensors allow. A much lower
+one says that what was told is wrong. One that is near says that the weights do not tell: the last
+steps of a training that was not slowed down leave noise in them, which another activation may well
+suit a little better. Then it is said, and left to whoever knows.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ from interp.task import SortBatch
 _AT_ONCE = 64  # lists; activations of more would leave the processor's cache
 _OWN_TENSORS = ("solu_ln", "xielu")
 """Activations with parameters: which they are, the tensors tell."""
-_BETTER = 0.9
-"""A rival's loss must be lower than this share of the told one's: near twins, such as ``gelu`` and
-its approximations, differ by less, and either may come out lower."""
+_TWINS = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh")
+"""One function and its approximations, which differ by less than a thousandth."""
+_FAR = 2.0
+"""A loss of so many times another is no noise of training."""
 _SURE = 2.58  # standard errors of the mean difference: 99 %
 
 
@@ -52,6 +55,8 @@ class Rival:
     """In nats a token."""
     better: bool
     """Whether it clearly suits the weights better than what was told."""
+    near: bool
+    """Whether the weights hardly tell it from what was told."""
 
 
 @torch.no_grad()
@@ -85,8 +90,9 @@ def rivals(
         apart = told - theirs
         error = float(apart.std()) / math.sqrt(len(apart)) if len(apart) > 1 else math.inf
         sure = float(apart.mean()) > _SURE * error
-        better = sure and bool(theirs.mean() < _BETTER * told.mean())
-        found.append(Rival(words, float(theirs.mean()), better))
+        mine, other = float(told.mean()), float(theirs.mean())
+        better = sure and _FAR * other < mine
+        found.append(Rival(words, other, better, not better and other < _FAR * mine))
     return sorted(found, key=lambda one: one.loss)
 
 
@@ -94,7 +100,8 @@ def _others(config: ModelConfig, read: Read) -> Iterator[tuple[str, ModelConfig,
     """Flags, what they make of the config, and what they multiply scores by."""
     if config.d_mlp and config.activation not in _OWN_TENSORS:
         for name in get_args(Activation):
-            if name not in (*_OWN_TENSORS, config.activation):
+            own = _TWINS if config.activation in _TWINS else (config.activation,)
+            if name not in (*_OWN_TENSORS, *own, *_TWINS[1:]):
                 yield f"--activation {name}", replace(config, activation=name), 1.0
     if read.folded or config.norm == "none":
         norm: Norm = "none" if read.folded else "pre"

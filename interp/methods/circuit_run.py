@@ -200,6 +200,7 @@ class Graph:
                 lists in which no edge differs that such a chunk depends on.
             embedded: in place of the lists' own embeddings.
         """
+        refuse_touched(self.model, "a circuit")
         ones = torch.ones(len(self.edges), device=lists.tokens.device)
         own = ones if own is None else own
         weights = [own]

@@ -52,6 +52,7 @@ _BEFORE_LAST = (Component.RESID_PRE, Component.Z, Component.ATTN_OUT, Component.
 READ = Component.V
 """The component of a part that is what one head of the row reads elsewhere: keys and values."""
 _PROMPTS_AT_ONCE = 48
+_WHAT = "an interchange intervention"
 Change = Callable[[Tensor], Tensor]
 
 
@@ -141,7 +142,7 @@ def record(model: Transformer, prompts: Prompts) -> Rows:
     Raises:
         UserError: if something acts on the model: :func:`rerun` would not know.
     """
-    refuse_touched(model, "an interchange intervention")
+    refuse_touched(model, _WHAT)
     index = torch.arange(len(prompts)).split(_PROMPTS_AT_ONCE)
     return _joined([_record(model, prompts.take(some)) for some in index])
 
@@ -194,7 +195,12 @@ def _record(model: Transformer, prompts: Prompts) -> Rows:
 def rerun(
     model: Transformer, base: Rows, changes: Mapping[Place, Sequence[Change]]
 ) -> Float[Tensor, "prompt d_vocab_out"]:
-    """The row's logits when what it holds at some places is changed; equal to the whole model's."""
+    """The row's logits when what it holds at some places is changed; equal to the whole model's.
+
+    Raises:
+        UserError: if something acts on the model.
+    """
+    refuse_touched(model, _WHAT)
     first = min((layer for _, layer in changes), default=model.cfg.n_layers - 1)
     norm, x = model.config.norm, base.at[Component.RESID_PRE, first]
 

@@ -41,7 +41,8 @@ from torch import Tensor
 
 from interp.methods.probe_fits import Cell, Kind, held_out, targets_of
 from interp.passes.forward import forward, streams_before
-from interp.passes.packed import Window
+from interp.passes.packed import Window, parts_of
+from interp.passes.untouched import touch
 from interp.sites import Component, Site
 from interp.stats import Estimate, bootstrap_mean, clustered_rate, wilson
 from interp.support.errors import UserError
@@ -217,11 +218,12 @@ def blank_streams(
 ) -> Float[Tensor, "site list blank d_model"]:
     """The residual streams at some of ``probe_sites``, at some blanks."""
     positions = torch.tensor(blanks, device=batch.tokens.device) + model.task.sep_pos + 1
-    order = batch.lengths.argsort(stable=True)  # lists of like lengths together: less padding
-    parts = [
-        _streams_at(model, batch[index], positions, sites) for index in order.split(_LISTS_AT_ONCE)
-    ]
-    return torch.cat(parts, 1)[:, order.argsort().cpu()]
+    # Lists of like lengths together, for less padding, unless something may act list by list.
+    index: Sequence[Tensor] = batch.lengths.argsort(stable=True).split(_LISTS_AT_ONCE)
+    if touch(model):
+        index = tuple(parts_of(model, batch, _LISTS_AT_ONCE))
+    parts = [_streams_at(model, batch[some], positions, sites) for some in index]
+    return torch.cat(parts, 1)[:, torch.cat(tuple(index)).argsort().cpu()]
 
 
 def _streams_at(

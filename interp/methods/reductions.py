@@ -21,7 +21,7 @@ from torch import Tensor
 
 from interp.interventions import Mask
 from interp.passes.forward import Edit, forward
-from interp.passes.packed import length_sorted, window
+from interp.passes.packed import parts_of, window
 from interp.sites import Component, Frame, Site
 from interp.task import Region, SortBatch
 from interp.transformer import Transformer
@@ -107,7 +107,7 @@ def contribution(model: Transformer, batch: SortBatch) -> Contribution:
     total = torch.zeros(cfg.n_layers, cfg.n_heads, cfg.d_head)
     squares, on = (torch.zeros(cfg.n_layers, cfg.n_heads) for _ in range(2))
     places = [(c, k) for k in range(cfg.n_layers) for c in (Component.PATTERN, Component.V)]
-    for index in length_sorted(batch, -(-len(batch) // 24)):
+    for index in parts_of(model, batch, 24):
         part = batch[index]
         view = window(task, part, digits_only=True)
         run = forward(model, part.tokens.to(model.W_U.device), view, keep=places)

@@ -26,6 +26,7 @@ from interp.config import Norm
 from interp.passes.activations import is_relu
 from interp.passes.kernels import operators
 from interp.passes.packed import Dropout, Window, norm_after, norm_before, unembed
+from interp.passes.untouched import refuse_touched
 from interp.support.errors import UserError
 from interp.transformer import Transformer
 
@@ -42,8 +43,10 @@ def native_logits(
     Of ``dropout``'s generator one number is drawn, from which all masks follow.
 
     Raises:
-        UserError: if this machine has no kernels, saying why; or if they are not for this model.
+        UserError: if this machine has no kernels, saying why; if they are not for this model, or
+            something acts on it.
     """
+    refuse_touched(model, "a pass through kernels")
     if not all(is_relu(block.mlp) for block in model.blocks):
         raise UserError("native kernels are for MLPs of ReLU neurons: --kernel plain has others")
     tokens = tokens[:, view.start : view.stop]

@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Bool, Int
 
 from interp.passes.forward import forward
-from interp.passes.packed import Window, length_sorted, window
+from interp.passes.packed import Window, parts_of, window
+from interp.passes.untouched import touch
 from interp.programs.parts import NONE
 from interp.support.errors import UserError
 from interp.task import N_DIGITS, PAD, SortBatch, SortTask
@@ -103,11 +104,20 @@ class PromptWindow(Window):
 
 
 def prompt_groups(
-    task: SortTask, prompts: Prompts, at_once: int = _PROMPTS_AT_ONCE
+    task: SortTask,
+    prompts: Prompts,
+    at_once: int = _PROMPTS_AT_ONCE,
+    *,
+    in_order: bool = False,
 ) -> Iterator[tuple[Int[torch.Tensor, " some"], PromptWindow]]:
-    """Prompts whose rows are close together, and the window that each group needs."""
+    """Prompts whose rows are close together, and the window that each group needs.
+
+    Args:
+        in_order: all prompts in one group, as they are: for values given prompt by prompt.
+    """
     rows, lengths = prompts.rows(task), torch.tensor([len(values) for values in prompts.lists])
-    for index in (rows * (task.max_len + 1) + lengths).argsort().split(at_once):
+    order = (rows * (task.max_len + 1) + lengths).argsort()
+    for index in [torch.arange(len(prompts))] if in_order else order.split(at_once):
         chosen, longest = rows[index], int(lengths[index].max())
         yield index, PromptWindow(task, longest, int(chosen.min()), int(chosen.max()))
 
@@ -119,7 +129,8 @@ def says(model: Transformer, prompts: Prompts) -> Int[torch.Tensor, " prompt"]:
     if not len(prompts):
         return said
     tokens, rows = prompts.tokens(model.task).to(model.W_U.device), prompts.rows(model.task)
-    for index, view in prompt_groups(model.task, prompts):
+    in_order = touch(model) is not None  # it may act on each prompt in a way of its own
+    for index, view in prompt_groups(model.task, prompts, in_order=in_order):
         logits = forward(model, tokens[index], view).logits
         own = logits[torch.arange(len(index)), rows[index] - view.first_row]
         said[index] = digits_said(own).cpu()
@@ -140,7 +151,7 @@ def says_along(model: Transformer, batch: SortBatch) -> Int[torch.Tensor, "list 
     """What the model says at every output, given the right ones before; NONE past a list's end."""
     task, device = model.task, model.W_U.device
     said = torch.full((len(batch), task.max_len), NONE)
-    for index in length_sorted(batch, -(-len(batch) // _PROMPTS_AT_ONCE)):
+    for index in parts_of(model, batch, _PROMPTS_AT_ONCE):
         part = batch[index].to(device)
         view = window(task, part, digits_only=True)
         logits = forward(model, part.tokens, view).logits

@@ -223,13 +223,13 @@ def _check_regular(path: Path, mode: int) -> None:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """A file of UTF-8.
+    """A file of UTF-8; a byte order mark, as Windows writes it, is no part of the text.
 
     Raises:
         UserError: naming the file and the reason.
     """
     try:
-        return read_bytes(path, most).decode()
+        return read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text: {_reason(error)}") from None
 

@@ -6,6 +6,8 @@ Each is far above what these models need, and far below what a machine cannot ho
 
 from __future__ import annotations
 
+MOST_CONFIG_BYTES = 1 << 20
+"""Of a file that says what something is: a config, an evaluation, a summary. Ours have 10 KB."""
 MOST_POSITIONS = 4096
 """Of a sequence: attention scores of one list and head take 64 MB. The experiment has 146."""
 MOST_LAYERS = 64

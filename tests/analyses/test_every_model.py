@@ -33,6 +33,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "no norm": {"norm": "none"},
     "post-norm": {"norm": "post"},
     "learned positions": {"positions": "learned"},
+    "attention only": {"d_mlp": 0},
+    "GELU, lists of one length": {"activation": "gelu_new", "task": SortTask(5, 6, min_len=5)},
     "the least of all": {"task": SortTask(1, 1), "n_layers": 1, "n_heads": 1},
     "as published": {"task": SortTask(48, 49)},
 }

@@ -57,10 +57,10 @@ def test_every_method_on_sorters_of_full_size(unchecked: None) -> None:
     check(compute())
 
 
-BY_PATTERN = "head_finder: heads by pattern alone"
+BY_PATTERN = "heads.head_finder: heads by pattern alone"
 OF_OTHER_TASKS = {
     "reverse": {
-        "attention_patterns: attention taken for use: blank i feeds output i": {"mirror"},
+        "heads.attention_patterns: attention taken for use: blank i feeds output i": {"mirror"},
         BY_PATTERN: {"relay", "mirror"},
         "logit_lens: sorted[j] is at blank j": {"relay", "mirror"},
     },

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from analyses.probe_blanks import EXPERIMENT, ProbeConfig, compute
 from analyses.probe_blanks.body import (
@@ -184,10 +183,9 @@ def test_help_needs_no_torch() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SORTERS)
-def test_sorters_of_full_size(name: str, unchecked: None) -> None:
-    torch.set_num_threads(1)
-    compiled = compile_sorter(name)
+def test_a_sorter_of_full_size(unchecked: None) -> None:
+    """With as many lists as by default; the scoreboard asks the same of every sorter."""
+    compiled = compile_sorter("slots")
     said = quick_verdicts(compiled.model, EXPERIMENT.settings, 0)
     assert {what for what in ("sorted", "counts") if said[what]} == compiled.truth.decodable
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from explorer import shell
 from explorer.parts import one_list
 from tests.pages import address, open_page, small_models
 
@@ -41,6 +44,15 @@ def test_the_first_part_opens_and_each_is_in_the_address(path: str, link: dict[s
 def test_a_part_that_there_is_not(link: dict[str, str]) -> None:
     page = open_page("sort", **link, part="many")
     assert (page.button_group("sort part").value, "part" in address(page)) == ("answer", False)
+
+
+def test_no_page_waits_for_what_it_does_not_draw() -> None:
+    """TransformerLens takes seconds to import, and only compiled sorters and files need it."""
+    pages = "; ".join(f"import explorer.pages.{page.path}.page" for page in shell.PAGES)
+    heavy = "[name for name in ('transformer_lens', 'sklearn') if name in sys.modules]"
+    code = f"import sys; {pages}; print({heavy})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
 
 
 def test_what_is_not_drawn_is_not_computed(

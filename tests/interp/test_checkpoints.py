@@ -20,6 +20,7 @@ from interp.checkpoints import (
     run_checkpoints,
     save_model,
     shipped_models,
+    shipped_task_models,
 )
 from interp.config import ModelConfig
 from interp.model import SortTransformer
@@ -140,13 +141,17 @@ def test_the_hash_is_stable(tmp_path):
 def test_an_unknown_name_lists_what_is_shipped(monkeypatch, tmp_path):
     for name in ("blanks", "no-blanks"):
         save_model(tmp_path / name, a_model())
+    save_model(tmp_path / "tasks" / "parity", a_model())
     monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(checkpoints, "SHIPPED_TASKS", tmp_path / "tasks")
     assert shipped_models() == ["blanks", "no-blanks"]
+    assert shipped_task_models() == ["parity"]
     assert load_model("blanks").folder == tmp_path / "blanks"
+    assert load_model("parity").folder == tmp_path / "tasks" / "parity"
     assert refusal("blnks") == (
-        "no model 'blnks': give a shipped one (blanks, no-blanks), a compiled one "
-        "(compiled:slots, compiled:histogram, compiled:direct, compiled:sink, compiled:successor), "
-        "a run folder or a checkpoint"
+        "no model 'blnks': give a shipped one (blanks, no-blanks, parity), a compiled one "
+        "(compiled:slots, compiled:histogram, compiled:direct, compiled:sink, compiled:successor, "
+        "compiled:relay, compiled:mirror, compiled:tally), a run folder or a checkpoint"
     )
 
 

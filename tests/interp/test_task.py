@@ -292,3 +292,30 @@ def test_a_batch_can_be_cut_and_indexed():
     assert len(batch) == 3
     assert batch[torch.tensor([2, 0])].lengths.tolist() == [3, 1]
     assert SMALL.decode_list(batch[1:].tokens[0]) == (2, 3)
+
+
+# -- lists that are not of any length -------------------------------------------------------------
+
+
+def test_lists_of_some_lengths_only() -> None:
+    task = SortTask(6, 2, min_len=4)
+    assert task.lengths == range(4, 7) and task.lengths_words == "4 to 6 digits"
+    assert task.held_out(7).lengths.tolist() == [4, 5, 6, 4, 5, 6, 4]
+    assert set(task.sample(200).lengths.tolist()) == {4, 5, 6}
+    assert [task.nearest_length(n) for n in (1, 5, 48)] == [4, 5, 6]
+    assert SortTask.from_dict(task.to_dict()) == task != SortTask(6, 2)
+    assert task.parse("3 1 4 1") == (3, 1, 4, 1)
+    for text in ("3 1 4", "3 1 4 1 5 9 2"):
+        with pytest.raises(UserError, match="this model takes 4 to 6"):
+            task.parse(text)
+
+
+def test_lists_of_one_length() -> None:
+    task = SortTask(12, 0, min_len=12)
+    assert task.lengths_words == "12 digits" and len(task.example) == 12
+    assert set(task.held_out(9).lengths.tolist()) == {12}
+    with pytest.raises(UserError, match="this model takes 12"):
+        task.encode([[1, 2]])
+    for least in (0, 13):
+        with pytest.raises(UserError, match=f"must be from 1 to 12, not {least}"):
+            SortTask(12, 0, min_len=least)

@@ -209,6 +209,18 @@ MODEL: list[Row] = [
         lambda m: m(BATCH.tokens, attention_mask=torch.ones_like(BATCH.tokens)),
         "padding is masked by itself",
     ),
+    Row(
+        "forward(prepend_bos=...)",
+        "for text; so are ``padding_side`` and ``shortformer_pos_embed``",
+        lambda m: m(BATCH.tokens, prepend_bos=True),
+        "would be ignored here",
+    ),
+    Row(
+        "forward(return_type=...)",
+        "``logits``, ``loss``, ``both`` or None",
+        lambda m: m(BATCH.tokens, return_type="logit"),
+        "return_type is one of",
+    ),
     Row("loss_fn", "mean negative log-likelihood from SEP on, blanks included", loss),
     Row(
         "run_with_cache",
@@ -296,6 +308,18 @@ MODEL: list[Row] = [
         "float32 alone; ``torch.autocast`` around passes is faster",
         lambda m: m.to(torch.float64),
         "of float32 here, not float64",
+    ),
+    Row(
+        "to(device, dtype)",
+        "as ``to(dtype)``",
+        lambda m: m.to("cpu", torch.float64),
+        "of float32 here, not float64",
+    ),
+    Row(
+        "to(a device that is not there)",
+        "the model stays where it is",
+        lambda m: m.to("cuda:99"),
+        "cannot be moved to cuda:99",
     ),
     Row("cpu", "as ``to``", device),
     Row("cuda", "as ``to``, where there is such a device", device),
@@ -512,6 +536,13 @@ CACHE: list[Row] = [
         ),
     ),
     Row(
+        "apply_slice_to_batch_dim",
+        "what comes out refuses what the cache refuses",
+        lambda m: cache_of(m).apply_slice_to_batch_dim(2).decompose_resid(),
+        "LayerNorms come between",
+        ("post",),
+    ),
+    Row(
         "remove_batch_dim",
         "of one list",
         lambda m: near(
@@ -581,6 +612,8 @@ def test_it_works_or_refuses(row: Row, norm: str, unchecked: None) -> None:
     with pytest.raises((UserError, RuntimeError, AssertionError), match=row.refused):
         row.check(model)
     assert touch(model) is None
+    assert model.cfg.device == "cpu"
+    model(BATCH.tokens)
     assert all(torch.equal(tensor, before[name]) for name, tensor in state(model).items())
 
 

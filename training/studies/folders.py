@@ -22,6 +22,7 @@ from typing import Any
 
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.limits import MOST_CONFIG_BYTES
 from training.claims import LOCK, holder
 from training.recipes import TrainConfig, first_difference
 from training.studies.plans import Arm, Plan, load_plan
@@ -58,7 +59,11 @@ class Job:
     def summary(self) -> dict[str, Any] | None:
         """What the run came to; None before its end."""
         path = self.folder / SUMMARY
-        return check_summary(files.read_json(path), path) if path.is_file() else None
+        return (
+            check_summary(files.read_json(path, MOST_CONFIG_BYTES), path)
+            if path.is_file()
+            else None
+        )
 
     def holder(self) -> str | None:
         """Which process makes the run now, in words."""

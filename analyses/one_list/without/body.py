@@ -17,7 +17,6 @@ from interp.passes.forward import forward
 from interp.passes.packed import window
 from interp.rules import SORT
 from interp.sites import Component, Site, head_name
-from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.support.errors import UserError
 from interp.support.progress import Progress
@@ -144,4 +143,6 @@ def _sorter(name: str, task: SortTask) -> Transformer:
     """
     if task.rule != SORT:
         raise UserError(f"compiled sorters sort; this model's task is {task.rule}")
+    from interp.sorters.compiled import compile_sorter  # some seconds, which no page waits for
+
     return compile_sorter(name, SortTask(task.max_len, task.max_len + 1)).model

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from interp.checkpoints import METRICS, PRETRAINED, shipped_models, shipped_runs
+from interp.checkpoints import METRICS, shipped_folder, shipped_models, shipped_runs
 from interp.support.errors import UserError
 from training.runs import read_metrics
 from training.studies.measures import Curve, read_curves
@@ -36,8 +36,8 @@ def read_run(name: str) -> RunCurves:
     """
     if name in (shipped := shipped_runs()):
         return read_folder(shipped[name], name)
-    if name in shipped_models():
-        return read_folder(PRETRAINED / name, name)
+    if (folder := shipped_folder(name)) is not None:
+        return read_folder(folder, name)
     path = Path(name)
     if (path / METRICS).is_file():
         return read_folder(path, name)

@@ -37,3 +37,28 @@ def lists_of_four(task: Any, vocabulary: list[int]) -> tuple[Tensor, Tensor]:
     batch = task.sample(8, torch.Generator().manual_seed(0), torch.full((8,), task.max_len))
     ours = batch.tokens[:, :-1]
     return ours, torch.tensor(vocabulary)[ours]
+
+
+def trained_on_digits(steps: int) -> HookedTransformer:
+    """One layer of four heads and GELU neurons, trained to sort six digits; no blanks."""
+    torch.manual_seed(0)
+    model = plain(
+        n_layers=1, n_heads=4, d_model=64, d_head=16, d_mlp=128, act_fn="gelu", n_ctx=13,
+        d_vocab=11,
+    )  # fmt: skip
+    model.init_weights()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    sep, schedule = (
+        torch.full((256, 1), 10),
+        torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, max(1, steps)),
+    )
+    for _ in range(steps):
+        lists = torch.randint(10, (256, 6))
+        tokens = torch.cat([lists, sep, lists.sort(dim=1).values], dim=1)
+        logits = model(tokens)[:, 6:-1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 7:].flatten())
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+    return model.eval()

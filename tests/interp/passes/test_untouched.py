@@ -10,6 +10,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -20,9 +21,6 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 from transformer_lens.components import MLP
 
-from analyses.experiment.catalogue import experiment, experiments
-from analyses.experiment.subjects import OfModel
-from analyses.known_answers.body import smaller
 from interp.answers.behaviour import answer
 from interp.answers.decode import exact_match, greedy_decode, score
 from interp.answers.trials import nothing, run_trials
@@ -47,7 +45,7 @@ from interp.passes.untouched import touch
 from interp.sites import ATTENTION, PER_HEAD, Component, Site
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import PAD, SortTask
+from interp.task import PAD
 from tests.models import TASK, small_model
 
 LISTS = [[3, 1, 4, 1], [2, 2], [9], [5, 0, 5, 0, 5, 1], [7, 6, 5], [1, 2]]
@@ -129,6 +127,17 @@ def other_direction(model: SortTransformer) -> Any:
     return nullcontext()
 
 
+def closed_score(model: SortTransformer) -> Any:
+    model.blocks[0].attn.IGNORE.fill_(-2.0)
+    return nullcontext()
+
+
+def own_cfg(model: SortTransformer) -> Any:
+    model.blocks[1].attn.cfg = copy.deepcopy(model.cfg)
+    model.blocks[1].attn.cfg.attention_dir = "bidirectional"
+    return nullcontext()
+
+
 def parametrised(model: SortTransformer) -> Any:
     class Half(nn.Module):
         def forward(self, x: Any) -> Any:
@@ -178,6 +187,8 @@ WAYS: dict[str, Callable[[SortTransformer], Any]] = {
     "another scale": other_scale,
     "another setting": other_cfg,
     "another direction": other_direction,
+    "another score of what is closed": closed_score,
+    "a cfg of a part's own": own_cfg,
     "a parametrised weight": parametrised,
     "a pruned weight": pruned,
 }
@@ -244,8 +255,16 @@ def test_scores_are_the_models(acted: SortTransformer) -> None:
     assert torch.equal(told, predicted[:, :-1].masked_fill(targets[:, :-1] == PAD, PAD))
 
 
+def looks_ahead(model: SortTransformer) -> bool:
+    """Whether anything attends to what comes later."""
+    return any(
+        block.attn.cfg.attention_dir == "bidirectional" or block.attn.IGNORE.isfinite()
+        for block in model.blocks
+    )
+
+
 def test_decoding_is_the_models(acted: SortTransformer) -> None:
-    if acted.cfg.attention_dir == "bidirectional":
+    if looks_ahead(acted):
         with pytest.raises(UserError, match="cannot be decoded token by token"):
             greedy_decode(acted, LISTS)
         return
@@ -315,32 +334,6 @@ def test_a_model_with_something_on_it_is_not_saved(acted: SortTransformer, tmp_p
     with pytest.raises(UserError, match="would ignore"):
         save_model(tmp_path / "m", acted)
     assert not (tmp_path / "m").exists()
-
-
-SMALL = SortTask(6, 7)
-OF_A_MODEL = [one.name for one in experiments().values() if one.about is OfModel]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OF_A_MODEL)
-def test_no_analysis_ignores_it(name: str, unchecked: None) -> None:
-    """They go through the hooks, or refuse."""
-    one = experiment(name)
-    called = 0
-
-    def counted(value: Any, hook: Any) -> Any:
-        nonlocal called
-        called += 1
-        return value * 0
-
-    model = small_model(task=SMALL)
-    with model.hooks([("blocks.1.hook_resid_post", counted), ("blocks.0.hook_mlp_out", counted)]):
-        refusal = None
-        try:
-            one.compute(model, smaller(one.settings), 0)
-        except UserError as error:
-            refusal = str(error)
-    assert called if refusal is None else "would ignore" in refusal
 
 
 # -- what changes nothing -------------------------------------------------------------------------
@@ -489,6 +482,15 @@ def test_hook_points_that_are_no_part_of_the_model_are_refused() -> None:
         intervene(model, [Zero(Site(Component.NEURONS, 0))]),
     ):
         raise AssertionError("never reached")
+
+
+def test_another_config_is_noticed() -> None:
+    """The hooked model was built by the first one, and does what that says."""
+    model = small_model()
+    wanted = score(model, BATCH).right
+    model.config = replace(model.config, norm="post")
+    assert touch(model) == "another config on the model"
+    assert torch.equal(score(model, BATCH).right, wanted)
 
 
 def test_what_is_no_model_is_said() -> None:
