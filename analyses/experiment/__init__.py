@@ -87,11 +87,13 @@ class Needs(StrEnum):
     """Rows that answer are taken together, whatever the list."""
     SORTING = "the task to sort digits"
     """It knows what a sorter may compute."""
+    ANY_LENGTH = "the task to sort digits, of lists of any length"
+    """It makes short lists itself."""
 
     def met_by(self, task: SortTask) -> bool:
         """Whether a task has it."""
-        if self is Needs.SORTING:
-            return task.rule == SORT
+        if self in (Needs.SORTING, Needs.ANY_LENGTH):
+            return task.rule == SORT and (self is Needs.SORTING or task.min_len == 1)
         return self is Needs.NOTHING or not task.rule.ends
 
 
@@ -130,7 +132,8 @@ class Experiment:
                 "give a model that has some, like blanks"
             )
         if not self.needs_task.met_by(task):
-            return f"{self.name} needs {self.needs_task}; this model's is {task.rule}"
+            lengths = "" if task.min_len == 1 else f", of lists of {task.lengths_words}"
+            return f"{self.name} needs {self.needs_task}; this model's is {task.rule}{lengths}"
         return None
 
     @property
