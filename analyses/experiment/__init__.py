@@ -339,8 +339,15 @@ def arguments(experiment: Experiment) -> type:
         "Arguments",
         [*parts, ("settings", type(settings), settings)],
         frozen=True,
-        namespace={"__doc__": " ".join(experiment.words[0].split())},
+        namespace={"__doc__": _description(experiment)},
     )
+
+
+def _description(experiment: Experiment) -> str:
+    """What ``--help`` begins with: what it does, and what a file of lists is to it."""
+    words = " ".join(experiment.words[0].split())
+    own = experiment.own_lists
+    return words if own is None else f"{words} --lists FILE: of lists of your own. {own.rest}"
 
 
 def _has_defaults(kind: type) -> bool:
