@@ -9,6 +9,7 @@ one. A checkpoint says no more than a rule's name.
 
 from __future__ import annotations
 
+import copyreg
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
@@ -182,6 +183,16 @@ def rule_named(name: str) -> Rule:
             "in a file, to be named on the command line: --task FILE.py"
         )
     return (RULES | _OWN)[name]
+
+
+def _by_name(rule: Rule) -> Any:
+    """How a rule is pickled: the functions of a file of one's own can be imported from nowhere."""
+    if (RULES | _OWN).get(rule.name) is rule:
+        return rule_named, (rule.name,)
+    return object.__reduce_ex__(rule, 2)
+
+
+copyreg.pickle(Rule, _by_name)
 
 
 def read_rule(path: Path) -> Rule:

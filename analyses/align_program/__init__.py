@@ -65,7 +65,7 @@ EXPERIMENT = Experiment(
     title="Where the program's variables are",
     about=OfModel,
     settings=AlignConfig(),
-    needs_task=Needs.SORTING,
+    needs_task=Needs.ANY_LENGTH,
     chapter=15,
     questions=(
         Question(

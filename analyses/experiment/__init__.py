@@ -88,7 +88,8 @@ class Experiment:
                 "give a model that has some, like blanks"
             )
         if not self.needs_task.met_by(task):
-            return f"{self.name} needs {self.needs_task}; this model's is {task.rule}"
+            lengths = "" if task.min_len == 1 else f", of lists of {task.lengths_words}"
+            return f"{self.name} needs {self.needs_task}; this model's is {task.rule}{lengths}"
         return None
 
     @property
@@ -294,8 +295,15 @@ def arguments(experiment: Experiment) -> type:
         "Arguments",
         [*parts, ("settings", type(settings), settings)],
         frozen=True,
-        namespace={"__doc__": " ".join(experiment.words[0].split())},
+        namespace={"__doc__": _description(experiment)},
     )
+
+
+def _description(experiment: Experiment) -> str:
+    """What ``--help`` begins with: what it does, and what a file of lists is to it."""
+    words = " ".join(experiment.words[0].split())
+    own = experiment.own_lists
+    return words if own is None else f"{words} --lists FILE: of lists of your own. {own.rest}"
 
 
 def _has_defaults(kind: type) -> bool:

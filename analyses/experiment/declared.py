@@ -58,11 +58,13 @@ class Needs(StrEnum):
     """One output is held against another."""
     SORTING = "the task to sort digits"
     """It knows what a sorter may compute."""
+    ANY_LENGTH = "the task to sort digits, of lists of any length"
+    """It makes short lists itself."""
 
     def met_by(self, task: SortTask) -> bool:
         """Whether a task has it."""
-        if self is Needs.SORTING:
-            return task.rule == SORT
+        if self in (Needs.SORTING, Needs.ANY_LENGTH):
+            return task.rule == SORT and (self is Needs.SORTING or task.min_len == 1)
         if self is Needs.SEVERAL:
             return task.rule.outputs(2) > 1
         return self is Needs.NOTHING or not task.rule.ends

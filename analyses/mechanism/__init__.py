@@ -45,6 +45,6 @@ EXPERIMENT = Experiment(
     title="How copies are counted",
     about=OfModel,
     settings=MechanismConfig(),
-    needs_task=Needs.SORTING,
+    needs_task=Needs.ANY_LENGTH,
 )
 compute = EXPERIMENT.compute

@@ -61,7 +61,7 @@ EXPERIMENT = Experiment(
     title="Which program the model runs",
     about=OfModel,
     settings=WhichProgramConfig(),
-    needs_task=Needs.SORTING,
+    needs_task=Needs.ANY_LENGTH,
     chapter=14,
     questions=(
         Question(

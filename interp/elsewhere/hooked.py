@@ -14,9 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.config import ModelConfig
@@ -37,7 +39,7 @@ from interp.elsewhere.vocabulary import Vocabulary, read_vocabulary, usual_vocab
 from interp.model import SortTransformer
 from interp.support.errors import UserError
 from interp.support.seeds import stream
-from interp.task import Task
+from interp.task import SortBatch, Task
 from interp.weights import check_finite
 
 NEVER = -1000.0
@@ -95,7 +97,9 @@ def import_hooked(path: Path, facts: Facts, task: Task, vocabulary: str | None =
         _compare(model.eval(), theirs)
     except UserError as error:
         raise UserError(f"{path} is not imported: {error}") from None
-    return Imported(model, Read(theirs.kind.folded, facts.attn_scale))
+    padded = task.min_len < task.max_len and task.pad in theirs.vocabulary
+    seen = partial(_seeing_padding, theirs, model.config) if padded else None
+    return Imported(model, Read(theirs.kind.folded, facts.attn_scale, seen))
 
 
 def recognise(content: object, facts: Facts, task: Task, vocabulary: str | None) -> Theirs:
@@ -195,15 +199,7 @@ def _compare(model: SortTransformer, theirs: Theirs) -> None:
     task = model.task
     steps = torch.linspace(task.min_len, task.max_len, _LISTS)
     tokens = task.sample(_LISTS, stream("import", 0), steps.round().long()).tokens[:, :-1]
-    as_theirs = torch.zeros(task.d_vocab, dtype=torch.long)
-    for index, token in enumerate(theirs.vocabulary):
-        if token is not None:
-            as_theirs[token] = index
-    reference = reference_logits(
-        theirs.tensors, model.config, theirs.kind.folded,
-        [theirs.scale(layer) for layer in range(theirs.sizes.n_layers)],
-        as_theirs[tokens], hidden=tokens == task.pad,
-    )  # fmt: skip
+    reference = _by_reference(theirs, model.config, tokens, tokens == task.pad)
     both = said_tokens(theirs, task)
     shared, ours = [index for index, _ in both], [token for _, token in both]
     real = tokens != task.pad
@@ -212,3 +208,30 @@ def _compare(model: SortTransformer, theirs: Theirs) -> None:
     for said in reference[rows].argmax(-1).unique().tolist():
         if said not in shared:
             raise UserError(f"it answers with its token {said}, which is none of the task's")
+
+
+def _by_reference(
+    theirs: Theirs, config: ModelConfig, tokens: Int[Tensor, "batch pos"], hidden: Tensor
+) -> Float[Tensor, "batch pos d_vocab_theirs"]:
+    """What their own tensors say of our tokens, in their vocabulary."""
+    as_theirs = torch.zeros(config.task.d_vocab, dtype=torch.long)
+    for index, token in enumerate(theirs.vocabulary):
+        if token is not None:
+            as_theirs[token] = index
+    scales = [theirs.scale(layer) for layer in range(theirs.sizes.n_layers)]
+    return reference_logits(
+        theirs.tensors, config, theirs.kind.folded, scales, as_theirs[tokens], hidden
+    )
+
+
+@torch.no_grad()
+def _seeing_padding(
+    theirs: Theirs, config: ModelConfig, batch: SortBatch
+) -> Float[Tensor, "batch pos d_vocab_out"]:
+    """What they say if padding is a token as others are."""
+    tokens = batch.tokens[:, :-1]
+    reference = _by_reference(theirs, config, tokens, torch.zeros_like(tokens, dtype=torch.bool))
+    found = torch.full((*batch.tokens.shape, config.task.d_vocab_out), NEVER)
+    for index, token in said_tokens(theirs, config.task):
+        found[:, :-1, token] = reference[..., index]
+    return found

@@ -54,7 +54,7 @@ class Proof:
         best = next((one for one in self.rivals if one.better), None)
         found = [] if self.above_chance else ["it does not do this task, or was read wrongly"]
         if best is not None:
-            found.append(f"another flag suits them better: {best.words} (loss {best.loss:.2g})")
+            found.append(f"this suits them better: {best.words} (loss {best.loss:.2g})")
         return "; ".join(found) or None
 
     @property

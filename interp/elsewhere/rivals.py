@@ -12,7 +12,7 @@ suit a little better. Then it is said, and left to whoever knows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -22,8 +22,8 @@ from torch import Tensor
 
 from interp.config import Activation, ModelConfig, Norm
 from interp.model import SortTransformer
-from interp.passes.packed import packed_logits, parts_of, window
-from interp.task import SortBatch
+from interp.passes.packed import Window, packed_logits, parts_of, window
+from interp.task import SortBatch, Task
 
 _AT_ONCE = 64  # lists; activations of more would leave the processor's cache
 _OWN_TENSORS = ("solu_ln", "xielu")
@@ -32,6 +32,8 @@ _TWINS = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 """One function and its approximations, which differ by less than a thousandth."""
 _FAR = 2.0
 """A loss of so many times another is no noise of training."""
+SEEN = "padding that is attended to, so give --min-len as --max-len"
+"""That cannot be held here, but lists of one length have no padding."""
 _SURE = 2.58  # standard errors of the mean difference: 99 %
 
 
@@ -43,6 +45,8 @@ class Read:
     """Whether the LayerNorms have no weights of their own: then there may be none."""
     attn_scale: float | None = None
     """What scores are divided by (None: the root of a head's width)."""
+    padded: Callable[[SortBatch], Tensor] | None = None
+    """Logits [batch, pos, d_vocab_out] if padding were attended to; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,20 @@ class Rival:
 def losses(model: SortTransformer, batch: SortBatch) -> Float[Tensor, " batch"]:
     """Each list's mean loss over the tokens of its answer, in nats."""
     found = torch.zeros(len(batch))
-    targets = model.task.targets(batch.tokens)
     for index in parts_of(model, batch, _AT_ONCE):
         part = batch[index]
         view = window(model.task, part, digits_only=True)
-        wanted = targets[index][:, view.rows]
-        scored = wanted != model.task.pad
-        logits = packed_logits(model, part.tokens, view)
-        picked = logits.log_softmax(-1).gather(-1, wanted.masked_fill(~scored, 0)[..., None])
-        nats = -picked[..., 0].masked_fill(~scored, 0.0)
-        found[index] = nats.sum(1) / scored.sum(1)
+        found[index] = _of_rows(model.task, part, packed_logits(model, part.tokens, view), view)
     return found
+
+
+def _of_rows(
+    task: Task, batch: SortBatch, logits: Float[Tensor, "batch row d_vocab_out"], view: Window
+) -> Float[Tensor, " batch"]:
+    wanted = task.targets(batch.tokens)[:, view.rows]
+    scored = wanted != task.pad
+    picked = logits.log_softmax(-1).gather(-1, wanted.masked_fill(~scored, 0)[..., None])
+    return -picked[..., 0].masked_fill(~scored, 0.0).sum(1) / scored.sum(1)
 
 
 def rivals(
@@ -84,9 +91,16 @@ def rivals(
     Args:
         told: the losses as they are read now, of the same lists.
     """
+    others = [
+        (words, losses(_variant(model, config, factor), batch))
+        for words, config, factor in _others(model.config, read)
+    ]
+    if read.padded is not None:
+        view = window(model.task, batch, digits_only=True)
+        logits = read.padded(batch)[:, view.rows]
+        others.append((SEEN, _of_rows(model.task, batch, logits, view)))
     found = []
-    for words, config, factor in _others(model.config, read):
-        theirs = losses(_variant(model, config, factor), batch)
+    for words, theirs in others:
         apart = told - theirs
         error = float(apart.std()) / math.sqrt(len(apart)) if len(apart) > 1 else math.inf
         sure = float(apart.mean()) > _SURE * error

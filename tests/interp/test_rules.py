@@ -272,3 +272,20 @@ def test_a_copy_of_a_task_is_the_same_task(rule: Rule) -> None:
         assert other == task
         assert other.to_dict() == task.to_dict()
         assert SortTask.from_dict(other.to_dict()).to_dict() == task.to_dict()
+
+
+def test_rules_are_pickled_by_their_names(tmp_path: Path) -> None:
+    """As a page that keeps results does it; also those whose functions no module holds."""
+    path = tmp_path / "first.py"
+    path.write_text(
+        "from interp.lists import Symbols\nfrom interp.rule import Rule\n\n\n"
+        "def answer(values):\n    return values[:1]\n\n\n"
+        "RULE = Rule('first-of-all', Symbols(5), answer, 'its first', outputs=lambda n: 1)\n"
+    )
+    own = read_rule(path)
+    for rule in (own, SORT, MATCH_3):
+        again = pickle.loads(pickle.dumps(Task(4, 5, rule=rule)))  # noqa: S301 (our own)
+        assert again == Task(4, 5, rule=rule)
+        assert copy.deepcopy(rule) is rule
+    other = replace(SORT, verb=("puts", "put"))  # of that name, and another
+    assert copy.deepcopy(other) == other != SORT

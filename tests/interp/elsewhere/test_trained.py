@@ -22,6 +22,7 @@ from analyses.one_list.subject import ListSubject, TwoModels
 from interp.checkpoints import load_model, main
 from interp.rules import read_rule
 from interp.support.errors import UserError
+from interp.task import Task
 from tests.interp.elsewhere.theirs import trained_on_digits
 
 TUTORIAL = Path(__file__).parents[3] / "docs" / "your-own-weights.md"
@@ -30,6 +31,9 @@ REFUSED = {
     *("probe_blanks", "reduce_blanks", "one_list.blanks", "one_list.without"),  # no blanks
     *("which_program", "align_program", "mechanism", "one_list.programs"),  # to sort digits
 }
+
+
+SIX = Task(6, 0, min_len=6)
 
 
 def blocks() -> tuple[str, str]:
@@ -59,7 +63,9 @@ def test_the_tutorial(tmp_path, capsys):
     found = re.search(r"interp.checkpoints (import .*?0)\n", TUTORIAL.read_text(), re.DOTALL)
     assert found is not None
     with inside(tmp_path):
-        subprocess.run([sys.executable, "theirs.py"], check=True, capture_output=True)
+        one_core = {**os.environ, "OMP_NUM_THREADS": "1"}
+        argv = [sys.executable, "theirs.py"]
+        subprocess.run(argv, check=True, capture_output=True, env=one_core)
         main(found[1].replace("\\\n", " ").split())
     said = capsys.readouterr().out
     assert "lists of 10 numbers, 0 blanks" in said and "no MLPs, pre-norm, learned posi" in said
@@ -94,9 +100,9 @@ def results(folder: Path, task: Path) -> set[str]:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four heads, GELU and LayerNorms, trained to sort six digits; and its config beside it."""
     folder = tmp_path_factory.mktemp("digits")
-    model = trained_on_digits(150)
+    model = trained_on_digits(150, SIX)
     torch.save({"state_dict": model.state_dict(), "epoch": 3}, folder / "theirs.pt")
-    folded = trained_on_digits(0)
+    folded = trained_on_digits(0, SIX)
     folded.load_state_dict(model.state_dict())
     folded.process_weights_()
     state = {n: t for n, t in folded.state_dict().items() if ".ln" not in n and "ln_f" not in n}
@@ -124,7 +130,7 @@ def test_the_right_flags_are_believed(file, flags, digits, tmp_path, capsys):
     main(asked(digits, tmp_path / "mine", *flags, file=file))
     said = capsys.readouterr().out
     assert "4 heads" in said and "128 neurons (gelu)" in said
-    assert "another flag" not in said
+    assert "suits them better" not in said
     assert load_model(tmp_path / "mine").info["imported"]["exact_match"]["low"] > 0.9
 
 
@@ -158,7 +164,7 @@ def test_a_wrong_activation_is_never_silent(activation, digits, tmp_path, capsys
     with suppress(SystemExit):
         main(asked(digits, tmp_path / "mine", "--activation", activation))
     said = capsys.readouterr()
-    assert "suits them better: --activation gelu (loss " in said.err or (
+    assert "this suits them better: --activation gelu (loss " in said.err or (
         "The weights hardly tell these from what was said: " in said.out
         and "--activation gelu (" in said.out
     )
@@ -175,3 +181,17 @@ def test_a_wrong_vocabulary_shows_in_the_accuracy(digits, tmp_path, capsys):
 def test_lists_of_other_lengths_show_in_the_accuracy(digits, tmp_path, capsys):
     main(asked(digits, tmp_path / "mine", "--activation", "gelu", "--min-len", "1", "--anyway"))
     assert load_model(tmp_path / "mine").info["imported"]["exact_match"]["high"] < 0.7
+
+
+@pytest.mark.slow
+def test_padding_that_is_attended_to_is_found_out(tmp_path, capsys):
+    """A script without a mask: short lists come out wrong, and it is said why and what to do."""
+    torch.save(trained_on_digits(250, Task(4, 0)).state_dict(), tmp_path / "theirs.pt")
+    layout = ["--task", "sort", "--max-len", "4", "--n-blanks", "0", "--activation", "gelu"]
+    argv = ["import", str(tmp_path / "theirs.pt"), str(tmp_path / "mine"), *layout]
+    with pytest.raises(SystemExit):
+        main(argv)
+    error = capsys.readouterr().err
+    assert "this suits them better: padding that is attended to, so give --min-len as" in error
+    main([*argv, "--min-len", "4"])
+    assert load_model(tmp_path / "mine").info["imported"]["exact_match"]["low"] > 0.9

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 
+from interp.task import Task
+
 
 def plain(seed: int = 0, **config: Any) -> HookedTransformer:
     """Random weights, biases and LayerNorms included, for what starts at 0 or 1 matters, too."""
@@ -39,24 +41,23 @@ def lists_of_four(task: Any, vocabulary: list[int]) -> tuple[Tensor, Tensor]:
     return ours, torch.tensor(vocabulary)[ours]
 
 
-def trained_on_digits(steps: int) -> HookedTransformer:
-    """One layer of four heads and GELU neurons, trained to sort six digits; no blanks."""
+def trained_on_digits(steps: int, task: Task) -> HookedTransformer:
+    """One layer of four heads and GELU neurons, trained to sort; it attends to any padding."""
     torch.manual_seed(0)
     model = plain(
-        n_layers=1, n_heads=4, d_model=64, d_head=16, d_mlp=128, act_fn="gelu", n_ctx=13,
-        d_vocab=11,
+        n_layers=1, n_heads=4, d_model=64, d_head=16, d_mlp=128, act_fn="gelu",
+        n_ctx=task.n_ctx, d_vocab=11 if len(task.lengths) == 1 else 13,
     )  # fmt: skip
     model.init_weights()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
-    sep, schedule = (
-        torch.full((256, 1), 10),
-        torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, max(1, steps)),
-    )
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, max(1, steps))
     for _ in range(steps):
-        lists = torch.randint(10, (256, 6))
-        tokens = torch.cat([lists, sep, lists.sort(dim=1).values], dim=1)
-        logits = model(tokens)[:, 6:-1]
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 7:].flatten())
+        tokens = task.sample(256).tokens
+        logits = model(tokens[:, :-1])[:, task.first_output_row :]
+        wanted = tokens[:, task.first_output_row + 1 :]
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), wanted.flatten(), ignore_index=task.pad
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
