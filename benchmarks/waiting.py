@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.browser import WAIT_MS, Server, settle
@@ -161,7 +162,7 @@ def control_times(browser: Any, server: Server, repeats: int) -> dict[str, list[
     for control in CONTROLS:
         with opened(browser, f"{server.address}/{control.link}") as page:
             found[control.name] = [
-                timed(page, lambda n=n, c=control: c.use(page, n)) for n in range(repeats)
+                timed(page, partial(control.use, page, n)) for n in range(repeats)
             ]
     return found
 
@@ -178,6 +179,6 @@ def together(browser: Any, server: Server, repeats: int) -> list[float]:
     ):
         for n in range(repeats):
             _type_list(other, 2 * n)
-            seconds.append(timed(one, lambda n=n: _type_list(one, 2 * n + 1)))
+            seconds.append(timed(one, partial(_type_list, one, 2 * n + 1)))
             settle(other)
     return seconds

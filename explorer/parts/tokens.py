@@ -102,8 +102,9 @@ def read(kind: str, came: Any) -> Clicked | None:
         return Clicked(step=came)
     if kind == "used" and isinstance(came, Mapping):
         tool, blanks = came.get("tool"), came.get("blanks")
-        numbers = isinstance(blanks, list) and all(type(blank) is int for blank in blanks)
-        if isinstance(tool, str) and numbers:
+        if not isinstance(tool, str) or not isinstance(blanks, list):
+            return None
+        if all(type(blank) is int for blank in blanks):
             return Clicked(tool, tuple(blanks))
     return None
 
