@@ -13,6 +13,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from explorer.parts import controls
 from explorer.parts import elements as parts
+from explorer.parts.speech import is_sorting
 from explorer.parts.style import SHEET
 from explorer.server import session
 from explorer.server.places import Places, places_from
@@ -30,31 +31,57 @@ class Page:
     path: str
     """In the page's address."""
     icon: str
+    elsewhere: str = ""
+    """The title where another task than the published one is open; empty for the same."""
+    published_alone: str = ""
+    """What of the page is of the published task alone, where that is all of it."""
 
     def draw(self, places: Places, links: Mapping[str, StreamlitPage]) -> None:
         """Import the page's module, and let it draw; a first page need not wait for the others."""
-        st.set_page_config(page_title=f"{self.title} · sortscope")
+        title = self.title if is_sorting() else self.elsewhere or self.title
+        st.set_page_config(page_title=f"{title} · sortscope")
         module = importlib.import_module(f"explorer.pages.{self.path}.page")
         if self.path == HOME:  # says something before a model is open
             module.draw(partial(controls.sidebar, places), links)
         elif (view := controls.sidebar(places)) is not None:
-            module.draw(view, places)
+            if self.published_alone and not is_sorting():
+                self._say_why_not(view)
+            else:
+                module.draw(view, places)
         else:
             st.info("No model can be opened. Train one with `python training/train.py`.")
+
+    def _say_why_not(self, view: controls.View) -> None:
+        st.title(self.title)
+        st.info(
+            f"{self.published_alone} of the published task alone. The right answer of the model "
+            f"that is open is {view.opened.task.rule.words}: the pages Patch and Attention are of "
+            "every task."
+        )
 
 
 PAGES = (
     Page("Home", HOME, ":material/home:"),
-    Page("Tour", "tour", ":material/tour:"),
-    Page("Algorithm", "algorithm", ":material/account_tree:"),
-    Page("Sort", "sort", ":material/sort:"),
+    Page("Tour", "tour", ":material/tour:", published_alone="The tour is"),
+    Page(
+        "Algorithm",
+        "algorithm",
+        ":material/account_tree:",
+        published_alone="The programs that a model is compared with here are",
+    ),
+    Page("Sort", "sort", ":material/sort:", elsewhere="Answer"),
     Page("Attention", "attention", ":material/visibility:"),
     Page("Patch", "patch", ":material/grid_on:"),
     Page("Blanks", "blanks", ":material/space_bar:"),
     Page("Inside", "inside", ":material/biotech:"),
     Page("Training", "training", ":material/timeline:"),
     Page("Compare", "compare", ":material/compare:"),
-    Page("Truth", "truth", ":material/fact_check:"),
+    Page(
+        "Truth",
+        "truth",
+        ":material/fact_check:",
+        published_alone="The models whose algorithm is known are",
+    ),
 )
 
 
@@ -85,7 +112,7 @@ def _chosen(places: Places) -> StreamlitPage:
     for page in PAGES:
         links[page.path] = st.Page(
             partial(page.draw, places, links),
-            title=page.title,
+            title=page.title if is_sorting() else page.elsewhere or page.title,
             url_path=page.path,
             icon=page.icon,
             default=page.path == HOME,

@@ -14,6 +14,7 @@ from explorer.parts.background import under_way
 from explorer.parts.copy_link import copy_link
 from explorer.parts.elements import plain, refuse
 from explorer.parts.importing import import_box
+from explorer.parts.speech import says, speak_of
 from explorer.server import session
 from explorer.server.menu import TRIED, words_of, wrong_list
 from explorer.server.models import OpenModel, open_model
@@ -53,6 +54,8 @@ def sidebar(places: Places) -> View | None:
     opened = _model(places)
     if opened is None:
         return None
+    if speak_of(opened.task):
+        session.draw_again()
     digits = _list(opened)
     treatment = _treatment(opened, digits)
     import_box()
@@ -134,7 +137,7 @@ def _list(opened: OpenModel) -> tuple[int, ...] | None:
     columns = st.sidebar.columns(2)
     for number, (words, make) in enumerate(PRESETS.items()):
         columns[number % 2].button(
-            words, key=f"preset {words}", on_click=_type, args=(make, task), width="stretch"
+            says(words), key=f"preset {words}", on_click=_type, args=(make, task), width="stretch"
         )
     columns[len(PRESETS) % 2].button(
         "One it fails",
@@ -142,10 +145,10 @@ def _list(opened: OpenModel) -> tuple[int, ...] | None:
         args=(opened,),
         width="stretch",
         help="A list that this model gets wrong: a random one, or where there is none, one of few "
-        "different digits.",
+        f"different {task.symbols.word}s.",
     )
     if st.session_state.pop(_NONE_WRONG, False):
-        st.sidebar.caption(f"✓ It sorts all lists that were tried: {TRIED} of each kind.")
+        st.sidebar.caption(says(f"✓ It sorts all lists that were tried: {TRIED} of each kind."))
     try:
         return task.parse(st.session_state[session.LIST])
     except UserError as error:

@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from analyses.one_list.answers import Answer, Output
+from explorer.parts.speech import says
 from interp.figures import ORANGE, VERMILLION
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
@@ -56,7 +57,7 @@ def wait_for_list() -> None:
 def sentences(shows: str, proves_not: str) -> None:
     """What a figure shows, and what it does not prove: a line that opens."""
     with st.popover("About this figure", icon=":material/info:"):
-        st.caption(f"**Shows:** {shows}  \n**Does not prove:** {proves_not}")
+        st.caption(says(f"**Shows:** {shows}  \n**Does not prove:** {proves_not}"))
 
 
 def share(probability: float) -> str:

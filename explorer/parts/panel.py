@@ -20,6 +20,7 @@ import streamlit as st
 
 from explorer.parts.elements import sentences
 from explorer.parts.pictures import pictures
+from explorer.parts.speech import is_sorting, says, throughout
 from interp.figures import GREY, html_page, unlinked
 from interp.support.lazy import lazy_import
 
@@ -87,14 +88,14 @@ def panel(
         key: of the figure on the page, and the name of its files.
         rows: the numbers behind the figure, or how to make them when they are asked for.
     """
-    figure = unlinked(named(figure, of))
+    figure = unlinked(named(_worded(figure), of))
     image = {"format": "png", "filename": file_name(of, key), "scale": 2}
     st.plotly_chart(
         figure,
         theme="streamlit",
         width="stretch",
         key=key,
-        alt=f"{_title(figure)}. It shows {shows}",
+        alt=says(f"{_title(figure)}. It shows {shows}"),
         config={
             "displaylogo": False,
             "responsive": True,
@@ -106,6 +107,11 @@ def panel(
     with st.container(horizontal=True, key=f"about {key}"):
         sentences(shows, proves_not)
         downloads(figure, key, of, rows, drawn=True)
+
+
+def _worded(figure: go.Figure) -> go.Figure:
+    """The figure in the words of the task that is open."""
+    return figure if is_sorting() else go.Figure(throughout(figure.to_plotly_json()))
 
 
 def downloads(

@@ -24,10 +24,15 @@ from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain
 from explorer.parts.panel import OF_MANY, About, panel
+from explorer.parts.speech import says
 from explorer.server import store as stores
 from interp.support.progress import Progress
 
 SEED = 0
+_OTHER_TASKS = (
+    "This needs another task than that of the model that is open, whose right answer is {}. The "
+    "page Patch takes every task."
+)
 _ROOM = 36  # pixels between an axis or a legend and the line at the foot
 
 
@@ -91,24 +96,24 @@ def finding(view: View, experiment: Experiment) -> None:
 def study(view: View, experiment: Experiment, quick: bool = False) -> None:
     """The whole section of an experiment about the page's model."""
     one = study_of(view, experiment, quick)
-    st.subheader(one.on_page.question or experiment.title)
+    st.subheader(says(one.on_page.question or experiment.title))
     if experiment.needs_blanks and not view.opened.task.n_blanks:
         st.info("This model has no blanks, so there is nothing to probe.")
         return
-    if why := experiment.refusal(view.opened.task):
-        st.info(f"{why[0].upper()}{why[1:]}.")
+    if experiment.refusal(view.opened.task):
+        st.info(_OTHER_TASKS.format(view.opened.task.rule.words))
         return
     outcome = asked_for(one)
     if outcome is None:
         return
-    st.markdown(f"**{plain(outcome.words[-1])}**")
+    st.markdown(f"**{plain(says(outcome.words[-1]))}**")
     if isinstance(outcome, Shipped):  # the finding at once, the figure when it is wanted
         box = st.expander("Its figure and numbers", key=f"box {experiment.name}", on_change="rerun")
         if not box.open:
             return
     draw(one, outcome)
     with st.expander("All of it in words"):
-        st.code("\n".join(outcome.words), language=None, wrap_lines=True)
+        st.code(says("\n".join(outcome.words)), language=None, wrap_lines=True)
         asked = ", ".join(f"{name} {value}" for name, value in asdict(one.settings).items())
         st.caption(f"Seed {SEED}; {plain(asked)}.")
 
@@ -132,7 +137,7 @@ def asked_for(one: Study, before: str = "") -> Outcome | Shipped | None:
         f"run {one.experiment.name}",
     )
     if found is None and there is None and not before:
-        st.caption(f"**Shows:** {one.on_page.shows}")
+        st.caption(says(f"**Shows:** {one.on_page.shows}"))
     return there if found is None else found
 
 

@@ -102,8 +102,10 @@ def read(kind: str, came: Any) -> Clicked | None:
         return Clicked(step=came)
     if kind == "used" and isinstance(came, Mapping):
         tool, blanks = came.get("tool"), came.get("blanks")
-        if isinstance(tool, str) and isinstance(blanks, list):
-            return Clicked(tool, tuple(blanks)) if all(type(b) is int for b in blanks) else None
+        if not isinstance(tool, str) or not isinstance(blanks, list):
+            return None
+        if all(type(blank) is int for blank in blanks):
+            return Clicked(tool, tuple(blanks))
     return None
 
 

@@ -27,6 +27,7 @@ BACK = "back"  # in the address, for as long as it takes to be read
 _STARTED = "started"  # the number of the last step back or forward
 _KEPT = "kept"  # keys of the pages' own widgets
 _LAST = "last"  # what was chosen when a page was last drawn
+_AGAIN = "again"  # while a drawing is left for another
 _LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
 OTHER = "another folder…"  # the choice that opens a field for a path
@@ -43,7 +44,14 @@ def visit(places: Places) -> Iterator[None]:
         yield
     finally:
         st.session_state[_DRAWING] = False
-        _publish()
+        if not st.session_state.pop(_AGAIN, False):
+            _publish()
+
+
+def draw_again() -> None:
+    """Leave this drawing of the page, of which the address is not to know, and begin anew."""
+    st.session_state[_AGAIN] = True
+    st.rerun()
 
 
 def _begin(places: Places) -> None:

@@ -24,6 +24,7 @@ from explorer.parts.elements import plain, sentences, wait_for_list
 from explorer.parts.one_list import about_list, show
 from explorer.parts.panel import panel
 from explorer.parts.sections import sections
+from explorer.parts.speech import says
 from explorer.parts.study import finding
 from explorer.parts.tokens import Clicked, sequence
 from explorer.server import results, session
@@ -145,7 +146,7 @@ def _scores(view: View, answer: Answer, attention: Attention) -> None:
     if (truth := view.opened.truth) is not None:
         for row, head in zip(rows, heads_of(attention), strict=True):
             row["by construction"] = "carries the answer" if head in truth.heads else "decoy"
-    st.markdown("**Scores on this list** (click a column's name to sort)")
+    st.markdown("**Scores on this list** (a click on a column's name orders them)")
     attention_views.score_table(rows, "scores")
     sentences(
         "for each head (layer.head) the mean over the rows that emit: attention to each region; "
@@ -206,7 +207,7 @@ def _choices(
     session.allow(_CHANGE, list(_CHANGE_CHOICES), "no")
     columns = st.columns(3)
     rows = columns[0].radio("Rows", _ROW_CHOICES, key=_ROWS, format_func=_ROW_CHOICES.get)
-    keys = columns[1].radio("Columns", offered, key=_KEYS, horizontal=True)
+    keys = columns[1].radio("Columns", offered, key=_KEYS, format_func=says, horizontal=True)
     change = columns[2].radio(
         "Compare with no intervention",
         _CHANGE_CHOICES,

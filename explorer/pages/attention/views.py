@@ -13,6 +13,7 @@ from analyses.heads.head_circuits.body import CircuitResult
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences
 from explorer.parts.panel import panel
+from explorer.parts.speech import says
 from explorer.parts.study import SEED, about_model, asked_for, draw, study, study_of
 from explorer.server import session
 from explorer.server.models import OpenModel
@@ -22,10 +23,11 @@ _QK, _FIGURE = "attention_qk", "attention_finder"
 
 def score_table(rows: Sequence[Mapping[str, Any]], key: str) -> None:
     """A table that a click on a column's name sorts; numbers with two digits after the point."""
+    rows = [{says(name): value for name, value in row.items()} for row in rows]
     names = dict.fromkeys(name for row in rows for name in row)
     numbers = {n for n in names if any(isinstance(row.get(n), float) for row in rows)}
     st.dataframe(
-        [dict(row) for row in rows],
+        rows,
         key=key,
         hide_index=True,
         width="stretch",
@@ -63,8 +65,8 @@ def finder(view: View, experiment: Experiment) -> None:
     )
     if outcome is None:
         return
-    st.markdown(plain(outcome.words[-1]))
-    st.markdown("**Scores over many lists** (★ named; click a column's name to sort)")
+    st.markdown(plain(says(outcome.words[-1])))
+    st.markdown("**Scores over many lists** (★ named; a click on a column's name orders them)")
     score_table(outcome.rows, "finder_scores")
     sentences(
         "for each head (layer.head) what its ablation costs in log-probability of the right digits "
@@ -96,8 +98,10 @@ def circuits(view: View, chosen: tuple[int, int]) -> None:
         result = _circuit(view, chosen, "ov", _OV_SHOWS)
         if result.copying == result.copying:
             st.caption(
-                f"Copying score: {result.copying:+.2f} (1: it raises the digit that it looks at, "
-                "-1: it lowers it; Elhage et al. 2021)."
+                says(
+                    f"Copying score: {result.copying:+.2f} (1: it raises the digit that it looks "
+                    "at, -1: it lowers it; Elhage et al. 2021)."
+                )
             )
     session.write_link(att_circuit="" if asked == "qk-tokens" else asked)
 

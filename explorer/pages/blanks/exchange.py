@@ -15,6 +15,7 @@ from explorer.parts.controls import View
 from explorer.parts.elements import refuse
 from explorer.parts.one_list import about_list, kept
 from explorer.parts.panel import panel
+from explorer.parts.speech import says
 from explorer.server import session
 from interp.answers.treatment import Act, Treatment
 from interp.support.errors import UserError
@@ -31,7 +32,7 @@ def exchange(view: View, digits: tuple[int, ...], blanks: tuple[int, ...]) -> No
         "same for every list), as if a piece of its KV cache were spliced in."
     )
     treatment = Treatment(Act.TRANSPLANT, blanks, _list_b(view, digits))
-    with st.spinner("Sorting with the blanks of list B"):
+    with st.spinner(says("Sorting with the blanks of list B")):
         found = kept(
             ("blanks exchanged", view.opened.hash, digits, treatment, SEED),
             lambda _: body.exchange(view.opened.model, digits, treatment, SEED),
@@ -80,7 +81,7 @@ def _another(view: View) -> None:
 def _followed(found: Exchange, name: str, key: str) -> None:
     run = found.runs.control if "control" in key else found.runs.blanks
     with st.container(key=key, gap="small"):
-        st.markdown(f"**{name}** · {found.tally(run)}")
+        st.markdown(f"**{name}** · {says(found.tally(run))}")
         st.html(cells(attributed(run.answer, found.follows(run)), f"Outputs: {name}"))
 
 

@@ -21,6 +21,7 @@ from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, kept
 from explorer.parts.panel import OF_MANY, panel
 from explorer.parts.sections import sections
+from explorer.parts.speech import says
 from explorer.parts.study import finding
 from explorer.server import session
 from explorer.server.places import Places
@@ -97,7 +98,7 @@ def _workbench(view: View, digits: tuple[int, ...], shown: Collection[str]) -> N
 
 
 def _take_away(view: View, digits: tuple[int, ...], treatment: Treatment) -> None:
-    with st.spinner("Sorting, three times"):
+    with st.spinner(says("Sorting, three times")):
         runs = kept(
             ("blanks taken away", view.opened.hash, digits, treatment, SEED),
             lambda _: body.controlled_answers(view.opened.model, digits, treatment, SEED),
@@ -108,7 +109,8 @@ def _take_away(view: View, digits: tuple[int, ...], treatment: Treatment) -> Non
     answer_row(_control_words(runs, treatment.blanks), runs.control.answer, "blanks control")
     say_meaning(replace(view, treatment=Treatment()))
     st.caption(
-        "Each cell: the output, ✓ or ✗ with the digit that it should be, and its probability; the "
+        says("Each cell: the output, ✓ or ✗ with the digit that it should be, ")
+        + "and its probability; the "
         f"model is {OWN}."
     )
     everywhere(treatment, "blanks take away everywhere")

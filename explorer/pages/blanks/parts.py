@@ -12,6 +12,7 @@ import streamlit as st
 from analyses.one_list.answers import Answer
 from explorer.parts.elements import plain, share
 from explorer.parts.meaning import OWN
+from explorer.parts.speech import says
 from explorer.server import session
 from interp.answers.treatment import Treatment
 
@@ -85,7 +86,11 @@ def _item(number: int, cell: Cell) -> str:
 
 def answer_row(name: str, answer: Answer, key: str) -> None:
     n, wrong = len(answer.outputs), len(answer.wrong)
-    verdict = f"✗ {wrong} of {n} outputs wrong" if wrong else f"✓ sorted, {n} of {n} outputs right"
+    verdict = (
+        f"✗ {wrong} of {n} outputs wrong"
+        if wrong
+        else f"✓ {says('sorted')}, {n} of {n} outputs right"
+    )
     with st.container(key=key, gap="small"):
         st.markdown(f"**{plain(name)}**, {OWN} · {verdict}")
         st.html(cells(judged(answer), f"Outputs: {name}"))

@@ -18,6 +18,7 @@ from explorer.parts.meaning import OWN
 from explorer.parts.one_list import SEED, kept
 from explorer.parts.panel import panel
 from explorer.parts.sections import sections
+from explorer.parts.speech import says
 from explorer.server import results, runs, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
@@ -42,7 +43,7 @@ _INTRO = (
 def draw(view: View, places: Places) -> None:
     """The whole page."""
     st.title("Two models side by side")
-    st.markdown(_INTRO)
+    st.markdown(says(_INTRO))
     other = _choose(view, places)
     if other is None:
         return
@@ -111,7 +112,7 @@ def _pair(view: View, other: OpenModel, digits: tuple[int, ...]) -> Pair | None:
             raise UserError(f"its task is {other.task.rule}, A's is {view.opened.task.rule}")
         other.task.checked_list(digits)
     except UserError as error:
-        refuse(st.container(), f"B cannot sort this list: {error}")
+        refuse(st.container(), says(f"B cannot sort this list: {error}"))
         return None
     try:
         view.treatment.check(other.model.config, len(digits))
@@ -142,12 +143,14 @@ def _answers(pair: Pair) -> None:
             st.code(said.text, language=None, wrap_lines=True)
             wrong, n = len(said.wrong), len(said.outputs)
             st.markdown(
-                f"**✗ Not sorted.** {wrong} of {n} outputs are wrong." if wrong else "**✓ Sorted.**"
+                says("**✗ Not sorted.** ") + f"{wrong} of {n} outputs are wrong."
+                if wrong
+                else says("**✓ Sorted.**")
             )
             st.html(strip(said, f"Outputs of {name}"))
     found = pair.outcome(CompareSettings("outputs"))
     for line in found.words[-1:]:  # the answers stand above
-        st.markdown(plain(line))
+        st.markdown(plain(says(line)))
     _panel(
         pair,
         CompareSettings("outputs"),
@@ -161,7 +164,7 @@ def _answers(pair: Pair) -> None:
 def _show(pair: Pair, settings: CompareSettings, shows: str, proves_not: str) -> None:
     found = pair.outcome(settings)
     for line in found.words:
-        st.markdown(plain(line))
+        st.markdown(plain(says(line)))
     _panel(pair, settings, found, shows, proves_not)
 
 
@@ -263,13 +266,13 @@ def _by_length(pair: Pair) -> None:
     def compute(progress: Any) -> Any:
         return EXPERIMENT.compute(pair.subject(settings), settings, SEED, progress)
 
-    words = f"Sort {_LISTS} held-out lists with both"
-    result = in_background(key, "Sorting held-out lists", compute, words, "compare lengths")
+    words = says(f"Sort {_LISTS} held-out lists with both")
+    result = in_background(key, says("Sorting held-out lists"), compute, words, "compare lengths")
     if result is None:
         return
     found = EXPERIMENT.outcome(result)
     for line in found.words:
-        st.markdown(plain(line))
+        st.markdown(plain(says(line)))
     _panel(
         pair,
         settings,

@@ -11,6 +11,7 @@ from explorer.pages.home.findings import Finding, findings
 from explorer.pages.home.picture import STYLE, bars
 from explorer.parts.controls import View
 from explorer.parts.elements import wait_for_list
+from explorer.parts.speech import is_sorting
 from explorer.parts.tokens import sequence
 from explorer.server import models, results, session
 from interp.answers.treatment import Treatment
@@ -28,6 +29,14 @@ _CREDIT = (
     "conclusion is that the blank tokens are key. This page repeats it, and takes the models apart."
 )
 
+_EVERY_TASK = {
+    "sort": "Give it a list of your own",
+    "blanks": "Take its blanks away",
+    "attention": "See where its heads look",
+    "patch": "Patch one place at a time",
+}
+"""Pages that are of every task, by their paths."""
+
 Links = Mapping[str, StreamlitPage]
 """The other pages, by path."""
 
@@ -38,6 +47,9 @@ def draw(sidebar: Callable[[], View | None], links: Links) -> None:
     Args:
         sidebar: draws the controls and opens the model.
     """
+    if not is_sorting():
+        _other_task(sidebar, links)
+        return
     st.title("What does a transformer do with 49 blanks?")
     st.markdown(_QUESTION)
     _start(links)
@@ -52,6 +64,24 @@ def draw(sidebar: Callable[[], View | None], links: Links) -> None:
     if (view := sidebar()) is not None:
         with example:
             _example(view)
+
+
+def _other_task(sidebar: Callable[[], View | None], links: Links) -> None:
+    """Of a model of another task, of which nothing is shipped."""
+    st.title("What does a transformer do with its blanks?")
+    view = sidebar()
+    if view is None:
+        return
+    task = view.opened.task
+    blanks = f"{task.n_blanks} BLANK tokens, which mean nothing" if task.n_blanks else "no blanks"
+    st.markdown(
+        f"The model that is open reads lists of 1 to {task.max_len} {task.symbols.word}s; the "
+        f"right answer is {task.rule.words}. Before its answer it is given {blanks}. What has "
+        f"been found, and ships, is of the model `{_FAVOURITE}`, whose task is another."
+    )
+    _example(view)
+    for path, label in _EVERY_TASK.items():
+        st.page_link(links[path], label=label, icon=":material/arrow_forward:")
 
 
 def _subject() -> tuple[str, str]:

@@ -17,6 +17,7 @@ from explorer.parts.controls import View
 from explorer.parts.elements import plain, wait_for_list
 from explorer.parts.one_list import show
 from explorer.parts.sections import sections
+from explorer.parts.speech import says
 from explorer.parts.study import finding
 from explorer.server import results, session
 from explorer.server.places import Places
@@ -114,7 +115,7 @@ def _position(view: View, digits: tuple[int, ...]) -> None:
         choices,
         key=POSITION,
         help="The last blank (SEP in a model without blanks) emits the first output, out 0 the "
-        "second, and so on. Blanks and digits follow.",
+        "second, and so on. Blanks and the list follow.",
     )
     session.write_link(pos=pos)
     show(
@@ -122,7 +123,7 @@ def _position(view: View, digits: tuple[int, ...]) -> None:
         position.EXPERIMENT,
         position.PositionSettings(pos=pos),
         "position",
-        "the probability of each of the 12 tokens at this position, as read after every layer.",
+        "the probability of each token at this position, as read after every layer.",
         _LENS_LIMIT,
     )
 
@@ -142,8 +143,10 @@ def _output(view: View, digits: tuple[int, ...], shown: Collection[str]) -> None
     chosen = st.selectbox("Output", list(names), key=OUTPUT, format_func=names.__getitem__)
     session.write_link(output=chosen)
     st.markdown(
-        "Its *margin* is the logit of the right digit minus that of the strongest other token: "
-        "positive where the output is right. All outputs before it are the model's own."
+        says(
+            "Its *margin* is the logit of the right digit minus that of the strongest other token: "
+            "positive where the output is right. All outputs before it are the model's own."
+        )
     )
     if "parts" in shown:
         _direct(view, int(chosen))
@@ -211,8 +214,8 @@ def _table(found: Outcome) -> None:
             "largest_at": "at position",
         },
     )
-    st.caption("All active neurons, of this one list; click on a column's head to sort by it.")
+    st.caption("All active neurons, of this one list; a click on a column's head orders them.")
 
 
 def _words(found: Outcome) -> None:
-    st.code("\n".join(found.words), language=None, wrap_lines=True)
+    st.code(says("\n".join(found.words)), language=None, wrap_lines=True)

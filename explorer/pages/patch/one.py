@@ -31,7 +31,8 @@ def draw_one(
     patch = cell.patch(other)
     name = "corrupted" if way == "denoising" else "clean"
     st.markdown(
-        f"The **{name}** list {spaced(base)} is sorted with one change: {patch.words(opened.task)}."
+        f"The **{name}** list {spaced(base)} is answered with one change: "
+        f"{patch.words(opened.task)}."
     )
     answers = {
         side: results.answer(opened, digits, Treatment())
@@ -45,7 +46,7 @@ def draw_one(
         st.caption(f"What the model answers, {OWN}; dashed differs from its {name} answer.")
     _logits(opened, pair, preview, cell)
     if patched is None:
-        st.caption("No answer reads this place: the last layer is read where digits come out only.")
+        st.caption("No answer reads this place: the last layer is read at the output rows alone.")
         return
     _everywhere(pair, way, patch, treatment)
 

@@ -28,6 +28,7 @@ from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, sentences, wait_for_list
 from explorer.parts.one_list import SEED, about_list, is_there, outcome
 from explorer.parts.panel import About, downloads, named, panel
+from explorer.parts.speech import says
 from explorer.server import session
 from explorer.server.places import Places
 from explorer.server.store import computed
@@ -103,7 +104,7 @@ def _sweep(view: View, pair: Pair, treatment: Treatment) -> None:
         labels = dict(zip(preview.positions, preview.holds, strict=True))
         patch_map.draw_boxes(config, labels, cell)
         if error is not None:
-            refuse(st.container(), f"{error}. The first changed digit is shown instead.")
+            refuse(st.container(), says(f"{error}. The first changed digit is shown instead."))
         session.write_link(
             **{WAY: way, patch_map.ROWS: rows, CELL: "" if error else st.session_state[CELL]}
         )

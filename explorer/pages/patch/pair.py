@@ -16,6 +16,7 @@ from analyses.one_list.patch import Direction
 from analyses.one_list.patch.body import both_runs, one_digit_changed
 from analyses.one_list.patch.words import pair_words
 from explorer.parts.elements import plain, refuse
+from explorer.parts.speech import says
 from explorer.server import session
 from explorer.server.models import OpenModel
 from interp.methods.pair_runs import PairRuns
@@ -46,11 +47,11 @@ def draw_lists(opened: OpenModel, clean: tuple[int, ...]) -> Pair | None:
         placeholder=automatic,
         max_chars=session.LONGEST_TEXT,
         help="As long as the list in the sidebar, which is the clean one. Left empty it is that "
-        "list with another last digit.",
+        f"list with another last {opened.task.symbols.word}.",
     )
     message = st.container()
     for column, (words, preset) in zip(columns[1:], PRESETS.items(), strict=True):
-        column.button(words, on_click=preset, args=(clean, opened.task), width="stretch")
+        column.button(says(words), on_click=preset, args=(clean, opened.task), width="stretch")
     session.write_link(corrupt=text)
     try:
         corrupt = opened.task.parse(text.strip() or automatic)
@@ -59,7 +60,7 @@ def draw_lists(opened: OpenModel, clean: tuple[int, ...]) -> Pair | None:
         refuse(message, error)
         return None
     st.html(table({"clean": cells_of(clean), "corrupted": cells_of(corrupt)}, "clean"))
-    st.caption(plain(pair_words(runs.pairs)))
+    st.caption(plain(says(pair_words(runs.pairs))))
     return clean, corrupt
 
 

@@ -18,6 +18,7 @@ from explorer.parts.one_list import about_list, outcome, show
 from explorer.parts.panel import downloads
 from explorer.parts.rates import scored
 from explorer.parts.sections import sections
+from explorer.parts.speech import says
 from explorer.parts.tokens import Clicked, sequence
 from explorer.server import results, session
 from explorer.server.models import OpenModel
@@ -46,14 +47,14 @@ def draw(view: View, places: Places) -> None:
     del places
     truth = view.opened.truth
     st.title(
-        "A transformer that taught itself to sort"
+        says("A transformer that taught itself to sort")
         if truth is None
         else "A transformer that was written to sort"
     )
     if view.digits is None:
         wait_for_list()
         return
-    st.markdown(_WELCOME if truth is None else f"{_BY_HAND} {truth.words} {_CHANGE}")
+    st.markdown(says(_WELCOME) if truth is None else f"{_BY_HAND} {truth.words} {_CHANGE}")
     shown = sections("sort", _SECTIONS)
     _workbench(view, shown)
     if "answer" in shown and view.treatment and results.is_of_any_list(view.treatment):
@@ -64,7 +65,7 @@ def draw(view: View, places: Places) -> None:
 def _workbench(view: View, shown: Collection[str]) -> None:
     """The sequence, the answer and its steps, which the sequence plays."""
     digits = view.digits or ()
-    with st.spinner("Sorting"):
+    with st.spinner(says("Sorting")):
         whole = results.answer(view.opened, digits, Treatment())
         said = results.answer(view.opened, digits, view.treatment)
     step = sort_steps.chosen(len(said.outputs))
@@ -161,7 +162,7 @@ def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None
         proves_not = "that it sorts other lists too, or how it does it."
         given = f"{OWN} before each"
         if st.session_state[SHOWN_AS] == FIGURE:
-            shows = f"the probability of each of the twelve tokens at every output, {given}."
+            shows = f"the probability of each token at every output, {given}."
             show(view, answer.EXPERIMENT, _WHOLE, file, shows, proves_not)
             return
         st.html(strip(said, f"Outputs: {name}", before))
@@ -180,10 +181,13 @@ def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None
 def _verdict(said: Answer) -> None:
     n, wrong = len(said.outputs), len(said.wrong)
     if not wrong:
-        st.markdown("**✓ Sorted.** " + (f"All {n} outputs are right." if n > 1 else "It is right."))
+        st.markdown(
+            says("**✓ Sorted.** ") + (f"All {n} outputs are right." if n > 1 else "It is right.")
+        )
     else:
         st.markdown(
-            f"**✗ Not sorted.** {wrong} of {n} outputs {'is' if wrong == 1 else 'are'} wrong."
+            says("**✗ Not sorted.** ")
+            + f"{wrong} of {n} outputs {'is' if wrong == 1 else 'are'} wrong."
         )
 
 

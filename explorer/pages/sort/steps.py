@@ -12,6 +12,7 @@ from analyses.one_list.answers import Answer
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, share
 from explorer.parts.one_list import show
+from explorer.parts.speech import says
 from explorer.parts.tokens import REGION_SYMBOLS
 from explorer.server import results, session
 
@@ -120,7 +121,7 @@ def _table(heads: list[HeadAttention]) -> str:
 def _row(one: HeadAttention) -> str:
     top = "; ".join(f"{label} ({share(weight)})" for label, weight in one.top) or "nothing"
     regions = ", ".join(
-        f"{REGION_SYMBOLS[region]} {region.words} {share(weight) if weight else '0 %'}"
+        f"{REGION_SYMBOLS[region]} {says(region.words)} {share(weight) if weight else '0 %'}"
         for region, weight in one.shares
     )
     return (

@@ -16,6 +16,7 @@ from explorer.parts.elements import plain, refuse, strip, wait_for_list
 from explorer.parts.one_list import show
 from explorer.parts.panel import OF_MANY, About, panel
 from explorer.parts.rates import scored
+from explorer.parts.speech import says
 from explorer.server import results, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
@@ -44,6 +45,7 @@ def draw_checkpoint(view: View, places: Places, name: str) -> None:
     with st.container(key="checkpoint_answer"):
         wrong, n = len(said.wrong), len(said.outputs)
         verdict = "✓ Sorted." if not wrong else f"✗ Not sorted: {wrong} of {n} outputs are wrong."
+        verdict = says(verdict)
         st.markdown(f"**{verdict}** {plain(opened.words)}.{done}")
         st.code(said.text, language=None, wrap_lines=True)
         st.html(strip(said, f"Outputs at this checkpoint: {opened.name}"))

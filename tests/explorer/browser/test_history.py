@@ -113,8 +113,8 @@ def test_an_address_holds_what_its_page_wrote_and_nothing_else(
 ) -> None:
     monkeypatch.setenv("SORTSCOPE_MODELS", str(folder))
     link = {"model": str(folder / "with"), "list": "31", "cell": "v.1:3", "nonsense": "1"}
-    page = open_page("sort", **link)
-    assert address(page) == {"model": str(folder / "with"), "list": "31", "step": "0"}
+    page = open_page("sort", **link, part="step")
+    assert address(page) == {"model": str(folder / "with"), "list": "31", "part": "step"}
 
 
 def served(path: str, kind: bytes, body: bytes, **headers: str) -> list[Any]:
