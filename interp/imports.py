@@ -19,10 +19,18 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from interp.algoformer import Published, ReferenceModel, copy_weights, offset_of, recognise
+from interp.algoformer import (
+    Published,
+    ReferenceModel,
+    copy_weights,
+    offset_of,
+    recognise,
+    rounding_of,
+)
 from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.support.errors import UserError
+from interp.support.fields import check_types
 from interp.support.seeds import stream
 from interp.support.tensors import read_torch
 from interp.task import SortTask
@@ -35,6 +43,7 @@ Activation = Literal["relu", "gelu"]
 
 _DEEPEST = 3  # dicts within dicts that are looked through for a state_dict
 _LISTS = 16  # of lengths up to the longest, that both networks are compared on
+_SCORES = 1 << 23  # attention scores of a head at once, about
 _SAME = 1e-3  # in log-probabilities; 1e-6 is common, and a wrong flag gives more than 0.1
 
 
@@ -98,6 +107,7 @@ def import_weights(path: Path, told: Told) -> SortTransformer:
     Raises:
         UserError: naming the file and why it is not such weights, or what has to be told.
     """
+    check_types(told)
     content = read_torch(path)
     try:
         state = {name: _numbers(name, tensor) for name, tensor in _state_of(content).items()}
@@ -206,9 +216,10 @@ def _compare(path: Path, model: SortTransformer, published: Published) -> None:
     """The import against the network that PyTorch builds from the file's own tensors."""
     reference = ReferenceModel(model.config, dropout=0.0).eval()
     reference.load_state_dict(published.state(), strict=False)  # the table is no parameter
-    lengths = torch.linspace(1, model.task.max_len, _LISTS).round().long()
-    tokens = model.task.sample(_LISTS, stream("import", 0), lengths).tokens
-    if published.table is not None:
+    n_lists = max(2, min(_LISTS, _SCORES // model.task.n_ctx**2))
+    lengths = torch.linspace(1, model.task.max_len, n_lists).round().long()
+    tokens = model.task.sample(n_lists, stream("import", 0), lengths).tokens
+    if published.table is not None and not rounding_of(published.table):
         reference.pe = published.table
         tokens = tokens[:, : len(published.table)]
     real = tokens != model.task.pad
