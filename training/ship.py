@@ -32,6 +32,7 @@ from interp.checkpoints import (
     PRETRAINED,
     SHIPPED_RUNS,
     WEIGHTS,
+    check_replaceable,
     checkpoint_step,
     load_bare,
     read_weights,
@@ -94,6 +95,7 @@ def _command(args: ShipModel | ShipRun) -> None:
         raise UserError(f"{args.run} holds no checkpoints of a run")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", args.name):
         raise UserError(f"{args.name!r} is no name for a model: small letters, digits and hyphens")
+    check_replaceable(args.out / args.name)
     if isinstance(args, ShipModel):
         ship_model(args, checkpoints)
     else:

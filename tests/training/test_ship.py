@@ -103,6 +103,15 @@ def test_what_cannot_be_shipped_is_one_line(run, tmp_path, status, capsys, flags
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["model", "run"])
+def test_what_is_shipped_takes_the_place_of_nothing_else(run, tmp_path, status, capsys, kind):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "thesis.txt").write_text("years of work")
+    assert status(ship.main, [kind, str(run), "docs", "--out", str(tmp_path)]) == 2
+    assert "is there already, and is no model" in capsys.readouterr().err
+    assert (tmp_path / "docs" / "thesis.txt").read_text() == "years of work"
+
+
 @pytest.mark.parametrize("file", ["metrics.jsonl", "config.json"])
 @pytest.mark.parametrize("what", ["a pipe", "a device"])
 def test_what_has_no_end_is_not_copied(run, tmp_path, status, capsys, what, file) -> None:
