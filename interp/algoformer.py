@@ -278,16 +278,24 @@ def offset_of(table: Float[Tensor, "row d_model"] | None) -> int:
     """
     if table is None:
         return 0  # some versions do not save the buffer
-    positions = torch.arange(len(table))
-    plain = _close(table, sinusoids(positions, table.shape[1]))
+    positions, rounding = torch.arange(len(table)), rounding_of(table)
+    plain = _close(table, sinusoids(positions, table.shape[1]), rounding)
     if plain.all():
         return 0
     offset = int(plain.int().argmin())
     shifted = sinusoids(positions + offset * (positions >= offset), table.shape[1])
-    if offset < 2 or not _close(table, shifted).all():
+    if offset < 2 or not _close(table, shifted, rounding).all():
         raise UserError("its table of positions is not the published sinusoids")
     return offset
 
 
-def _close(a: Float[Tensor, "pos d_model"], b: Tensor) -> Bool[Tensor, " pos"]:
-    return ((a - b).abs() < _TABLE_TOLERANCE).all(1)
+def rounding_of(table: Float[Tensor, "row d_model"]) -> float:
+    """By how much a table of sinusoids that was kept in a coarse type may be off; 0 of float32."""
+    for dtype in (torch.bfloat16, torch.float16):  # most of the first's numbers are the second's
+        if torch.equal(table, table.to(dtype).float()):
+            return torch.finfo(dtype).eps / 2  # of numbers up to 1
+    return 0.0
+
+
+def _close(a: Float[Tensor, "pos d_model"], b: Tensor, rounding: float) -> Bool[Tensor, " pos"]:
+    return ((a - b).abs() < _TABLE_TOLERANCE + rounding).all(1)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -372,14 +373,17 @@ def write_model(folder: Path, model: SortTransformer, **about: Any) -> None:
     hash goes there too, so that weights that are altered later are not taken for these.
 
     Raises:
-        UserError: if something acts on the model that its parameters and config do not hold.
+        UserError: if something acts on the model that its parameters and config do not hold, and
+            for NaN and infinity, with which it would not open again.
     """
     from safetensors.torch import save
 
     from interp.passes.untouched import refuse_touched
 
     refuse_touched(model, "a checkpoint")
-    data = save(_state(model))
+    state = _state(model)
+    check_finite(state, "the model")
+    data = save(state)
     files.write_bytes(folder / WEIGHTS, data)
     info = {"format": FORMAT, "model": model.config.to_dict()}
     info[HASH] = weights_hash(model.config, data)
@@ -391,9 +395,28 @@ def _state(model: SortTransformer) -> dict[str, torch.Tensor]:
 
 
 def save_model(folder: Path, model: SortTransformer, **about: Any) -> None:
-    """A checkpoint folder that is either complete or absent."""
+    """A checkpoint folder that is either complete or absent.
+
+    Raises:
+        UserError: as :func:`write_model` and :func:`check_replaceable` do.
+    """
+    check_replaceable(folder)
     with files.new_folder(folder) as staging:
         write_model(staging, model, **about)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Whether a model or a run may be written as ``folder``: in place of another one, at most.
+
+    Raises:
+        UserError: if there is something else.
+    """
+    if not os.path.lexists(folder) or (folder / CONFIG).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise UserError(
+            f"{folder} is there already, and is no model: name a folder that is new or empty"
+        )
 
 
 # -- command line -------------------------------------------------------------------------------

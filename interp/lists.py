@@ -11,7 +11,7 @@ lines read their arguments with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,7 +86,8 @@ def checked(values: Any, symbols: Symbols, max_len: int, min_len: int = 1) -> tu
     """
     if hasattr(values, "tolist"):  # of NumPy or PyTorch
         values = values.tolist()
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    unordered = isinstance(values, str | bytes | Set | Mapping)  # or text, which is parsed
+    if unordered or not isinstance(values, Iterable):
         raise UserError(f"{_shown(values)} is not a list of {symbols.word}s like [3, 1, 4]")
     found = [value.tolist() if hasattr(value, "tolist") else value for value in values]
     takes = f"{max_len}" if min_len == max_len else f"{min_len} to {max_len}"

@@ -23,6 +23,7 @@ lines can read them at no cost.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ from interp.support.errors import UserError
 from interp.support.fields import checked
 from interp.support.lazy import lazy_import
 from interp.support.seeds import stream
+from interp.support.strict_json import short
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +65,18 @@ SEP, BLANK, PAD = _PUBLISHED.sep, _PUBLISHED.blank, _PUBLISHED.pad
 """Tokens of a task on ten digits, as the published one; of any task ``task.sep`` and so on."""
 _PI = (3, 1, 4, 1, 5, 9, 2, 6, 5, 3)
 NO_LISTS = "there are no lists: give at least one"
+
+
+def _check_count(n_lists: int) -> None:
+    """Raises UserError for what is no number of lists."""
+    try:
+        number = operator.index(n_lists)  # NumPy's whole numbers are some, too
+    except TypeError:
+        number = None
+    if number is None or isinstance(n_lists, bool):
+        raise UserError(f"{short(n_lists)} is no number of lists")
+    if number < 1:
+        raise UserError(NO_LISTS)
 
 
 def typed(values: Sequence[int]) -> str:
@@ -179,8 +193,14 @@ class Task(Layout):
         draws them: uniform and independent, if it says nothing else.
 
         ``generator`` must live on ``device``.
+
+        Raises:
+            UserError: for fewer than one list, or lengths that do not fit.
         """
-        if lengths is None:
+        _check_count(n_lists)
+        if lengths is not None:
+            self._check_lengths(lengths, n_lists)
+        else:
             lengths = torch.randint(
                 self.min_len, self.max_len + 1, (n_lists,), generator=generator, device=device
             )
@@ -191,6 +211,13 @@ class Task(Layout):
             0, self.n_symbols, (n_lists, self.max_len), generator=generator, device=device
         )
         return self._assemble(digits, lengths)
+
+    def _check_lengths(self, lengths: torch.Tensor, n_lists: int) -> None:
+        whole = not (lengths.is_floating_point() or lengths.dtype is torch.bool)
+        if not whole or lengths.shape != (n_lists,):
+            raise UserError(f"lengths are {n_lists} whole numbers, one for each list")
+        if not 1 <= int(lengths.min()) <= int(lengths.max()) <= self.max_len:
+            raise UserError(f"lengths of lists are 1 to {self.max_len} here")
 
     def held_out(self, n_lists: int, seed: int = 0, distinct: int | None = None) -> SortBatch:
         """The fixed test set: lengths 1, 2, ..., max_len, 1, 2, ... in turn, made from the seed.
@@ -208,6 +235,7 @@ class Task(Layout):
         distinct = n if distinct is None else distinct
         if not 1 <= distinct <= n:
             raise UserError(f"distinct {self.symbols.word}s must be 1 to {n}, not {distinct}")
+        _check_count(n_lists)
         generator = stream("held-out", seed)
         lengths = torch.arange(n_lists) % len(self.lengths) + self.min_len
         if distinct == n:

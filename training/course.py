@@ -101,6 +101,7 @@ def train_step(
         progress.show(step, values)
     last = trainer.step == config.steps
     if interrupted or last or trainer.step % config.checkpoint_every == 0:
+        trainer.check_weights()
         log.sync()
         write_checkpoint(run, trainer)
     if interrupted:

@@ -29,6 +29,7 @@ from interp.passes.packed import Dropout, length_sorted, packed_logits, window
 from interp.support.device import pick_device, pick_precision
 from interp.support.errors import UserError
 from interp.support.seeds import stream
+from interp.support.strict_json import short
 from interp.task import SortBatch
 from training.average import WeightAverage
 from training.init import pytorch_initialise
@@ -199,6 +200,11 @@ class Trainer:
 
     # -- state ----------------------------------------------------------------------------------
 
+    def check_weights(self) -> None:
+        """Raises TrainingDiverged if the last update left weights that are no numbers."""
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            raise TrainingDiverged(self.step)
+
     def state(self) -> dict[str, Any]:
         """Everything but the weights that the next step depends on."""
         state = {"step": self.step, "optimizer": self.optimizer.state_dict()}
@@ -213,6 +219,8 @@ class Trainer:
         step = state.get("step") if isinstance(state, dict) else None
         if type(step) is not int or not 0 < step <= self.config.steps:
             raise UserError(f"it is of no step from 1 to {self.config.steps}")
+        if unknown := set(state) - {"step", "optimizer", *(["average"] if self.average else [])}:
+            raise UserError(f"it holds an unknown {short(min(map(str, unknown)))}")
         check_optimizer(state.get("optimizer"), self.optimizer, step)
         if self.average:
             check_tensors(state.get("average"), self.average.state(), "its averaged weights")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from interp.support.errors import UserError
+from interp.support.fields import fits
 from interp.support.strict_json import short
 
 _SET_EACH_STEP = "lr"  # the schedule says it before every update
@@ -41,6 +42,8 @@ def _check_groups(groups: Any, own: list[dict[str, Any]]) -> None:
     for saved, ours in zip(groups, own, strict=True):
         if not isinstance(saved, dict) or not set(saved) <= set(ours):
             raise UserError("a group of its optimiser's parameters is none")
+        if not fits(saved.get(_SET_EACH_STEP), float):
+            raise UserError("its optimiser's learning rate is no number")
         for key in set(saved) - {_SET_EACH_STEP}:
             if type(saved[key]) is not type(ours[key]) or saved[key] != ours[key]:
                 raise UserError(

@@ -17,7 +17,6 @@ says which, and how many outputs it changes.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from interp.checkpoints import (
     PRETRAINED,
     SHIPPED_RUNS,
     WEIGHTS,
+    check_replaceable,
     checkpoint_step,
     load_bare,
     read_weights,
@@ -43,6 +43,7 @@ from interp.support import files
 from interp.support.cli import note, run_command
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
+from interp.support.strict_json import cut
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,7 @@ MANIFEST = "manifest.json"
 CHECKED_LISTS, CHOICE_SEED = 2000, 1
 """The held-out lists by which a checkpoint is chosen, and on which half precision is checked."""
 EVALUATED_LISTS = 10_000
+_MOST_BYTES = 1 << 31  # of a file of a run
 _SMALLER = {"bfloat16": 0.0, "float16": 1e-3, "float32": 0.0}
 """Types, and the share of outputs that each may change."""
 
@@ -93,6 +95,7 @@ def _command(args: ShipModel | ShipRun) -> None:
         raise UserError(f"{args.run} holds no checkpoints of a run")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", args.name):
         raise UserError(f"{args.name!r} is no name for a model: small letters, digits and hyphens")
+    check_replaceable(args.out / args.name)
     if isinstance(args, ShipModel):
         ship_model(args, checkpoints)
     else:
@@ -112,7 +115,7 @@ def ship_model(args: ShipModel, checkpoints: dict[int, Path]) -> None:
         **evaluate(loaded.model, EVALUATED_LISTS),
     }
     with files.new_folder(args.out / args.name) as staging:
-        shutil.copyfile(source / WEIGHTS, staging / WEIGHTS)
+        _copy(source / WEIGHTS, staging / WEIGHTS)
         files.write_json(staging / CONFIG, config)
         files.write_json(staging / EVALUATION, evaluation)
         _copy_records(args.run, staging)
@@ -137,11 +140,11 @@ def choose(step: int | None, checkpoints: dict[int, Path]) -> dict[str, Any]:
 def ship_run(args: ShipRun, checkpoints: dict[int, Path]) -> None:
     """Write the folder of a shipped run, whole or not at all."""
     wanted = args.steps.split(",") if args.steps else list(map(str, checkpoints))
-    if bad := [text for text in wanted if not text.strip().isdigit()]:
-        raise UserError(f"--steps takes numbers like 500,1000, not {bad[0]!r}")
+    if bad := [text for text in wanted if not re.fullmatch(r"\s*[0-9]{1,18}\s*", text)]:
+        raise UserError(f"--steps takes numbers like 500,1000, not {cut(bad[0])!r}")
     steps = sorted({_there(int(text), checkpoints) for text in wanted})
     with files.new_folder(args.out / args.name) as staging:
-        shutil.copyfile(args.run / CONFIG, staging / CONFIG)
+        _copy(args.run / CONFIG, staging / CONFIG)
         _copy_records(args.run, staging)
         for step in steps:
             target = staging / "checkpoints" / f"step-{step:06d}"
@@ -199,11 +202,16 @@ def _there(step: int, checkpoints: dict[int, Path]) -> int:
     return step
 
 
+def _copy(source: Path, target: Path) -> None:
+    """A file of a run that may be anybody's: never a device, which has no end."""
+    files.write_bytes(target, files.read_bytes(source, _MOST_BYTES))
+
+
 def _copy_records(run: Path, target: Path) -> None:
     """Curves and manifest; without the names of this machine's folders."""
     from training.runs import read_manifest
 
-    shutil.copyfile(run / METRICS, target / METRICS)
+    _copy(run / METRICS, target / METRICS)
     about = read_manifest(run)
     for record in (about, *about["resumed"]):
         record.pop("arguments", None)

@@ -27,6 +27,7 @@ from interp.support.bars import progress_bar
 from interp.support.cli import note, say
 from interp.support.device import pick_device
 from interp.support.errors import UserError
+from interp.support.fields import fits
 from interp.support.manifest import manifest
 from interp.support.strict_json import without_nan
 
@@ -128,7 +129,11 @@ def _kept(path: Path, key: str) -> dict[str, Any] | None:
         kept = files.read_json(path)
     except UserError:  # left by somebody else; it will be written anew
         return None
-    return kept if isinstance(kept, dict) and kept.get("key") == key else None
+    whole = isinstance(kept, dict) and all(fits(kept.get(name), t) for name, t in _KEPT.items())
+    return kept if whole and kept["key"] == key else None
+
+
+_KEPT: dict[str, type] = {"key": str, "result": dict, "figure": dict, "seconds": float}
 
 
 # -- the page -----------------------------------------------------------------------------------

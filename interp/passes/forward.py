@@ -39,6 +39,7 @@ from interp.passes.packed import (
 from interp.passes.untouched import touch
 from interp.sites import ATTENTION, WHOLE, Component, Frame, hook_name
 from interp.support.errors import UserError
+from interp.task import NO_LISTS
 from interp.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def forward(
             layer: what comes before the first edit is taken from it, in layers and in positions.
             Positions are skipped only where nothing is to be kept.
     """
+    if not len(tokens):
+        raise UserError(NO_LISTS)
     if touch(model):
         return _through_hooks(model, tokens, view, edits, keep)
     if edits.opens:  # then every position can be read, those that are left out by default, too

@@ -153,6 +153,8 @@ def packed_logits(
     Raises:
         UserError: with ``dropout``, where something acts on the model: its own pass has none.
     """
+    if not len(tokens):
+        raise UserError(NO_LISTS)
     if found := touch(model):
         if dropout is not None:
             raise UserError(f"training with dropout would ignore {found}: take it away first")

@@ -83,11 +83,14 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def _swap(staging: Path, path: Path) -> None:
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=_temporary(path.name, _ASIDE)))
-    os.replace(path, aside / path.name)
     try:
-        os.replace(staging, path)
+        os.replace(path, aside / path.name)
+        try:
+            os.replace(staging, path)
+        except BaseException:
+            os.replace(aside / path.name, path)
+            raise
     except BaseException:
-        os.replace(aside / path.name, path)
         aside.rmdir()
         raise
     shutil.rmtree(aside, ignore_errors=True)

@@ -188,6 +188,37 @@ def test_any_floating_point_type_opens(dtype, tmp_path):
     assert torch.equal(model.W_U, state["decoder.weight"].float().T)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("arm", ["blanks", "offset"])
+def test_a_network_that_was_cast_as_a_whole_opens(arm, dtype, tmp_path):
+    """Its table of positions is coarse, too; the sinusoids that it rounds are taken."""
+    task = ARMS[arm]
+    cast = {name: tensor.to(dtype) for name, tensor in published_state(task).items()}
+    model = import_weights(saved(tmp_path, cast), **ARGUMENTS[arm])
+    assert model.task == task
+    network = reference(task)
+    network.load_state_dict({n: t.float() for n, t in cast.items() if "pe" not in n}, strict=False)
+    tokens = task.held_out(24).tokens
+    real = tokens != PAD
+    with torch.no_grad():
+        ours, theirs = model(tokens).log_softmax(-1)[real], network(tokens)[real]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_a_coarse_table_of_something_else_is_refused(tmp_path):
+    state = published_state(SortTask(), (table(0) + 0.01 * torch.eye(20).repeat(250, 1)))
+    cast = {name: tensor.to(torch.bfloat16) for name, tensor in state.items()}
+    assert "not the published sinusoids" in refusal(saved(tmp_path, cast))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("heads", [2.5, True, "5"])
+def test_what_is_told_is_taken_at_its_word(heads, tmp_path):
+    """2.5 heads were 2."""
+    with pytest.raises(UserError, match="heads cannot be"):
+        import_told(saved(tmp_path, published_state(SortTask())), told(heads=heads))
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["encoder.layers.1.linear1.bias", "decoder.weight"])
 def test_nan_and_infinity_are_refused_by_name(name, value, tmp_path):

@@ -26,6 +26,7 @@ from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.support.errors import UserError
 from interp.task import SortTask
+from tests.models import small_model
 
 SIZES = {"d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 24}
 ROOT = Path(checkpoints.__file__).parent.parent
@@ -349,3 +350,21 @@ def test_the_reader_of_a_list_may_leave_early():
     )
     assert done.stdout.startswith("usage: python -m interp.checkpoints")
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_takes_the_place_of_nothing_but_a_model(tmp_path):
+    """A folder of anything was removed, and a file."""
+    model, mine = small_model(), tmp_path / "mine"
+    for there in ("file", "folder"):
+        if there == "folder":
+            mine.mkdir()
+        (mine / "thesis.txt" if there == "folder" else mine).write_text("years of work")
+        with pytest.raises(UserError, match="is there already, and is no model"):
+            save_model(mine, model)
+        assert (mine / "thesis.txt" if there == "folder" else mine).read_text() == "years of work"
+        if there == "file":
+            mine.unlink()
+    (mine / "thesis.txt").unlink()
+    for step in (1, 2):  # into an empty folder, and in place of a model
+        save_model(mine, model, step=step)
+        assert load_model(mine).info["step"] == step

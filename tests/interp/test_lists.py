@@ -17,7 +17,8 @@ from interp.answers.pairs import make_pairs
 from interp.answers.trials import nothing, run_trials, stratified
 from interp.methods.attention import attention_stats
 from interp.methods.lens import everywhere
-from interp.passes.packed import window
+from interp.passes.forward import forward
+from interp.passes.packed import packed_logits, window
 from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.models import TASK, small_model
@@ -61,6 +62,8 @@ NO_LISTS: dict[str, tuple[Any, str]] = {
     "one array": (np.array([3, 1, 4]), "3 is not a list of digits"),
     "a number": (7, "int is no batch of lists"),
     "too deep": ([[[3, 1]]], r"\[3, 1\] is not a digit"),
+    "a set": ([{3, 1}], r"\{1, 3\} is not a list of digits"),
+    "a dict": ([{3: 1}], r"\{3: 1\} is not a list of digits"),
     "none": ([[None]], "None is not a digit"),
     "ten": ([np.array([10])], "10 is not a digit"),
     "negative": ([torch.tensor([-1])], "-1 is not a digit"),
@@ -105,6 +108,37 @@ def test_an_empty_batch_is_one_error_everywhere(use: Any) -> None:
         use(small_model())
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("n", [-1, np.int64(0), 2.5, True, "3", None])
+@pytest.mark.parametrize(
+    "use", [TASK.sample, TASK.held_out, lambda n: exact_match(small_model(), n)]
+)
+def test_what_is_no_number_of_lists_is_one_line(use: Any, n: Any) -> None:
+    with pytest.raises(UserError, match=r"there are no lists|is no number of lists"):
+        use(n)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_numbers_of_numpy_are_numbers_of_lists() -> None:
+    assert len(TASK.held_out(np.int64(4))) == len(TASK.sample(np.uint8(4))) == 4
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "lengths", [[0, 1], [7, 1], [-1, 2], [1.5, 2.0], [True, True], [1], [1, 2, 3]]
+)
+def test_lengths_that_do_not_fit_are_refused(lengths: list[Any]) -> None:
+    """Of a length beyond the longest, another list was made."""
+    with pytest.raises(UserError, match=r"lengths (are|of)"):
+        TASK.sample(2, lengths=torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("use", [packed_logits, forward])
+def test_no_pass_is_over_nothing(use: Any) -> None:
+    with pytest.raises(UserError, match="there are no lists"):
+        use(small_model(), TASK.encode([[1]]).tokens[:0], window(TASK, TASK.encode([[1]])))
+
+
 def test_other_functions_say_it_in_their_own_words() -> None:
     with pytest.raises(UserError, match="two lists or more"):
         attention_stats(small_model(), EMPTY)
@@ -122,6 +156,8 @@ def test_a_file_holds_a_list_on_each_line(tmp_path: Path) -> None:
     assert TASK.given(str(path)) == wanted
     with pytest.raises(UserError, match=r"holds 4 lists; this is about one"):
         TASK.given_one(str(path))
+    path.write_bytes(b"\xef\xbb\xbf3,1,4\r\n2 2\r\n")  # as Windows writes it
+    assert TASK.given(str(path)) == [(3, 1, 4), (2, 2)]
     path.write_text("2,2\n")
     assert TASK.given_one(str(path)) == (2, 2)
     assert TASK.given("3,1,4") == [(3, 1, 4)]

@@ -48,6 +48,17 @@ def test_no_model_opens_with_such_weights(load, value: float, tmp_path: Path) ->
         load(tmp_path / "m")
 
 
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+def test_no_model_is_saved_with_such_weights(value: float, tmp_path: Path) -> None:
+    """It was, and did not open."""
+    model = small_model()
+    with torch.no_grad():
+        model.W_U[3, 4] = value
+    with pytest.raises(UserError, match=r"the model: unembed\.W_U holds"):
+        save_model(tmp_path / "m", model)
+    assert not (tmp_path / "m").exists()
+
+
 def test_numbers_beyond_float32_are_infinite_here(tmp_path: Path) -> None:
     write_anyway(tmp_path / "m", small_model(), {"unembed.W_U": 1e300})
     with pytest.raises(UserError, match=r"unembed.W_U holds infinity \(1 of"):

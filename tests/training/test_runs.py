@@ -312,3 +312,55 @@ def refused(run: Path) -> bool:
         said = str(error)
     assert "\n" not in said
     return True
+
+
+# -- the optimiser --------------------------------------------------------------------------------
+
+
+def moments(state: dict) -> dict:
+    return state["optimizer"]["state"][0]
+
+
+def group(state: dict) -> dict:
+    return state["optimizer"]["param_groups"][0]
+
+
+STATES: dict[str, Callable[[dict], object]] = {
+    "no step": lambda s: s.pop("step"),
+    "step true": lambda s: s.update(step=True),
+    "step 0": lambda s: s.update(step=0),
+    "a step to come": lambda s: s.update(step=10**30),
+    "an earlier step": lambda s: s.update(step=4),
+    "something more": lambda s: s.update(extra=1),
+    "an average that is not kept": lambda s: s.update(average={}),
+    "no optimiser": lambda s: s.pop("optimizer"),
+    "a list for it": lambda s: s.update(optimizer=[]),
+    "fewer parameters": lambda s: s["optimizer"]["state"].pop(0),
+    "more parameters": lambda s: s["optimizer"]["state"].update({999: {}}),
+    "another shape": lambda s: moments(s).update(exp_avg=moments(s)["exp_avg"].flatten()),
+    "one number for all": lambda s: moments(s).update(exp_avg=torch.zeros(())),
+    "another type": lambda s: moments(s).update(exp_avg_sq=moments(s)["exp_avg_sq"].double()),
+    "whole numbers": lambda s: moments(s).update(exp_avg=moments(s)["exp_avg"].long()),
+    "NaN": lambda s: moments(s)["exp_avg"].view(-1)[:1].fill_(torch.nan),
+    "infinity": lambda s: moments(s)["exp_avg_sq"].view(-1)[:1].fill_(torch.inf),
+    "a negative square": lambda s: moments(s)["exp_avg_sq"].view(-1)[:1].fill_(-1),
+    "no moments": lambda s: moments(s).clear(),
+    "other steps": lambda s: moments(s).update(step=torch.tensor(3.0)),
+    "steps of two numbers": lambda s: moments(s).update(step=torch.tensor([8.0, 8.0])),
+    "a number for a tensor": lambda s: moments(s).update(exp_avg=3.0),
+    "no groups": lambda s: s["optimizer"].update(param_groups=[]),
+    "other betas": lambda s: group(s).update(betas=(0.5, 0.9)),
+    "other decay": lambda s: group(s).update(weight_decay=0.7),
+    "other parameters": lambda s: group(s).update(params=[0]),
+    "a rate that is none": lambda s: group(s).update(lr="x"),
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("what", STATES)
+def test_what_is_no_state_of_this_optimiser_is_refused(what, run, capsys):
+    path = newest(run) / "state.pt"
+    state = torch.load(path, weights_only=True)
+    STATES[what](state)
+    torch.save(state, path)
+    assert "state.pt" in refusal(run, capsys)

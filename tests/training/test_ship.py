@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,8 @@ def test_the_smallest_type_that_changes_next_to_nothing_is_used(
     [
         (["model", "RUN", "mine", "--step", "3"], "no checkpoint of step 3; there are 2, 4, 6"),
         (["run", "RUN", "mine", "--steps", "2,x"], "--steps takes numbers like 500,1000, not 'x'"),
+        (["run", "RUN", "mine", "--steps", "²"], "--steps takes numbers like 500,1000, not '²'"),
+        (["run", "RUN", "mine", "--steps", "9" * 5000], "--steps takes numbers like 500,1000"),
         (["model", "RUN", "../mine"], "'../mine' is no name for a model"),
         (["model", "nowhere", "mine"], "nowhere holds no checkpoints of a run"),
     ],
@@ -97,3 +101,26 @@ def test_what_cannot_be_shipped_is_one_line(run, tmp_path, status, capsys, flags
     assert status(ship.main, [*argv, "--out", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["model", "run"])
+def test_what_is_shipped_takes_the_place_of_nothing_else(run, tmp_path, status, capsys, kind):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "thesis.txt").write_text("years of work")
+    assert status(ship.main, [kind, str(run), "docs", "--out", str(tmp_path)]) == 2
+    assert "is there already, and is no model" in capsys.readouterr().err
+    assert (tmp_path / "docs" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "config.json"])
+@pytest.mark.parametrize("what", ["a pipe", "a device"])
+def test_what_has_no_end_is_not_copied(run, tmp_path, status, capsys, what, file) -> None:
+    """A link to /dev/zero filled the disk."""
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / file
+    path.unlink()
+    os.mkfifo(path) if what == "a pipe" else path.symlink_to("/dev/zero")
+    flags = ["--steps", "2", "--out", str(tmp_path / "out")]
+    assert status(ship.main, ["run", str(tmp_path / "run"), "mine", *flags]) == 2
+    assert "no regular file" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []

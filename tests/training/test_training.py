@@ -328,6 +328,23 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched():
         torch.testing.assert_close(tensor, before[name], atol=0, rtol=0, equal_nan=True)
 
 
+def test_a_checkpoint_of_no_numbers_is_not_written(tmp_path, capsys, monkeypatch):
+    """The loss was a number still; what the last update left is none, and would not open."""
+    update = Trainer.update
+
+    def diverging(self, *args, **kwargs):
+        metrics = update(self, *args, **kwargs)
+        if self.step == 4:
+            with torch.no_grad():
+                self.model.W_U[0, 0] = torch.inf
+        return metrics
+
+    monkeypatch.setattr(Trainer, "update", diverging)
+    flags = [*TINY, "--steps", "4", "--checkpoint-every", "2", "--out", str(tmp_path)]
+    assert "NaN or infinite at step 4" in one_line(capsys, flags, status=1)
+    assert [folder.name for folder in run_checkpoints(the_run(tmp_path))] == ["step-000002"]
+
+
 def test_a_run_that_diverges_says_at_which_step(tmp_path, capsys):
     flags = ["--lr", "1e30", "--warmup-steps", "0", "--clip-norm", "0", "--norm", "none"]
     with pytest.raises(SystemExit) as stop:

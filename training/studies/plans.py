@@ -170,7 +170,7 @@ def _arm(base: dict[str, Any], table: dict[str, Any], earlier: tuple[str, ...]) 
         raise UserError(f"two arms are called {name!r}")
     own = {key: value for key, value in table.items() if key not in ("name", "words", "against")}
     against = table.get("against", list(earlier[:1]))
-    if not isinstance(against, list) or not set(against) <= set(earlier):
+    if not isinstance(against, list) or not all(one in earlier for one in against):
         raise UserError(
             f"arm {name}: against must list arms above it ({', '.join(earlier) or 'none'}), "
             f"not {against!r}"

@@ -148,6 +148,15 @@ def test_json_that_nobody_could_hold_is_refused(text, tmp_path):
     assert "a.json is not JSON" in refusal(files.read_json, tmp_path / "a.json")
 
 
+def test_a_config_of_any_size_is_refused_at_once(model):
+    """A file of JSON may be 256 MB, which took minutes and gigabytes."""
+    for file in (CONFIG, "evaluation.json"):
+        before = (model / file).read_bytes() if (model / file).exists() else b""
+        (model / file).write_text("[" + "[]," * 400_000 + "1]")
+        assert "is too large" in refusal(describe, model)
+        (model / file).write_bytes(before)
+
+
 def test_json_that_can_be_held_is_read():
     deep = "[" * MOST_DEPTH + "]" * MOST_DEPTH
     assert json.dumps(parse_json(deep)).replace(" ", "") == deep

@@ -57,6 +57,15 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
     assert contents(tmp_path) == {"a": b"old"}
 
 
+def test_a_folder_that_cannot_be_moved_aside_leaves_nothing_beside_it(tmp_path, monkeypatch):
+    """A working directory, named by a dot, cannot be; what was to hold it stayed."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OSError, match=r"busy|in use"), files.new_folder(Path()) as staging:
+        (staging / "a").write_bytes(b"new")
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 def test_others_may_read_what_is_written(tmp_path):
     before = os.umask(0o022)
     try:

@@ -237,6 +237,8 @@ def test_the_first_difference_is_named(old, new, difference):
             "[measures] has an unknown key 'lists'",
         ),
         ("[[arm]]", "[arms]", "plan "),
+        ("[[arm]]", "[[arm]]\nagainst = [[1]]", "against must list arms above it"),
+        ("[[arm]]", "[[arm]]\nagainst = [{a = 1}]", "against must list arms above it"),
         ("[base]", "base = 3\n[other]", "a plan has an unknown key 'other'"),
     ],
 )
