@@ -33,7 +33,7 @@ _MOST_CHANGES = 12  # named in the sentence; the strip marks all of them
 _SECTIONS = {"answer": "What it answers", "step": "Step by step"}
 _CHANGE = "Change the list, close off the blanks, and see where the answer comes from."
 _WELCOME = (
-    "Nobody programmed it: it saw random lists and their sorted answers. Between the two it may be "
+    "Nobody programmed it: it saw random lists and their right answers. Between the two it may be "
     f"given meaningless BLANK tokens to compute in. {_CHANGE}"
 )
 _BY_HAND = (
@@ -46,11 +46,8 @@ def draw(view: View, places: Places) -> None:
     """The whole page."""
     del places
     truth = view.opened.truth
-    st.title(
-        says("A transformer that taught itself to sort")
-        if truth is None
-        else "A transformer that was written to sort"
-    )
+    came = "taught itself" if truth is None else "was written"
+    st.title(says(f"A transformer that {came} to sort"))
     if view.digits is None:
         wait_for_list()
         return
