@@ -23,6 +23,8 @@ from analyses.experiment import Experiment, OnPage
 from analyses.subjects import OfSorters
 from interp.support.errors import UserError
 
+_LONGEST = 128  # what is swept grows with the square of it: at 48 it takes a minute
+
 
 @dataclass(frozen=True)
 class KnownAnswersConfig:
@@ -36,6 +38,8 @@ class KnownAnswersConfig:
             raise UserError(
                 f"--max-len must be at least 4, not {self.max_len}: shorter lists tell too little"
             )
+        if self.max_len > _LONGEST:
+            raise UserError(f"--max-len must be at most {_LONGEST}, not {self.max_len:,}")
         if self.only:
             catalogue.check_names(self.only, asked())
 

@@ -103,6 +103,7 @@ def test_command(
     ("flags", "words"),
     [
         (["--max-len", "3"], "--max-len must be at least 4, not 3"),
+        (["--max-len", "1000000000"], "--max-len must be at most 128, not 1,000,000,000"),
         (["--only", "astrology"], "no analysis 'astrology'; there are behaviour, ablate_blanks"),
     ],
 )
