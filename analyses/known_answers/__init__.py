@@ -27,6 +27,8 @@ from analyses.experiment.subjects import OfSorters
 from interp.sorters.truth import compiled_for, task_for
 from interp.support.errors import UserError
 
+_LONGEST = 128  # what is swept grows with the square of it: at 48 it takes a minute
+
 
 @dataclass(frozen=True)
 class KnownAnswersConfig:
@@ -42,6 +44,8 @@ class KnownAnswersConfig:
                 f"--max-len must be at least 4, not {self.max_len}: shorter lists tell too little"
             )
         compiled_for(self.task)  # raises
+        if self.max_len > _LONGEST:
+            raise UserError(f"--max-len must be at most {_LONGEST}, not {self.max_len:,}")
         if self.only:
             catalogue.check_names(self.only, asked(self.task))
 

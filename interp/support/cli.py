@@ -87,10 +87,10 @@ def _check_places(args: Any) -> None:
 
 
 def check_numbers(args: Any) -> None:
-    """Whether all numbers among the flags are ones that a later step can hold.
+    """Whether all numbers among the flags are ones that a later step can hold, and all names.
 
     Raises:
-        UserError: naming the flag that is beyond 64 bits, infinite, or no number.
+        UserError: naming the flag that is beyond 64 bits, infinite, no number, or no name.
     """
     for field in fields(args):
         value = getattr(args, field.name)
@@ -101,6 +101,8 @@ def check_numbers(args: Any) -> None:
                 raise UserError(f"{_flag(field.name)} takes more than 64 bits: {cut(str(one))}")
             if isinstance(one, float) and not math.isfinite(one):
                 raise UserError(f"{_flag(field.name)} must be a finite number, not {one}")
+            if isinstance(one, str | Path) and "\0" in str(one):
+                raise UserError(f"{_flag(field.name)} holds a zero byte")
 
 
 def _flag(name: str) -> str:

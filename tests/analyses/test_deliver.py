@@ -121,6 +121,7 @@ def test_a_reader_that_has_left_takes_no_files_away(tmp_path, monkeypatch):
     [
         (["--lists", "1000000000"], "--lists must be at most"),
         (["--lists", "9" * 30], "--lists must be at most"),
+        (["--model", "a\0b"], "--model holds a zero byte"),
         (["--seed", "9" * 30], "--seed takes more than 64 bits"),
     ],
 )

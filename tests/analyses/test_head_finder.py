@@ -226,6 +226,7 @@ def test_command_on_a_model_without_blanks(
         (["--pattern-lists", "1"], "--pattern-lists must be at least 2"),
         (["--threshold", "-1"], "--threshold must be 0 or more"),
         (["--threshold", "nan"], "--threshold must be 0 or more"),
+        (["--threshold", "inf"], "--threshold"),
         (["--ablation", "knockout"], "knockout"),
     ],
 )

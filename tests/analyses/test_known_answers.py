@@ -143,6 +143,7 @@ def test_command(
     [
         (["--max-len", "3"], "--max-len must be at least 4, not 3"),
         (["--task", "match3"], "nothing is compiled by hand for the task 'match3'"),
+        (["--max-len", "1000000000"], "--max-len must be at most 128, not 1,000,000,000"),
         (["--only", "astrology"], "no analysis 'astrology'; there are behaviour, ablate_blanks"),
     ],
 )

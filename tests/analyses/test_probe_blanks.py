@@ -154,6 +154,7 @@ def test_command(
         (0, [], "this model has no blanks"),
         (4, ["--least", "1"], "--least must be between 0 and 1"),
         (4, ["--lists-any-length", "12"], "12 lists are too few"),
+        (4, ["--lists-any-length", "1"], "1 lists are too few"),
     ],
 )
 def test_bad_input(

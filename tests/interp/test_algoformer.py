@@ -309,6 +309,7 @@ def test_what_is_not_told_is_asked_for(name, tmp_path):
         ({"heads": 3}, "not 3 heads wide"),
         ({"heads": 0}, "not 0 heads wide"),
         ({"norm": "pre"}, "ends with a LayerNorm"),
+        ({"n_blanks": 100_000}, "take 100,097 positions; the most are 4,096"),
         ({"max_len": 0}, "the maximum length must be at least 1"),
         ({"max_len": 1200, "n_blanks": 1600}, "its table of positions has 3000 rows"),
     ],

@@ -142,6 +142,26 @@ LOST: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+FILES = ["config.json", "manifest.json", "metrics.jsonl"]
+FILES += [
+    f"checkpoints/step-000008/{name}" for name in ("config.json", "model.safetensors", "state.pt")
+]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("what", ["a pipe", "a device", "a folder", "a link to itself"])
+def test_what_is_no_file_is_no_wait(what, file, run, capsys):
+    path = run / file
+    path.unlink()
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if what == "a device" else path)
+    refusal(run, capsys)
+
+
 @pytest.mark.parametrize("what", LOST)
 def test_what_is_lost_or_exchanged_is_refused(what, run, capsys):
     damage, words = LOST[what]

@@ -8,6 +8,8 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -233,11 +235,23 @@ def test_a_place_is_tried_without_a_trace(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"file", "gone"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_only_be_read_is_found_at_once(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(UserError, match="Permission denied"):
-        files.check_place(tmp_path / "new")
+@pytest.fixture
+def no_root() -> Iterator[None]:
+    """Root may write anywhere: for a while, be nobody."""
+    me = os.geteuid()
+    if not me:
+        os.seteuid(65534)
+    yield
+    os.seteuid(me)
+
+
+def test_a_folder_that_may_only_be_read_is_found_at_once(no_root):
+    with tempfile.TemporaryDirectory() as name:  # pytest's own are closed to others
+        Path(name).chmod(0o500)
+        with pytest.raises(UserError, match=f"cannot write to {name}/new: Permission denied"):
+            files.check_place(Path(name) / "new")
+        with pytest.raises(PermissionError):
+            files.write_bytes(Path(name) / "a", b"")
 
 
 def test_a_full_disk_is_found_before_the_work(tmp_path, monkeypatch):
