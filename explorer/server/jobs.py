@@ -10,6 +10,7 @@ What comes out is put into the store of results (:mod:`explorer.server.store`), 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -162,6 +163,19 @@ class Jobs:
         with self._lock:
             self._lock.wait_for(lambda: all(j.ended for j in self._jobs.values()), seconds)
 
+    def end(self, seconds: float = 10.0) -> None:
+        """Cancel everything, and wait for the step that is under way.
+
+        A process that ends while a thread is within PyTorch is aborted.
+        """
+        with self._lock:
+            self._queue.clear()
+            thread, running = self._thread, list(self._jobs.values())
+        for job in running:
+            job.cancel()
+        if thread is not None:
+            thread.join(seconds)
+
     def _work(self) -> None:
         while True:
             with self._lock:
@@ -179,4 +193,6 @@ class Jobs:
 @st.cache_resource(show_spinner=False)
 def jobs() -> Jobs:
     """The server's own."""
-    return Jobs()
+    found = Jobs()
+    atexit.register(found.end)
+    return found

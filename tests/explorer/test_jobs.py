@@ -72,6 +72,27 @@ def test_a_job_ends_when_it_is_cancelled_and_may_be_started_again() -> None:
     assert kept.has("a")
 
 
+def test_at_the_end_nothing_runs_on() -> None:
+    """A process that ends while a thread computes would be aborted."""
+    running, later, began, kept = Jobs(), [], threading.Event(), Store()
+
+    def steps(progress: Progress) -> None:
+        progress.begin(10_000, "steps")
+        began.set()
+        while True:
+            time.sleep(0.01)
+            progress.step()
+
+    job = running.start("a", "A", steps, kept)
+    waiting = running.start("b", "B", lambda progress: later.append(1), kept)
+    assert began.wait(10)
+    running.end()
+    assert job.state is State.CANCELLED
+    assert waiting.state is State.WAITING and not later
+    assert running._thread is None
+    Jobs().end()  # of nothing
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [(UserError("no such thing"), "no such thing"), (KeyError("x"), "it failed: KeyError")],
