@@ -18,6 +18,9 @@
                  elements.py  messages, the strip of outputs
                  tokens.py    the sequence of tokens, to look around in, to play, to click on
                  by_click.py  interventions by such a click
+                 sections.py  the parts of a long page, one of which is drawn
+                 speech.py    the page's words, of the task that is open
+                 rates.py     how many lists come out right, scored in the background
     pages/       a folder for each page, named as in its address; ``page.py`` draws it
 
 A page is a function ``draw(view, places)`` of a ``controls.View``; ``shell.py`` lists them. Home is
