@@ -123,9 +123,18 @@ class Patch:
 
     def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
         component, layer = self.site.component, self.site.layer
+        _check_task(self.run, model)
         value, frame = self.run.at(component, layer), self.run.frame(component, layer)
         _check_covered(self.site, frame, value)
         return Set(self.site, value, frame).changes(model)
+
+
+def _check_task(run: Run, model: Transformer) -> None:
+    """Positions mean the same in both."""
+    if run.view.task != model.task:
+        raise UserError(
+            f"the run to take values from is of {run.view.task}, and this model's is {model.task}"
+        )
 
 
 def _check_covered(site: Site, frame: Frame, value: Tensor) -> None:
@@ -165,6 +174,7 @@ class Mean:
         return f"{self.site.words}: mean over other lists"
 
     def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
+        _check_task(self.reference, model)
         component, layer = self.site.component, self.site.layer
         frame = self.reference.frame(component, layer)
         value = self.reference.at(component, layer).mean(0, keepdim=True)
@@ -189,6 +199,7 @@ class Resample:
         return f"{self.site.words}: of a random other list"
 
     def changes(self, model: Transformer) -> list[tuple[Site, Edit]]:
+        _check_task(self.reference, model)
         component, layer = self.site.component, self.site.layer
         source, frame = self.reference.at(component, layer), self.reference.frame(component, layer)
         _check_covered(self.site, frame, source)

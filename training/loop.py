@@ -25,7 +25,8 @@ from interp.answers.decode import score
 from interp.model import SortTransformer
 from interp.passes.kernels import pick_kernel
 from interp.passes.native import native_logits
-from interp.passes.packed import Dropout, length_sorted, packed_logits, window
+from interp.passes.packed import Dropout, packed_logits, parts_of, window
+from interp.passes.untouched import touch
 from interp.support.device import pick_device, pick_precision
 from interp.support.errors import UserError
 from interp.support.seeds import stream
@@ -127,8 +128,7 @@ class Trainer:
         self, batch: SortBatch, measure: bool = False
     ) -> tuple[list[Tensor], StepMetrics | None]:
         """The gradient of the mean loss over ``batch``, one tensor per parameter."""
-        n_parts = -(-len(batch) // self.config.micro_batch)
-        parts = [batch[index] for index in length_sorted(batch, n_parts)]
+        parts = [batch[index] for index in parts_of(self.model, batch, self.config.micro_batch)]
         jobs = [(number, part) for number, part in enumerate(parts)]
 
         def run(worker: int, n_workers: int) -> list[_Part]:
@@ -157,7 +157,7 @@ class Trainer:
 
     def _on_every_core(self, run: Callable[[int, int], list[_Part]]) -> list[_Part]:
         """Parts dealt out in turn and gathered in a fixed order, so that sums are reproducible."""
-        if self._pool is None:
+        if self._pool is None or touch(self.model):  # interventions act in this thread alone
             return run(0, 1)
         futures = [self._pool.submit(run, w, self.threads) for w in range(self.threads)]
         return [part for future in futures for part in future.result()]

@@ -35,6 +35,8 @@ def acting(model: Any, changes: Mapping[tuple[Component, int], Sequence[Change]]
     Raises:
         UserError: before anything runs, where the changes would not be called.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError("there are no hooks on bare parameters: open it with load_model")
     if changes and (found := compiled_part(model)):
         raise UserError(
             f"{found}, and then hooks are not called: intervene on the model before torch.compile"

@@ -130,7 +130,15 @@ class Window:
 
 
 def window(task: SortTask, batch: SortBatch, digits_only: bool = False) -> Window:
-    """What to compute for ``batch``; ``digits_only`` leaves out the rows that predict BLANK."""
+    """What to compute for ``batch``; ``digits_only`` leaves out the rows that predict BLANK.
+
+    Raises:
+        UserError: if there is no list, or they are laid out for another task.
+    """
+    if len(batch) and (
+        batch.tokens.shape[1] != task.n_ctx or int(batch.tokens[0, task.sep_pos]) != task.sep
+    ):
+        raise UserError(f"these lists are not laid out for {task}: encode them by the model's task")
     first = task.first_output_row if digits_only else task.sep_pos
     return Window(task, batch.longest, first)
 

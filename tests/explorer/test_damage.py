@@ -10,6 +10,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from explorer.server.models import open_model
 from explorer.server.places import Places
@@ -98,6 +100,17 @@ def test_a_damaged_model_is_one_message_on_every_page(page, mine, monkeypatch):
     path.write_text(json.dumps(config))
     (said,) = errors(open_page(page, model=str(mine / "with")))
     assert "ln_eps must be above 0" in said
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_model_of_no_numbers_is_no_model_here(value, mine):
+    """Whatever a page said of it would be no conclusion."""
+    path = mine / "with" / "model.safetensors"
+    weights = load_file(path)
+    weights["unembed.W_U"][0, 0] = value
+    save_file(weights, path)
+    said = refusal(Places((mine,)), str(mine / "with"))
+    assert "unembed.W_U holds" in said
 
 
 # -- names --------------------------------------------------------------------------------------

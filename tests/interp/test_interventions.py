@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from interp.answers.decode import greedy_decode
+from interp.answers.decode import greedy_decode, score
 from interp.interventions import (
     Freeze,
     Intervention,
@@ -28,6 +28,7 @@ from interp.interventions import (
     intervene,
 )
 from interp.model import SortTransformer
+from interp.passes.bare import BareTransformer
 from interp.passes.forward import EVERYTHING, Run, forward
 from interp.passes.packed import window
 from interp.sites import ATTENTION, PER_HEAD, Component, Site, all_sites, spans
@@ -363,3 +364,26 @@ def test_words() -> None:
     assert spans([5, 3, 4, 9]) == "3-5, 9" and spans([]) == "none"
     assert Mask((11,), range(7, 11), layers=(1,)).words == "11 may not attend to 7-10 in layer 1"
     assert Zero(site).words.endswith("positions 7-9: zero")
+
+
+def test_lists_and_runs_of_another_task_are_refused() -> None:
+    """Their positions mean something else; what was computed of them meant nothing."""
+    model, other = small_model(), small_model(task=SortTask(5, 3))
+    lists = [[3, 1, 4]]
+    with pytest.raises(UserError, match="not laid out for"):
+        score(model, other.task.encode(lists))
+    same_width = SortTask(4, 8)
+    assert same_width.n_ctx == model.task.n_ctx
+    with pytest.raises(UserError, match="not laid out for"):
+        score(model, same_width.encode(lists))
+    run, site = Run.from_cache(other, other.task.encode(lists).tokens), Site(Component.Z, 0)
+    for change in (Patch(site, run), Mean(site, run), Resample(site, run), Freeze(run)):
+        with pytest.raises(UserError, match="the run to take values from is of"):
+            score(model, model.task.encode(lists), interventions=[change])
+
+
+def test_bare_parameters_have_no_hooks() -> None:
+    model = small_model()
+    bare = BareTransformer(model.config, dict(model.state_dict()))
+    with pytest.raises(UserError, match="open it with load_model"), intervene(bare, []):
+        raise AssertionError("never reached")

@@ -23,9 +23,11 @@ from torch.nn import functional as F
 from interp.algoformer import ReferenceModel
 from interp.answers.decode import score
 from interp.checkpoints import load_model, run_checkpoints
+from interp.interventions import Zero, intervene
+from interp.sites import Component, Site
 from interp.support import files
 from interp.support.seeds import stream
-from interp.task import PAD
+from interp.task import PAD, SortBatch
 from training import runs
 from training.course import logged
 from training.loop import Trainer, TrainingDiverged
@@ -181,6 +183,23 @@ def test_threads_and_micro_batches_change_rounding_only(flags):
     largest = float(max(g.abs().max() for g in gradients[0]))
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6 * largest, rtol=0)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradients_are_those_of_what_is_done_to_the_model(threads):
+    """Other threads than the one that intervenes passed it over."""
+    trainer = Trainer(TrainConfig(**{**SMALL, "threads": threads}))
+    batch = trainer.model.task.sample(8, stream("test", 0))
+    with intervene(trainer.model, [Zero(Site(Component.MLP_OUT, 0))]):
+        inside = gradients_of(trainer, batch)
+    free = gradients_of(trainer, batch)
+    assert all(not inside[name].any() for name in inside if name.startswith("blocks.0.mlp"))
+    assert any(free[name].any() for name in free if name.startswith("blocks.0.mlp"))
+
+
+def gradients_of(trainer: Trainer, batch: SortBatch) -> dict[str, torch.Tensor]:
+    found = trainer.gradients(batch)[0]
+    return dict(zip((name for name, _ in trainer.model.named_parameters()), found, strict=True))
 
 
 def test_dropout_does_not_depend_on_the_threads():
