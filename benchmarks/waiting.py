@@ -27,8 +27,8 @@ _BEGIN = """() => {
     for (const kind of ['pointerdown', 'keydown']) {
         addEventListener(kind, () => { window.began ??= performance.now() }, {capture: true})
     }
-    const app = document.querySelector('[data-testid="stApp"]')
-    new MutationObserver(() => { window.ran = true }).observe(app, {attributes: true})
+    const state = {attributes: true, subtree: true, attributeFilter: ['data-test-script-state']}
+    new MutationObserver(() => { window.ran = true }).observe(document.body, state)
 }"""
 _RESTED = """(ms) => {
     const app = document.querySelector('[data-testid="stApp"]')
