@@ -33,7 +33,7 @@ def without_blanks(view: View) -> AblatedAnswers:
 def say_meaning(view: View) -> None:
     """The sentence, of the model as it is and the sidebar's list."""
     result = without_blanks(view)
-    n, b = len(result.digits), spaced(result.other)
+    n, b = len(result.right_answer), spaced(result.other)
     st.markdown(
         f"**What it means.** {verdict(result)} Each output {RIGHT}, {result.right(MASKED)} of "
         f"{outputs(n)} are right with the blanks masked, and {result.right(OF_B)} with the blanks "
@@ -43,7 +43,7 @@ def say_meaning(view: View) -> None:
 
 def verdict(result: AblatedAnswers) -> str:
     """What masking, and giving another list's blanks, say together, on this list."""
-    n = len(result.digits)
+    n = len(result.right_answer)
     breaks, keeps = result.right(MASKED) < n, result.right(KEPT) == n
     if result.follows(OF_B):
         return (

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from analyses.one_list import without
+from analyses.one_list.subject import ListSubject
+from analyses.one_list.without.body import AS_IT_IS, OF_B
+from explorer.parts.meaning import verdict
 from explorer.parts.speech import in_words_of, throughout
 from interp.rules import rule_named
+from interp.sorters.compiled import compile_sorter
+from interp.sorters.truth import task_for
 from interp.task import SortTask
 
 
@@ -34,3 +42,18 @@ def test_all_texts_of_a_figure_are_changed_and_nothing_else() -> None:
         "digits": ["two bits", 3, None, ("bit", True)],
         "text": "a bit",
     }
+
+
+@pytest.mark.parametrize("name", ["relay", "tally"])
+def test_what_an_answer_means_counts_its_own_outputs(name: str) -> None:
+    """Not the symbols of the list: of a parity there is one output."""
+    task = task_for(name, 5)
+    values = task.example
+    subject = ListSubject(compile_sorter(name, task).model, values)
+    result = without.EXPERIMENT.compute(subject, without.WithoutSettings("blanks"))
+    n = len(task.answer(values))
+    assert result.right(AS_IT_IS) == n and result.follows(OF_B) == result.telling
+    assert verdict(result).startswith(f"On this list {result.telling} of the {result.telling} ")
+    right = tuple(replace(line, tokens=result.right_answer) for line in result.lines)
+    kept = replace(result, lines=right)
+    assert "neither way changes any" in verdict(kept)
