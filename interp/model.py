@@ -171,7 +171,7 @@ class SortTransformer(BorrowedModel):
         if past + tokens.shape[1] > task.n_ctx:
             raise UserError(
                 f"the sequence has {past + tokens.shape[1]} positions; this model takes at most "
-                f"{task.n_ctx} (lists of 1 to {task.max_len} {task.symbols.word}s, "
+                f"{task.n_ctx} (lists of {task.lengths_words}, "
                 f"{task.n_blanks} blanks)"
             )
         if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= task.d_vocab):

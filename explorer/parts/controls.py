@@ -130,8 +130,7 @@ def _list(opened: OpenModel) -> tuple[int, ...] | None:
         "List to sort" if task.rule == SORT else f"List: answered with {task.rule.words}",
         key=session.LIST,
         max_chars=session.LONGEST_TEXT,
-        help=f"1 to {task.max_len} {task.symbols.word}s from 0 to {task.n_symbols - 1}, like "
-        f"{task.symbols.example}",
+        help=f"{task.lengths_words} from 0 to {task.n_symbols - 1}, like {task.symbols.example}",
     )
     message = st.sidebar.container()
     columns = st.sidebar.columns(2)

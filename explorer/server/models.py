@@ -72,8 +72,7 @@ class OpenModel:
         step = self.loaded.info.get("step")
         trained = f", after {step} updates" if isinstance(step, int) else ""
         by_hand = ", compiled by hand" if self.truth else ""
-        many = f"{self.task.max_len} {self.task.symbols.word}s"
-        return f"lists of 1 to {many}, {blanks}{trained}{by_hand}"
+        return f"lists of {self.task.lengths_words}, {blanks}{trained}{by_hand}"
 
 
 def open_model(places: Places, name: str) -> OpenModel:

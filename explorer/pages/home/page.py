@@ -75,7 +75,7 @@ def _other_task(sidebar: Callable[[], View | None], links: Links) -> None:
     task = view.opened.task
     blanks = f"{task.n_blanks} BLANK tokens, which mean nothing" if task.n_blanks else "no blanks"
     st.markdown(
-        f"The model that is open reads lists of 1 to {task.max_len} {task.symbols.word}s; the "
+        f"The model that is open reads lists of {task.lengths_words}; the "
         f"right answer is {task.rule.words}. Before its answer it is given {blanks}. What has "
         f"been found, and ships, is of the model `{_FAVOURITE}`, whose task is another."
     )
