@@ -19,13 +19,16 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from analyses.experiment import Experiment, OnPage, Outcome
+from analyses.experiment.given import Given
 from analyses.ship.shipped import Shipped, shipped
 from explorer.parts.background import in_background
 from explorer.parts.controls import View
-from explorer.parts.elements import plain
+from explorer.parts.elements import plain, refuse
+from explorer.parts.own_lists import own_lists
 from explorer.parts.panel import OF_MANY, About, panel
 from explorer.parts.speech import says
 from explorer.server import store as stores
+from interp.support.errors import UserError
 from interp.support.progress import Progress
 
 SEED = 0
@@ -45,17 +48,26 @@ class Study:
     of: About
     subject: Callable[[], Any]
     """Opens what the experiment is about."""
+    given: Given | None = None
+    """Lists of the visitor's own."""
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return self.experiment.name, self.of.model_hash, self.settings, SEED
+        own = self.given.sha256 if self.given else ""
+        return self.experiment.name, self.of.model_hash, self.settings, SEED, own
+
+    @property
+    def shipped(self) -> Shipped | None:
+        """The result that comes with the package; None where there is none."""
+        return None if self.given else shipped(self.experiment, self.of.model_hash, self.settings)
 
     @property
     def on_page(self) -> OnPage:
         return self.experiment.on_page or OnPage("", "")
 
     def compute(self, progress: Progress) -> Outcome:
-        result = self.experiment.compute(self.subject(), self.settings, SEED, progress)
+        experiment, settings = self.experiment, self.settings
+        result = experiment.compute(self.subject(), settings, SEED, progress, lists=self.given)
         return self.experiment.outcome(result)
 
 
@@ -65,11 +77,29 @@ def settings_of(experiment: Experiment, quick: bool = False) -> Any:
     return replace(experiment.settings, **(changed or {}))
 
 
-def study_of(view: View, experiment: Experiment, quick: bool = False) -> Study:
-    """Of the page's model, as it is: the sidebar's list and intervention do not matter."""
+def study_of(
+    view: View, experiment: Experiment, quick: bool = False, given: Given | None = None
+) -> Study:
+    """Of the page's model, as it is: the sidebar's list and intervention do not matter.
+
+    Raises:
+        UserError: for given lists that the experiment does not take.
+    """
     settings = settings_of(experiment, quick)
     of = about_model(view, experiment, settings)
-    return Study(experiment, settings, of, lambda: view.opened.model)
+    if given is not None:
+        of = about_given(of, experiment, settings, given)
+        settings = experiment.for_lists(settings, given)
+    return Study(experiment, settings, of, lambda: view.opened.model, given)
+
+
+def about_given(of: About, experiment: Experiment, settings: Any, given: Given) -> About:
+    """As ``of``, but made from lists of the visitor's own, which say how many they are."""
+    own = experiment.takes_lists()
+    told = {name: getattr(experiment.settings, name) for name in (own.counts, own.length) if name}
+    settings = replace(settings, **told)
+    command = experiment.command(settings, model=of.model, seed=SEED, lists=given.source)
+    return replace(of, intervention=f"{len(given)} lists of {given.source}", command=command)
 
 
 def about_model(view: View, experiment: Experiment, settings: Any) -> About:
@@ -87,21 +117,25 @@ def about_model(view: View, experiment: Experiment, settings: Any) -> About:
 
 def finding(view: View, experiment: Experiment) -> None:
     """What it found over many lists, in its own words, where that is shipped for this model."""
-    one = study_of(view, experiment)
-    if (there := shipped(experiment, one.of.model_hash, one.settings)) is not None:
+    if (there := study_of(view, experiment).shipped) is not None:
         st.markdown(f"**Over many lists:** {plain(there.words[-1])}")
 
 
 @st.fragment
 def study(view: View, experiment: Experiment, quick: bool = False) -> None:
     """The whole section of an experiment about the page's model."""
-    one = study_of(view, experiment, quick)
-    st.subheader(says(one.on_page.question or experiment.title))
+    on_page = experiment.on_page or OnPage("", "")
+    st.subheader(says(on_page.question or experiment.title))
     if experiment.needs_blanks and not view.opened.task.n_blanks:
         st.info("This model has no blanks, so there is nothing to probe.")
         return
     if experiment.refusal(view.opened.task):
         st.info(_OTHER_TASKS.format(view.opened.task.rule.words))
+        return
+    try:
+        one = study_of(view, experiment, quick, own_lists(view, experiment))
+    except UserError as error:
+        refuse(st.container(), error)
         return
     outcome = asked_for(one)
     if outcome is None:
@@ -124,7 +158,7 @@ def asked_for(one: Study, before: str = "") -> Outcome | Shipped | None:
     Args:
         before: above the button (default, below it: what the figure will show).
     """
-    there = shipped(one.experiment, one.of.model_hash, one.settings)
+    there = one.shipped
     if there is None and before:
         st.markdown(before)
     if there is not None and not stores.store().has(one.key):

@@ -262,6 +262,7 @@ def test_info_is_json(folder, capsys):
 
 def test_list_shows_what_is_shipped(monkeypatch, folder, tmp_path, capsys):
     monkeypatch.setattr(checkpoints, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(checkpoints, "SHIPPED_TASKS", tmp_path / "tasks")
     main(["list"])
     first, *compiled = capsys.readouterr().out.splitlines()
     assert first == f"{'model':20} lists of 1 to 4 digits, 5 blanks"

@@ -288,7 +288,7 @@ IN_ORDER: dict[str, Callable[[SortTransformer, Sequence[int]], Any]] = {
     "blank_streams": lambda m, some: blank_streams(
         m, BATCH[torch.tensor(some)], (0, 2), probe_sites(2)
     )[2],
-    "answer": lambda m, some: answer(m, BATCH[torch.tensor(some)]).told,
+    "answer": lambda m, some: answer(m, BATCH[torch.tensor(some)]).predicted,
 }
 
 
