@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.browser import WAIT_MS, Server, settle
 from interp.task import SortTask
-from tests.explorer.browser.visitor import Visitor, browser_needed, shipped
+from tests.explorer.browser.visitor import Visitor, browser_needed, shipped, small
 from tests.interp.test_algoformer import published_state
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -84,3 +84,24 @@ def test_the_researcher_opens_a_run_imports_weights_and_sends_a_link(
     main = '[data-testid="stMain"]'
     assert other.locator(main).inner_text() == page.locator(main).inner_text()
     other.context.close()
+
+
+def test_lists_of_ones_own_are_taken_or_refused_in_a_line(
+    visitor: Visitor, server: Server, folder: Path, tmp_path: Path
+) -> None:
+    page = visitor.page
+    (tmp_path / "bad.txt").write_text("3,1\n3,x\n")
+    (tmp_path / "good.txt").write_text("3,1\n3,3,2\n1\n2,1\n")
+    visitor.open(f"{server.address}/inside?model={small(folder)}&list=3,1,2&part=many")
+    page.get_by_text("Lists of your own").first.click()
+    field = page.locator('input[type="file"]').first
+    field.set_input_files(tmp_path / "bad.txt")
+    page.get_by_text("bad.txt, line 2: ").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    field.set_input_files(tmp_path / "good.txt")
+    page.get_by_text("Of the 4 lists in good.txt").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Run").first.click()
+    page.get_by_text("4 lists of good.txt").wait_for(timeout=WAIT_MS)
+    visitor.settle()
