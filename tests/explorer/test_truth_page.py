@@ -408,7 +408,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     own, calls, body = Store(), list[int](), known_answers.EXPERIMENT.body
     two = [experiment("shift_blanks"), experiment("heads.attention_patterns")]
     compute = body.compute
-    monkeypatch.setattr(body, "asked", lambda: two)
+    monkeypatch.setattr(body, "asked", lambda task: two)
     monkeypatch.setattr(stores, "store", lambda: own)
 
     def counted(device: Any, settings: KnownAnswersConfig, *more: Any) -> Any:
