@@ -29,6 +29,7 @@ from interp.checkpoints import (
     compiled_names,
     load_model,
     shipped_models,
+    shipped_task_models,
 )
 from interp.interventions import Mask
 from interp.stats import wilson
@@ -244,9 +245,8 @@ def test_a_model_without_blanks_has_nothing_to_mask(start: Any, folder: Path) ->
 
 def test_the_folders_of_the_server_are_offered(page: AppTest, folder: Path) -> None:
     values = page.selectbox("model").options
-    assert (
-        len(values) == len(shipped_models()) + len(compiled_names()) + 3
-    )  # two in the folder, and a path of one's own
+    theirs = [*shipped_models(), *compiled_names(), *shipped_task_models()]
+    assert len(values) == len(theirs) + 3  # two in the folder, and a path of one's own
     page.selectbox("model").set_value(str(folder / "without")).run()
     assert not page.exception
     assert address(page)["model"] == str(folder / "without")
