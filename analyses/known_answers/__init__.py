@@ -66,7 +66,7 @@ EXPERIMENT = Experiment(
         "truth",
         "what each method said of each sorter; ✓ where that is the known truth. Yes, no, shares "
         "from 0 to 1, heads as layer.head.",
-        takes="65 s",
+        takes="60 s",
         quick={"max_len": 6},
         quick_takes="28 s",
     ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -60,39 +60,45 @@ def _said(jobs: Sequence[Job], progress: Progress) -> list[Any]:
     """The verdicts of each, in order; on all cores, where that repays the start of processes."""
     workers = min(os.cpu_count() or 1, _MOST_WORKERS)
     if workers < 2 or sum(job.max_len for job in jobs) < _REPAYS or jobs[0].device != "cpu":
-        return [_counted(said(job), progress) for job in jobs]
+        return _shared_out(jobs, None, 0, progress)
     # Not forked: a copy of a process with running threads may wait for one that it has not.
     context, own_threads = multiprocessing.get_context("spawn"), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with ProcessPoolExecutor(workers - 1, context, torch.set_num_threads, (1,)) as pool:
-            return _shared_out(jobs, pool, 2 * (workers - 1), progress)
+            return _shared_out(jobs, pool, workers - 1, progress)
     finally:
         torch.set_num_threads(own_threads)
 
 
 def _shared_out(
-    jobs: Sequence[Job], pool: ProcessPoolExecutor, most: int, progress: Progress
+    jobs: Sequence[Job], pool: Executor | None, others: int, progress: Progress
 ) -> list[Any]:
     """This process takes jobs from the front, while others start, and they take the last ones."""
-    waiting, found = deque(range(len(jobs))), {}
-    running: dict[Future[Any], int] = {}
-    while waiting or running:
-        while waiting and len(running) < most:
-            number = waiting.pop()
-            running[pool.submit(said, jobs[number])] = number
-        if waiting:
-            number = waiting.popleft()
-            found[number] = _counted(said(jobs[number]), progress)
-        done, _ = wait(running, None if not waiting else 0, FIRST_COMPLETED)
-        for future in done:
-            found[running.pop(future)] = _counted(future.result(), progress)
+    waiting, found = deque(range(len(jobs))), dict[int, Any]()
+
+    def from_the_end() -> None:
+        while pool is not None and (number := _next(waiting.pop)) is not None:
+            found[number] = pool.submit(said, jobs[number]).result()
+
+    counted = 0
+    with ThreadPoolExecutor(max(1, others)) as threads:
+        theirs = [threads.submit(from_the_end) for _ in range(others)]
+        while (number := _next(waiting.popleft)) is not None:
+            found[number] = said(jobs[number])
+            progress.step(len(found) - counted)
+            counted = len(found)
+        for each in theirs:
+            each.result()
+    progress.step(len(found) - counted)
     return [found[number] for number in range(len(jobs))]
 
 
-def _counted(found: Any, progress: Progress) -> Any:
-    progress.step()
-    return found
+def _next(take: Callable[[], int]) -> int | None:
+    try:
+        return take()
+    except IndexError:  # all are taken
+        return None
 
 
 def said(job: Job) -> Any:
