@@ -88,13 +88,7 @@ def _slots(task: Task) -> SortTransformer:
 
 def _histogram(task: Task) -> SortTransformer:
     a = Assembler(task, "counts", "mean")
-    _previous(a, 0, 0)
-    _equal_digit(a, 0, 1)
-    _count(a, 0, 2, rows=a.at("blank"), sink=a.at("sep"), to="counts")
-    _erase(a, 0, "counts", but=a.at("blank"))
-    a.head(1, 0, [(a.one, -_SHUT * (a.one - a.at("blank")))], a.moves("counts", "mean"))
-    _equal_digit(a, 1, 1)
-    _previous(a, 1, 2)
+    _counted_in_blanks(a)
     _sorted_digit(a, 1, "row", "mean", to="answer")
     return a.model
 
@@ -182,13 +176,7 @@ def _mirror(task: Task) -> SortTransformer:
 
 def _tally(task: Task) -> SortTransformer:
     a = Assembler(task, "counts", "mean")
-    _previous(a, 0, 0)
-    _equal_digit(a, 0, 1)
-    _count(a, 0, 2, rows=a.at("blank"), sink=a.at("sep"), to="counts")
-    _erase(a, 0, "counts", but=a.at("blank"))
-    a.head(1, 0, [(a.one, -_SHUT * (a.one - a.at("blank")))], a.moves("counts", "mean"))
-    _equal_digit(a, 1, 1)
-    _previous(a, 1, 2)
+    _counted_in_blanks(a)
     ones, odd = a.at("mean", 1) - a.at("mean", 0), a.at("answer", 1) - a.at("answer", 0)
     a.neuron(1, a.total("row"), a.at("answer", 0))
     elsewhere = (task.max_len + 1) * (a.one - a.total("row"))
@@ -198,6 +186,17 @@ def _tally(task: Task) -> SortTransformer:
 
 
 # -- what they are made of ----------------------------------------------------------------------
+
+
+def _counted_in_blanks(a: Assembler) -> None:
+    """Every blank gets C(<=v) of the list; in layer 1 all rows get the mean of the blanks'."""
+    _previous(a, 0, 0)
+    _equal_digit(a, 0, 1)
+    _count(a, 0, 2, rows=a.at("blank"), sink=a.at("sep"), to="counts")
+    _erase(a, 0, "counts", but=a.at("blank"))
+    a.head(1, 0, [(a.one, -_SHUT * (a.one - a.at("blank")))], a.moves("counts", "mean"))
+    _equal_digit(a, 1, 1)
+    _previous(a, 1, 2)
 
 
 def _count(
