@@ -53,8 +53,8 @@ class Study:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        own = self.given.sha256 if self.given else ""
-        return self.experiment.name, self.of.model_hash, self.settings, SEED, own
+        own = (self.given.sha256,) if self.given else ()
+        return (self.experiment.name, self.of.model_hash, self.settings, SEED, *own)
 
     @property
     def shipped(self) -> Shipped | None:
