@@ -121,3 +121,64 @@ def counted(task: Task, head: str, mlp: str) -> tuple[CircuitEdge, ...]:
 
 def all_heads_but(*carriers: tuple[int, int]) -> frozenset[tuple[int, int]]:
     return frozenset(product(range(2), range(N_HEADS))) - set(carriers)
+
+
+def by_own_blank(
+    task: Task, writer: str
+) -> tuple[tuple[Edge, ...], tuple[CircuitEdge, ...], tuple[Region, ...]]:
+    """Blank i is filled by head 0.1, and output i reads by head 1.2 what ``writer`` left there.
+
+    Returns:
+        edges, the circuit but for what is between head 0.1 and the writer, and the filled blanks.
+    """
+    # The last blank, of index n_blanks - 1, is filled only if there is none to spare.
+    spare, rows = task.n_blanks > task.max_len, emitting(task)
+    filled = (Region.BLANKS,) if spare else BLANKS
+    reads_last = Region.OUTPUTS if task.max_len > 1 else Region.LAST_BLANK
+    looked_at = (
+        *edges(task, 0, 1, filled, DIGITS),
+        *edges(task, 1, 2, rows, (Region.BLANKS,)),
+        *(() if spare else edges(task, 1, 2, (reads_last,), (Region.LAST_BLANK,))),
+    )
+    circuit = (
+        *wires("embed@digits > 0.1.v@{}", present(task, filled)),
+        *wires(f"{writer}@blanks > 1.2.v@{{}}", present(task, rows, read=Region.BLANKS)),
+        *wires(f"{writer}@last blank > 1.2.v@{{}}", () if spare else (reads_last,)),
+        *wires("1.2@{0} > logits@{0}", present(task, rows)),
+    )
+    return looked_at, circuit, present(task, filled)
+
+
+def counted_in_blanks(
+    task: Task, name: str, *, mediated: float, decodable: frozenset[str], program: str, words: str
+) -> Truth:
+    """Every blank counts, and MLP 1 works out the answer from the mean of their counts."""
+    rows, blanks = present(task, emitting(task)), present(task, BLANKS)
+    return Truth(
+        name=name,
+        heads=frozenset({(0, 2), (1, 0)}),
+        decoy_heads=all_heads_but((0, 2), (1, 0)),
+        mlps=frozenset({1}),
+        blanks_needed=True,
+        blanks_content=True,
+        digits_content=False,
+        prefix_used=False,
+        blank_output="flat",
+        mediated=mediated,
+        decodable=decodable,
+        edges=(
+            *edges(task, 0, 2, BLANKS, DIGITS),
+            *edges(task, 1, 0, emitting(task), BLANKS),
+        ),
+        circuit=(
+            *wires("embed@digits > 0.2.v@{}", blanks),
+            *(wire for blank in blanks for wire in wires(f"0.2@{blank} > 1.0.v@{{}}", rows)),
+            *wires("1.0@{0} > mlp1@{0}", rows),
+            *wires("mlp1@{0} > logits@{0}", rows),
+        ),
+        program=program,
+        list_in=frozenset({"head 1.0", "head 0.2 at the blanks"}),
+        answer_in=frozenset({"MLP 1"}),
+        words=words,
+        sinks=edges(task, 0, 2, BLANKS, SEP),
+    )

@@ -25,7 +25,9 @@ from interp.sorters.claims import (
     Edge,
     Truth,
     all_heads_but,
+    by_own_blank,
     counted,
+    counted_in_blanks,
     edges,
     emitting,
     present,
@@ -105,11 +107,7 @@ def _check_rule(name: str, task: Task) -> None:
 
 
 def _slots(task: Task) -> Truth:
-    # The last blank, of index n_blanks - 1, holds a sorted digit only if there is none to spare.
-    spare = task.n_blanks > task.max_len
-    filled = (Region.BLANKS,) if spare else BLANKS
-    reads_last = Region.OUTPUTS if task.max_len > 1 else Region.LAST_BLANK
-    last = () if spare else edges(task, 1, 2, (reads_last,), (Region.LAST_BLANK,))
+    looked_at, circuit, filled = by_own_blank(task, "mlp0")
     return Truth(
         name="slots",
         heads=frozenset({(0, 1), (1, 2)}),
@@ -122,18 +120,8 @@ def _slots(task: Task) -> Truth:
         blank_output="diagonal",
         mediated=1.0,
         decodable=frozenset({"sorted"}),
-        edges=(
-            *edges(task, 0, 1, filled, DIGITS),
-            *edges(task, 1, 2, emitting(task), (Region.BLANKS,)),
-            *last,
-        ),
-        circuit=(
-            *wires("embed@digits > 0.1.v@{}", present(task, filled)),
-            *wires("0.1@{0} > mlp0@{0}", present(task, filled)),
-            *wires("mlp0@blanks > 1.2.v@{}", present(task, emitting(task), read=Region.BLANKS)),
-            *wires(f"mlp0@last blank > 1.2.v@{reads_last}", () if spare else (reads_last,)),
-            *wires("1.2@{0} > logits@{0}", present(task, emitting(task))),
-        ),
+        edges=looked_at,
+        circuit=(*circuit, *wires("0.1@{0} > mlp0@{0}", filled)),
         program="rank",
         list_in=frozenset({"head 0.1 at the blanks", "MLP 0 at the blanks"}),
         answer_in=frozenset({"head 1.2"}),
@@ -144,39 +132,15 @@ def _slots(task: Task) -> Truth:
 
 
 def _histogram(task: Task) -> Truth:
-    return Truth(
-        name="histogram",
-        heads=frozenset({(0, 2), (1, 0)}),
-        decoy_heads=all_heads_but((0, 2), (1, 0)),
-        mlps=frozenset({1}),
-        blanks_needed=True,
-        blanks_content=True,
-        digits_content=False,
-        prefix_used=False,
-        blank_output="flat",
+    return counted_in_blanks(
+        task,
+        "histogram",
         mediated=1.0,
         # Both: the largest of f(v) = sum over u < v of (j + 1/2 - C(<=u)) is that of sorted[j].
         decodable=frozenset({"sorted", "counts"}),
-        edges=(
-            *edges(task, 0, 2, BLANKS, DIGITS),
-            *edges(task, 1, 0, emitting(task), BLANKS),
-        ),
-        circuit=(
-            *wires("embed@digits > 0.2.v@{}", present(task, BLANKS)),
-            *(
-                wire
-                for blank in present(task, BLANKS)
-                for wire in wires(f"0.2@{blank} > 1.0.v@{{}}", present(task, emitting(task)))
-            ),
-            *wires("1.0@{0} > mlp1@{0}", present(task, emitting(task))),
-            *wires("mlp1@{0} > logits@{0}", present(task, emitting(task))),
-        ),
         program="histogram",
-        list_in=frozenset({"head 1.0", "head 0.2 at the blanks"}),
-        answer_in=frozenset({"MLP 1"}),
         words="In layer 0 every blank counts the digits, all of them alike. "
         "In layer 1 each output averages the counts over all blanks and turns them into its digit.",
-        sinks=edges(task, 0, 2, BLANKS, SEP),
     )
 
 
