@@ -28,6 +28,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -270,8 +271,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
 
 def _with_file(argv: Sequence[str]) -> list[str]:
     """``--lists FILE`` as ``--lists-file FILE``: a number after ``--lists`` is how many to draw."""
-    words, found = list(argv), []
-    for flag, value in zip(words, [*words[1:], ""], strict=True):
+    found = []
+    for flag, value in pairwise([*argv, ""]):
         name, joined, own = flag.partition("=")
         if name == "--lists" and (own if joined else value) and not _whole(own or value):
             flag = f"--lists-file={own}" if joined else "--lists-file"

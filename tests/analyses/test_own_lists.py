@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, main
 from analyses.experiment.catalogue import experiment, experiments
 from analyses.experiment.given import Given, own_or, read_given, using
 from analyses.experiment.settings import PairConfig
@@ -19,7 +20,7 @@ from analyses.experiment.subjects import OfList, OfModel
 from analyses.known_answers.body import smaller
 from analyses.one_list.subject import ListSubject, TwoModels
 from interp.answers.pairs import pairs_from
-from interp.checkpoints import save_model
+from interp.checkpoints import save_model, shipped_models
 from interp.lists import DIGITS, read_text
 from interp.methods.probes import probing_lists
 from interp.rules import PARITY, REVERSE, UNIQUE
@@ -237,6 +238,16 @@ def test_the_command_names_the_file_and_its_hash(joined, model, tmp_path, status
     assert found["own_lists"] == {"file": "mine.txt", "sha256": digest, "n": 2}
     assert found["config"]["lists"] == 2
     assert found["finding"][0].startswith("Of mine.txt: 2 lists of one's own in place of")
+
+
+@pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
+def test_a_command_without_a_flag_runs(tmp_path, status, monkeypatch, capsys):
+    """As the README types it: it ended in a traceback."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["command"])
+    one = experiment("one_list.answer")
+    assert status(lambda argv: main(one), []) == 0
+    assert (tmp_path / "results").is_dir() and "wrote" in capsys.readouterr().out
 
 
 def test_a_number_still_says_how_many(model, tmp_path, status, capsys):
