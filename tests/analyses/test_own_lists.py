@@ -247,7 +247,7 @@ def test_a_command_without_a_flag_runs(tmp_path, status, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["command"])
     one = experiment("one_list.answer")
     assert status(lambda argv: main(one), []) == 0
-    assert (tmp_path / "results").is_dir() and "wrote" in capsys.readouterr().out
+    assert (tmp_path / "results").is_dir() and "wrote" in capsys.readouterr().err
 
 
 def test_a_number_still_says_how_many(model, tmp_path, status, capsys):
