@@ -46,5 +46,6 @@ EXPERIMENT = Experiment(
     about=OfModel,
     settings=MechanismConfig(),
     needs_task=Needs.ANY_LENGTH,
+    chapter=16,
 )
 compute = EXPERIMENT.compute

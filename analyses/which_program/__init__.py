@@ -13,8 +13,9 @@ list and outputs so far that it would not have made itself, and asked for the ne
 Prefixes are made by every kind of edit of ``interp.programs.edits``, and for pairs of programs that
 random edits hardly part, by search. A program is scored on saying what the model says, mistakes
 included. Right prefixes are scored output by output, on random lists and on lists of few different
-digits. The winner is the program whose worst kind is best, if it says what the model says in enough
-cases of *every* kind; else it is none of these.
+digits; a scrambled prefix that a copy of its last output begins is asked by itself. The winner is
+the program whose worst kind of edit is best, if it says what the model says in enough cases of
+*every* kind; else it is none of these.
 
 Where none of them reaches that, one more is tried: *balance*, copy and count with a soft
 comparison, whose few numbers are fitted to what the model says on other prompts of the same kinds

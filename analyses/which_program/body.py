@@ -18,7 +18,7 @@ from analyses.which_program.words import summary, to_json, verdicts
 from interp.programs.balance import balance_program
 from interp.programs.balance_fit import fit_balance
 from interp.programs.catalogue import PROGRAMS
-from interp.programs.edits import KINDS, any_edit, as_prompts, edited
+from interp.programs.edits import KINDS, PROBES, any_edit, as_prompts, edited
 from interp.programs.program import Program
 from interp.programs.prompts import Prompts, check_lengths, right_prefixes, says, says_along
 from interp.support.progress import Progress
@@ -51,6 +51,8 @@ def compute(
         progress.step()
     few = -(-settings.lists // 3)
     asked += [_clean(model, name, few, distinct, seed) for name, distinct in FEW.items()]
+    probes = {name: edited(model.task, name, settings.prompts, seed) for name in PROBES}
+    asked += [_edited(model, name, asks, judged=False) for name, asks in probes.items() if asks]
     together = search(model, compared, sum(by_edit.values(), _no_prompts()), settings, seed)
     asked.append(_edited(model, "all edits", together))
     *kinds, everything = [each.answered(compared) for each in asked]
@@ -86,7 +88,6 @@ def _with_balance(
 
 
 def _no_prompts() -> Prompts:
-
     return Prompts((), ())
 
 
@@ -112,14 +113,12 @@ class Asked:
         return {name: value[kept] for name, value in self.inputs.items()}, self.said.flatten()[kept]
 
 
-def _edited(model: Transformer, name: str, prompts: Prompts) -> Asked:
-
+def _edited(model: Transformer, name: str, prompts: Prompts, *, judged: bool = True) -> Asked:
     said = says(model, prompts)[:, None]
-    return Asked(name, True, prompts.inputs(), said, torch.ones_like(said, dtype=torch.bool))
+    return Asked(name, judged, prompts.inputs(), said, torch.ones_like(said, dtype=torch.bool))
 
 
 def _clean(model: Transformer, name: str, n_lists: int, distinct: int, seed: int) -> Asked:
-
     batch = model.task.held_out(n_lists, seed, distinct)
     counted = model.task.scored_digits(batch.tokens)[:, model.task.output_rows()]
     inputs = right_prefixes(model.task, batch)

@@ -84,6 +84,18 @@ def scramble(
     return [*earlier, prefix[-1]]
 
 
+def copy_first(
+    chance: random.Random, values: list[int], prefix: list[int], most: int
+) -> list[int] | None:
+    """The outputs before the last in any order, but a copy of the last one is the first of them."""
+    earlier, last = prefix[:-1], prefix[-1]
+    if len(set(prefix)) < 2 or last not in earlier:
+        return None
+    earlier.remove(last)
+    chance.shuffle(earlier)
+    return [last, *earlier, last]
+
+
 def other_list(
     chance: random.Random, values: list[int], prefix: list[int], most: int
 ) -> list[int] | None:
@@ -115,19 +127,22 @@ KINDS: dict[str, Edit] = {
 }
 """By name, the kinds of wrong prefix; the functions say what each is."""
 
+PROBES: dict[str, Edit] = {"a copy first": copy_first}
+"""Kinds that ask one thing by itself, which the others mix in; no bar is set for them."""
+
 
 def edited(task: SortTask, kind: str, n: int, seed: int) -> Prompts:
     """Up to ``n`` prompts, each of a random list of its own; fewer where edits are impossible.
 
     In every one some digit of the list is larger than the last output, so there is one to go on to.
     """
-    chance = random.Random(f"{seed} {kind}")
+    edit, chance = (KINDS | PROBES)[kind], random.Random(f"{seed} {kind}")
     found: list[tuple[list[int], list[int]]] = []
     for _ in range(n * _TRIES):
         if len(found) == n:
             break
         values, prefix = right_prefix(chance, task)
-        changed = KINDS[kind](chance, values, prefix, task.max_len - 1)
+        changed = edit(chance, values, prefix, task.max_len - 1)
         if changed and _fits(task, values, changed):
             found.append((values, changed))
     return as_prompts(found)

@@ -74,6 +74,13 @@ def test_a_program_is_scored_on_saying_what_the_model_says_mistakes_included() -
     assert set(to_json(result)["agreement"]["rank"]) == set(kinds)
 
 
+def test_what_is_only_shown_is_not_judged() -> None:
+    result = compute(compile_sorter("direct", SortTask(6, 7)).model, FEW)
+    judged = to_json(result)["judged"]
+    shown = [kind.name for kind in result.kinds if kind.name not in judged]
+    assert shown == ["one digit", "two digits", "three digits", "a copy first"]
+
+
 def test_the_same_seed_gives_the_same_result() -> None:
     model = compile_sorter("direct", SortTask(6, 7)).model
     assert to_json(compute(model, FEW, seed=2)) == to_json(compute(model, FEW, seed=2))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from interp.programs.balance import SUCCESSOR, BalanceNumbers, balance_program
 from interp.programs.catalogue import PROGRAMS, SAME_FUNCTION, program_of, same_function
-from interp.programs.edits import KINDS, any_edit, edited
+from interp.programs.edits import KINDS, PROBES, any_edit, edited
 from interp.programs.parts import NONE
 from interp.programs.program import Program, Variable
 from interp.programs.prompts import Prompts, right_prefixes, says, says_along
@@ -147,7 +147,7 @@ def test_programs_of_one_function_never_part_and_others_do() -> None:
 # -- edits --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", (*KINDS, *PROBES))
 def test_an_edit_leaves_something_to_say_and_fits(kind: str) -> None:
     task = SortTask(max_len=9, n_blanks=3)
     asked = edited(task, kind, 40, seed=1)
@@ -162,6 +162,8 @@ def test_what_each_edit_changes() -> None:
     task = SortTask(max_len=20)
     for values, prefix in edited(task, "scramble", 60, seed=0):
         assert sorted(prefix) == sorted(values)[: len(prefix)]
+    for values, prefix in edited(task, "a copy first", 60, seed=0):
+        assert sorted(prefix) == sorted(values)[: len(prefix)] and prefix[0] == prefix[-1]
     for values, prefix in edited(task, "drop", 60, seed=0):
         right = sorted(values)
         lost = [right[: len(prefix) + 1].count(d) - prefix.count(d) for d in range(10)]
@@ -215,6 +217,6 @@ def test_a_prefix_that_does_not_fit_is_refused() -> None:
 def test_a_compiled_sorter_runs_its_program_also_on_wrong_prefixes(name: str) -> None:
     task = SortTask(max_len=10, n_blanks=11)
     model, program = compile_sorter(name, task).model, program_of(truth_of(name).program)
-    for kind in KINDS:
+    for kind in (*KINDS, *PROBES):
         asked = edited(task, kind, 30, seed=4)
         assert says(model, asked).equal(program.answer_batch(asked.inputs())), kind
