@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 from analyses.experiment import Experiment, Needs, OnPage, Question
 from analyses.experiment.subjects import OfModel
-from interp.programs.catalogue import same_function
+from interp.programs.same_function import same_function
 from interp.support.errors import UserError, at_least
 
 

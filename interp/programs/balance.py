@@ -21,19 +21,13 @@ counting copies out as a share of the outputs. Nobody sets the numbers by hand: 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Bool, Float, Int
 
 from interp.programs import parts
 from interp.programs.program import Program, Variable
-from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS, PAD
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 SUCCESSOR = -2
 """As ``beyond``: the digit after the last one, in the list or not."""

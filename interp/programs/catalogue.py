@@ -2,8 +2,8 @@
 
     program_of("rank").answer({"values": [2, 1, 1], "prefix": [1]})       # 1
 
-They agree on every right prefix and differ on wrong ones, except that *rank* and *histogram* are
-one function, computed in two ways.
+They agree on every right prefix and differ on wrong ones, but for those of
+:mod:`interp.programs.same_function`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,6 @@ PROGRAMS: tuple[Program, ...] = (
     HISTOGRAM,
     SELECTION,
 )
-
-SAME_FUNCTION = (("histogram", "rank"),)
-"""Programs that differ in their variables alone: no prefix tells them apart."""
-
-
-def same_function(name: str) -> tuple[str, ...]:
-    """The programs that say what this one says, itself included, by name."""
-    return next((names for names in SAME_FUNCTION if name in names), (name,))
 
 
 def program_of(name: str) -> Program:

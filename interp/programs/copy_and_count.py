@@ -8,18 +8,11 @@ Position plays no part, and of the outputs only those equal to the last one do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import torch
 from jaxtyping import Bool, Int
 
 from interp.programs import parts
 from interp.programs.program import Program, Variable
-from interp.support.lazy import lazy_import
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 
 def stay(copies_in_list: int, copies_out: int) -> bool:

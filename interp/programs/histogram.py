@@ -8,19 +8,12 @@ model's variables tells the two apart, only where and how it works out its answe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import torch
 from jaxtyping import Int
 
 from interp.programs import parts
 from interp.programs.program import Program, Variable
-from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 
 def answer(counts: tuple[int, ...], position: int) -> int:

@@ -8,18 +8,12 @@ largest. In batches both inputs are padded with PAD: ``values`` on either side, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Bool, Int
 
 from interp.programs.program import Variable
-from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS, PAD
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 NONE = -1
 INPUTS = ("values", "prefix")

@@ -5,19 +5,12 @@ list 2 1 1, out 5 5   two outputs are out: sorted[2] = 2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import torch
 from jaxtyping import Int
 
 from interp.programs import parts
 from interp.programs.program import Program, Variable
-from interp.support.lazy import lazy_import
 from interp.task import PAD
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 
 def in_order(values: parts.Values) -> tuple[int, ...]:

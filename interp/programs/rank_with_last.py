@@ -6,19 +6,12 @@ list 2 1 1, out 1 1   two are out: the next larger digit, 2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import torch
 from jaxtyping import Bool, Int
 
 from interp.programs import parts
 from interp.programs.program import Program, Variable
-from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 
 def reach(counts: tuple[int, ...], last: int) -> int:

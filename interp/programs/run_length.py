@@ -6,19 +6,13 @@ list 1 1 1 2, out 1 2 1   the run of 1s is 1 long, the list has three: 1 again
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Bool, Int
 
 from interp.programs import parts
 from interp.programs.program import Program, Variable
-from interp.support.lazy import lazy_import
 from interp.task import PAD
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 
 def run(prefix: parts.Prefix, last: int) -> int:

@@ -7,19 +7,12 @@ Unlike copy and count it goes back for a digit that was left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import torch
 from jaxtyping import Int
 
 from interp.programs import parts
 from interp.programs.program import Program, Variable
-from interp.support.lazy import lazy_import
 from interp.task import N_DIGITS, PAD
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy_import("torch")
 
 
 def left(values: parts.Values, prefix: parts.Prefix) -> tuple[int, ...]:

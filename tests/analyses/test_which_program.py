@@ -11,7 +11,8 @@ import torch
 
 from analyses.which_program import EXPERIMENT, WhichProgramConfig, body, compute
 from analyses.which_program.body import CLEAN, summary, to_json, verdicts
-from interp.programs.catalogue import PROGRAMS, program_of, same_function
+from interp.programs.catalogue import PROGRAMS, program_of
+from interp.programs.same_function import same_function
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.support.progress import SILENT

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interp.programs.balance import SUCCESSOR, BalanceNumbers, balance_program
-from interp.programs.catalogue import PROGRAMS, SAME_FUNCTION, program_of, same_function
+from interp.programs.catalogue import PROGRAMS, program_of
 from interp.programs.edits import KINDS, PROBES, any_edit, edited
 from interp.programs.parts import NONE
 from interp.programs.program import Program, Variable
 from interp.programs.prompts import Prompts, right_prefixes, says, says_along
+from interp.programs.same_function import SAME_FUNCTION, same_function
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, truth_of
 from interp.support.errors import UserError
