@@ -21,6 +21,7 @@ from jaxtyping import Int
 
 from interp.lists import DIGITS, Symbols
 from interp.rule import Rule, one
+from interp.rule_trial import try_rule
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
 from interp.support.strict_json import short
@@ -199,7 +200,8 @@ def read_rule(path: Path) -> Rule:
     """Run a file of one's own, once, and keep its ``RULE`` for :func:`rule_named`.
 
     Raises:
-        UserError: if it cannot be run, or holds no ``RULE``, or one by the name of one that ships.
+        UserError: if it cannot be run, or holds no ``RULE``, one by the name of one that ships, or
+            one that does not do what it says.
     """
     known = _READ.get(path.resolve())
     if known is not None:
@@ -210,12 +212,18 @@ def read_rule(path: Path) -> Rule:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (Exception, SystemExit) as error:
         raise UserError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
     rule = getattr(module, "RULE", None)
     if not isinstance(rule, Rule):
         raise UserError(f"{path} holds no RULE = Rule(...)")
     if rule.name in RULES:
         raise UserError(f"{path}: {rule.name} is the name of a task that ships; choose another")
+    try:
+        try_rule(rule)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     _OWN[rule.name] = _READ[path.resolve()] = rule
     return rule

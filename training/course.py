@@ -26,6 +26,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C and a polite kill
 
 def begin(config: TrainConfig, out: Path) -> None:
     """Train a new run, in a numbered folder under ``out``."""
+    config.sort_task().try_rule()
     trainer = Trainer(config)
     run = new_run_folder(out, config)
     with held(run):

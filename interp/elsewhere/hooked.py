@@ -90,6 +90,7 @@ def import_hooked(path: Path, facts: Facts, task: Task, vocabulary: str | None =
     """
     content = read_content(path)
     try:
+        task.try_rule()
         theirs = recognise(content, facts, task, vocabulary)
         check_finite(theirs.state, "it")
         model = SortTransformer(config_of(theirs, task))
