@@ -146,6 +146,30 @@ def _half_with_three(lengths: torch.Tensor, n_slots: int, generator: Any) -> tor
     return found
 
 
+_THREES = [c for c in combinations(range(13), 3) if sum(c) % 13 == 0]  # 22 of them
+
+
+def _thirteen_threes(values: Sequence[int]) -> list[int]:
+    return [min(12, sum(_three_there(values)))]
+
+
+def _three_there(values: Sequence[int]) -> list[int]:
+    """Of each three that could be there: whether it is."""
+    return [int(set(three) <= set(values)) for three in _THREES]
+
+
+def _count_threes(slots: torch.Tensor, pad: int) -> torch.Tensor:
+    there = (slots[..., None] == torch.arange(13, device=slots.device)).any(1)  # [batch, number]
+    threes = torch.tensor(_THREES, device=slots.device)
+    return there[:, threes].all(-1).sum(1, keepdim=True).clamp(max=12)
+
+
+def _different(lengths: torch.Tensor, n_slots: int, generator: Any) -> torch.Tensor:
+    """No number twice, in lists of up to 13."""
+    shape, device = (len(lengths), max(13, n_slots)), lengths.device
+    return torch.rand(shape, generator=generator, device=device).argsort(1)[:, :n_slots] % 13
+
+
 _TRIES = 40  # then a list stays as it is; those of one or two digits never hold three
 
 PARITY = Rule(
@@ -161,9 +185,20 @@ MATCH_3 = Rule(
     batch=_holds_three,
     draw=_half_with_three,
 )
+THREES = Rule(
+    "threes",
+    Symbols(13),
+    _thirteen_threes,
+    "how many threes of different numbers of the list have a sum of 0 modulo 13 (12, if more)",
+    outputs=one,
+    batch=_count_threes,
+    draw=_different,
+    thought=_three_there,
+)
 
 RULES: dict[str, Rule] = {
-    rule.name: rule for rule in (SORT, DESCENDING, SORT_20, REVERSE, UNIQUE, PARITY, MATCH_3)
+    rule.name: rule
+    for rule in (SORT, DESCENDING, SORT_20, REVERSE, UNIQUE, PARITY, MATCH_3, THREES)
 }
 _OWN: dict[str, Rule] = {}
 _READ: dict[Path, Rule] = {}  # by their files

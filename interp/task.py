@@ -276,6 +276,8 @@ class Task(Layout):
                 f"the rule {self.rule} draws other lists from the same generator: draw must take "
                 "all its chance from it"
             )
+        if self.rule.thought is not None:
+            self.thoughts(one)
         lists = [self.decode_list(slots) for slots in one]
         plain, many = try_answers(self.rule, lists), self.rule.answers(one, self.pad).tolist()
         for values, answer, row in zip(lists, plain, many, strict=True):
@@ -284,6 +286,22 @@ class Task(Layout):
                     f"the rule {self.rule} answers {short(list(values))} with "
                     f"{short(list(answer))}, and its batch with {short(row)}"
                 )
+
+    def thoughts(
+        self, slots: Int[torch.Tensor, "batch slot"]
+    ) -> Int[torch.Tensor, "batch thought"]:
+        """What the rule says that the first blanks could hold, of right-aligned lists.
+
+        Raises:
+            UserError: if it says nothing of them, or something of another number for some list.
+        """
+        found = [self.rule.checked_thought(self.decode_list(row)) for row in slots]
+        if len({len(thought) for thought in found}) > 1:
+            raise UserError(
+                f"the rule {self.rule} has thoughts for {len(found[0])} blanks of one list, and "
+                "another number of another"
+            )
+        return torch.tensor(found, device=slots.device)
 
     # -- what is scored -------------------------------------------------------------------------
 

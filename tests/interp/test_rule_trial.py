@@ -37,11 +37,11 @@ ANSWERS = {
     "no symbol": ("[v + 1 for v in values]", r"answers \[3\] with \[4\], which holds what is no"),
     "too long": ("[*values, 0]", "where it says that an answer has 1 symbols"),
     "chance": ("[random.randrange(4) for v in values]", "asked again, with"),
-    "nothing": ("None", "with None, which is no list of whole numbers"),
-    "text": ("''.join(map(str, values))", "with '3', which is no list of whole numbers"),
-    "fractions": ("[v / 2 for v in values]", r"with \[1.5\], which is no list of whole numbers"),
-    "a number": ("sum(values) % 4", "with 3, which is no list of whole numbers"),
-    "no order": ("{v for v in values}", r"with \{3\}, which is no list of whole numbers"),
+    "nothing": ("None", "is None, which is no list of whole numbers"),
+    "text": ("''.join(map(str, values))", "is '3', which is no list of whole numbers"),
+    "fractions": ("[v / 2 for v in values]", r"is \[1.5\], which is no list of whole numbers"),
+    "a number": ("sum(values) % 4", "is 3, which is no list of whole numbers"),
+    "no order": ("{v for v in values}", r"is \{3\}, which is no list of whole numbers"),
 }
 
 
