@@ -33,7 +33,6 @@ else:
 
 Order = Literal["ascending", "descending"]
 """What the symbols of every right answer keep to, by which mistakes are told apart."""
-_OPTIONAL = ("batch", "draw", "thought")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -72,9 +71,10 @@ class Rule:
     """Random lists: from their lengths [list], the number of slots and a ``torch.Generator`` to
     symbols [list, slot], right-aligned (slots before a list may hold anything). Default: every
     symbol uniform and independent."""
-    thought: Callable[[Sequence[int]], Sequence[int]] | None = None
+    thoughts: tuple[Callable[[Sequence[int]], Sequence[int]], ...] = ()
     """What blanks could hold on the way to the answer to a list: a symbol for each of the first
-    blanks, as many for every list. Training may teach it (``--thought-steps``)."""
+    blanks, as many for every list. Training may teach it (``--thought-steps``); of several
+    functions one after the other, what is easier first."""
     order: Order | None = None
     """What right answers keep to, if anything."""
     vocabulary: str = ""
@@ -91,10 +91,12 @@ class Rule:
             )
         if self.symbols.n < 2:
             raise UserError(f"the rule {self.name} needs two symbols or more")
-        for field in ("answer", "outputs", "batch", "draw", "thought"):
+        for field in ("answer", "outputs", "batch", "draw"):
             value = getattr(self, field)
-            if not (callable(value) or (value is None and field in _OPTIONAL)):
+            if not (callable(value) or (value is None and field in ("batch", "draw"))):
                 raise UserError(f"{field} cannot be {short(value)}: it must be a function")
+        if not (type(self.thoughts) is tuple and all(map(callable, self.thoughts))):
+            raise UserError(f"thoughts cannot be {short(self.thoughts)}: functions, in a tuple")
         if self.order not in (None, *get_args(Order)):
             raise UserError(
                 f"order cannot be {short(self.order)}: it is {' or '.join(get_args(Order))}"
@@ -126,7 +128,7 @@ class Rule:
             UserError: if it fails, is too long, holds what is no symbol, or has not the length it
                 states.
         """
-        found, most = self._answered(values, "answer"), self.most(len(values))
+        found, most = self._answered(values, "answer", self.answer), self.most(len(values))
         shown = f"the rule {self.name} answers {short(list(values))} with {short(list(found))}"
         if any(not 0 <= value < self.symbols.n for value in found):
             raise UserError(f"{shown}, which holds what is no {self.symbols}")
@@ -134,33 +136,41 @@ class Rule:
             raise UserError(f"{shown}, where it says that an answer has {most} symbols")
         return found
 
-    def checked_thought(self, values: Sequence[int]) -> tuple[int, ...]:
-        """``thought``, held against what the rule says of it.
+    def checked_thought(self, lesson: int, values: Sequence[int]) -> tuple[int, ...]:
+        """What a function of ``thoughts`` says of a list, held against what the rule says of it.
 
         Raises:
-            UserError: if there is none, it fails, or holds what is no symbol.
+            UserError: if it fails, or returns what are no symbols.
         """
-        if self.thought is None:
-            raise UserError(
-                f"the task {self.name} does not say what blanks could hold (Rule(..., thought=...))"
-            )
-        found = self._answered(values, "thought")
+        found = self._answered(values, f"thought {lesson}", self.thoughts[lesson])
         if not found or any(not 0 <= value < self.symbols.n for value in found):
             raise UserError(
-                f"the rule {self.name}: the thought of {short(list(values))} is "
-                f"{short(list(found))}, where it is one {self.symbols} or more"
+                f"the rule {self.name}: its thought {lesson} to {short(list(values))} is "
+                f"{short(list(found))}, where each is a {self.symbols}"
             )
         return found
 
     @property
     def n_thoughts(self) -> int:
-        """For how many blanks ``thought`` says what they could hold; raises if there is none."""
-        return len(self.checked_thought([0]))
+        """For how many blanks it says what they could hold.
 
-    def _answered(self, values: Sequence[int], what: str) -> tuple[int, ...]:
-        """What ``answer``, or ``thought``, returns for a list of its own, which it may use up."""
-        function = self.answer if what == "answer" else self.thought
-        assert function is not None  # who asks has looked
+        Raises:
+            UserError: if it says nothing of them.
+        """
+        if not self.thoughts:
+            raise UserError(
+                f"the task {self.name} does not say what blanks could hold: its rule has no "
+                "thoughts"
+            )
+        return len(self.checked_thought(0, [0]))
+
+    def _answered(
+        self,
+        values: Sequence[int],
+        what: str,
+        function: Callable[[Sequence[int]], Sequence[int]],
+    ) -> tuple[int, ...]:
+        """What a function returns for a list of its own, which it may use up."""
         said = self._run(f"{what} to {short(list(values))}", function, list(values))
         unordered = isinstance(said, str | bytes | Set | Mapping)
         try:

@@ -150,12 +150,17 @@ _THREES = [c for c in combinations(range(13), 3) if sum(c) % 13 == 0]  # 22 of t
 
 
 def _thirteen_threes(values: Sequence[int]) -> list[int]:
-    return [min(12, sum(_three_there(values)))]
+    return [min(12, sum(_are_there(values)))]
 
 
-def _three_there(values: Sequence[int]) -> list[int]:
-    """Of each three that could be there: whether it is."""
-    return [int(set(three) <= set(values)) for three in _THREES]
+def _how_many_there(values: Sequence[int]) -> list[int]:
+    """Of each three, how many of its numbers the list holds: 0 to 3."""
+    return [len(set(three) & set(values)) for three in _THREES]
+
+
+def _are_there(values: Sequence[int]) -> list[int]:
+    """Of each three: whether the list holds all of it."""
+    return [int(n == 3) for n in _how_many_there(values)]
 
 
 def _count_threes(slots: torch.Tensor, pad: int) -> torch.Tensor:
@@ -193,7 +198,7 @@ THREES = Rule(
     outputs=one,
     batch=_count_threes,
     draw=_different,
-    thought=_three_there,
+    thoughts=(_how_many_there, _are_there),
 )
 
 RULES: dict[str, Rule] = {

@@ -276,8 +276,8 @@ class Task(Layout):
                 f"the rule {self.rule} draws other lists from the same generator: draw must take "
                 "all its chance from it"
             )
-        if self.rule.thought is not None:
-            self.thoughts(one)
+        for lesson in range(len(self.rule.thoughts)):
+            self.thoughts(one, lesson)
         lists = [self.decode_list(slots) for slots in one]
         plain, many = try_answers(self.rule, lists), self.rule.answers(one, self.pad).tolist()
         for values, answer, row in zip(lists, plain, many, strict=True):
@@ -288,18 +288,20 @@ class Task(Layout):
                 )
 
     def thoughts(
-        self, slots: Int[torch.Tensor, "batch slot"]
+        self, slots: Int[torch.Tensor, "batch slot"], lesson: int
     ) -> Int[torch.Tensor, "batch thought"]:
         """What the rule says that the first blanks could hold, of right-aligned lists.
 
+        Args:
+            lesson: the number of the function in ``Rule.thoughts``.
+
         Raises:
-            UserError: if it says nothing of them, or something of another number for some list.
+            UserError: if it says something of another number of blanks for some list.
         """
-        found = [self.rule.checked_thought(self.decode_list(row)) for row in slots]
-        if len({len(thought) for thought in found}) > 1:
+        found = [self.rule.checked_thought(lesson, self.decode_list(row)) for row in slots]
+        if {len(thought) for thought in found} != {self.rule.n_thoughts}:
             raise UserError(
-                f"the rule {self.rule} has thoughts for {len(found[0])} blanks of one list, and "
-                "another number of another"
+                f"the rule {self.rule} has more thoughts for some lists than for others"
             )
         return torch.tensor(found, device=slots.device)
 

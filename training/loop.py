@@ -43,7 +43,7 @@ from training.average import WeightAverage
 from training.init import pytorch_initialise
 from training.optimizer_state import check_optimizer, check_tensors
 from training.recipes import TrainConfig
-from training.thoughts import Taught, nothing_taught, taught
+from training.thoughts import Taught, lesson_at, nothing_taught, taught
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Trainer:
                 sum(getattr(p, k) for p in done) for k in ("exact", "right", "scored")
             )
         found = StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
-        if self._teaching:
+        if self._lesson is not None:
             n_right, count = (sum(getattr(p.thoughts, k) for p in done) for k in ("right", "count"))
             found = replace(found, thought_accuracy=float(n_right) / count)
         if self.average is None:
@@ -184,17 +184,18 @@ class Trainer:
         return self.config.batch_size * self.model.task.n_target_rows
 
     @property
-    def _teaching(self) -> bool:
-        return self.step < self.config.thought_steps
+    def _lesson(self) -> int | None:
+        return lesson_at(self.step, self.config)
 
     def _logits_and_thoughts(
         self, batch: SortBatch, view: Window, dropout: Dropout | None
     ) -> tuple[Tensor, Taught]:
-        if not self._teaching:
+        lesson = self._lesson
+        if lesson is None:
             logits = self._logits(self.model, batch.tokens, view, dropout)
             return logits, nothing_taught(self.device)
         logits, before = packed_logits_and_before(self.model, batch.tokens, view, dropout)
-        return logits, taught(before, batch, view)
+        return logits, taught(before, batch, view, lesson)
 
     def _part(self, number: int, batch: SortBatch) -> _Part:
         """Forward and backward of one micro-batch; run on several threads at once."""

@@ -93,14 +93,7 @@ class TrainConfig:
                 raise UserError(
                     f"{_flag(name)} must be at most {most:,}, not {getattr(self, name):,}"
                 )
-        for name in (
-            "weight_decay",
-            "warmup_steps",
-            "clip_norm",
-            "threads",
-            "seed",
-            "thought_steps",
-        ):
+        for name in _AT_LEAST_ZERO:
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{_flag(name)} must be 0 or more, not {getattr(self, name)}")
         if not 0 < self.lr < math.inf:
@@ -242,6 +235,7 @@ _AT_LEAST_ONE = [
     "checkpoint_every",
     "micro_batch",
 ]
+_AT_LEAST_ZERO = ("weight_decay", "warmup_steps", "clip_norm", "threads", "seed", "thought_steps")
 _AT_MOST = {
     "batch_size": MOST_BATCH,
     "micro_batch": MOST_BATCH,
