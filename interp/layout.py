@@ -102,7 +102,7 @@ class Layout:
     def n_outputs(self, length: int | None = None) -> int:
         """The most tokens of an answer to a list of ``length`` (default: the longest)."""
         length = self.max_len if length is None else length
-        return self.rule.outputs(length) + self.rule.ends
+        return self.rule.most(length) + self.rule.ends
 
     # -- vocabulary -----------------------------------------------------------------------------
 

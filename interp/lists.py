@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from interp.support import files
 from interp.support.errors import UserError
+from interp.support.fields import check_types
 from interp.support.strict_json import parse_json
 
 T = TypeVar("T")
@@ -32,6 +33,9 @@ class Symbols:
     n: int
     word: str = "number"
     """What one is called."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
     @property
     def example(self) -> str:

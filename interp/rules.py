@@ -21,6 +21,7 @@ from jaxtyping import Int
 
 from interp.lists import DIGITS, Symbols
 from interp.rule import Rule, one
+from interp.rule_trial import try_rule
 from interp.support.errors import UserError
 from interp.support.lazy import lazy_import
 from interp.support.strict_json import short
@@ -145,6 +146,35 @@ def _half_with_three(lengths: torch.Tensor, n_slots: int, generator: Any) -> tor
     return found
 
 
+_THREES = [c for c in combinations(range(13), 3) if sum(c) % 13 == 0]  # 22 of them
+
+
+def _thirteen_threes(values: Sequence[int]) -> list[int]:
+    return [min(12, sum(_are_there(values)))]
+
+
+def _how_many_there(values: Sequence[int]) -> list[int]:
+    """Of each three, how many of its numbers the list holds: 0 to 3."""
+    return [len(set(three) & set(values)) for three in _THREES]
+
+
+def _are_there(values: Sequence[int]) -> list[int]:
+    """Of each three: whether the list holds all of it."""
+    return [int(n == 3) for n in _how_many_there(values)]
+
+
+def _count_threes(slots: torch.Tensor, pad: int) -> torch.Tensor:
+    there = (slots[..., None] == torch.arange(13, device=slots.device)).any(1)  # [batch, number]
+    threes = torch.tensor(_THREES, device=slots.device)
+    return there[:, threes].all(-1).sum(1, keepdim=True).clamp(max=12)
+
+
+def _different(lengths: torch.Tensor, n_slots: int, generator: Any) -> torch.Tensor:
+    """No number twice, in lists of up to 13."""
+    shape, device = (len(lengths), max(13, n_slots)), lengths.device
+    return torch.rand(shape, generator=generator, device=device).argsort(1)[:, :n_slots] % 13
+
+
 _TRIES = 40  # then a list stays as it is; those of one or two digits never hold three
 
 PARITY = Rule(
@@ -160,9 +190,20 @@ MATCH_3 = Rule(
     batch=_holds_three,
     draw=_half_with_three,
 )
+THREES = Rule(
+    "threes",
+    Symbols(13),
+    _thirteen_threes,
+    "how many threes of different numbers of the list have a sum of 0 modulo 13 (12, if more)",
+    outputs=one,
+    batch=_count_threes,
+    draw=_different,
+    thoughts=(_how_many_there, _are_there),
+)
 
 RULES: dict[str, Rule] = {
-    rule.name: rule for rule in (SORT, DESCENDING, SORT_20, REVERSE, UNIQUE, PARITY, MATCH_3)
+    rule.name: rule
+    for rule in (SORT, DESCENDING, SORT_20, REVERSE, UNIQUE, PARITY, MATCH_3, THREES)
 }
 _OWN: dict[str, Rule] = {}
 _READ: dict[Path, Rule] = {}  # by their files
@@ -199,7 +240,8 @@ def read_rule(path: Path) -> Rule:
     """Run a file of one's own, once, and keep its ``RULE`` for :func:`rule_named`.
 
     Raises:
-        UserError: if it cannot be run, or holds no ``RULE``, or one by the name of one that ships.
+        UserError: if it cannot be run, or holds no ``RULE``, one by the name of one that ships, or
+            one that does not do what it says.
     """
     known = _READ.get(path.resolve())
     if known is not None:
@@ -210,12 +252,18 @@ def read_rule(path: Path) -> Rule:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (Exception, SystemExit) as error:
         raise UserError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
     rule = getattr(module, "RULE", None)
     if not isinstance(rule, Rule):
         raise UserError(f"{path} holds no RULE = Rule(...)")
     if rule.name in RULES:
         raise UserError(f"{path}: {rule.name} is the name of a task that ships; choose another")
+    try:
+        try_rule(rule)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     _OWN[rule.name] = _READ[path.resolve()] = rule
     return rule

@@ -33,6 +33,7 @@ from jaxtyping import Bool, Int
 from interp import lists
 from interp.layout import Layout, Region
 from interp.lists import DIGITS
+from interp.rule_trial import try_answers
 from interp.rules import SORT, rule_named
 from interp.support.errors import UserError
 from interp.support.fields import checked
@@ -63,6 +64,7 @@ N_DIGITS = DIGITS.n
 _PUBLISHED = Layout()
 SEP, BLANK, PAD = _PUBLISHED.sep, _PUBLISHED.blank, _PUBLISHED.pad
 """Tokens of a task on ten digits, as the published one; of any task ``task.sep`` and so on."""
+_TRIED = 64  # lists, of a rule that is looked at before anything is built on it
 _PI = (3, 1, 4, 1, 5, 9, 2, 6, 5, 3)
 NO_LISTS = "there are no lists: give at least one"
 
@@ -206,7 +208,7 @@ class Task(Layout):
             )
         lengths = lengths.to(device)
         if self.rule.draw is not None:
-            return self._assemble(self.rule.draw(lengths, self.max_len, generator), lengths)
+            return self._assemble(self.rule.drawn(lengths, self.max_len, generator), lengths)
         digits = torch.randint(
             0, self.n_symbols, (n_lists, self.max_len), generator=generator, device=device
         )
@@ -257,6 +259,51 @@ class Task(Layout):
         sep = torch.full((n_lists, 1), self.sep, device=device)
         blanks = torch.full((n_lists, self.n_blanks), self.blank, device=device)
         return SortBatch(torch.cat([digits, sep, blanks, self.answers(digits)], dim=1), lengths)
+
+    def try_rule(self) -> None:
+        """Whether the rule's lists follow from the generator that draws them, and whether its
+        ``batch`` says of them what its ``answer`` says.
+
+        Raises:
+            UserError: saying what is wrong, and for which list.
+        """
+        one, two = (
+            self.sample(_TRIED, torch.Generator().manual_seed(0)).tokens[:, : self.max_len]
+            for _ in range(2)
+        )
+        if not torch.equal(one, two):
+            raise UserError(
+                f"the rule {self.rule} draws other lists from the same generator: draw must take "
+                "all its chance from it"
+            )
+        for lesson in range(len(self.rule.thoughts)):
+            self.thoughts(one, lesson)
+        lists = [self.decode_list(slots) for slots in one]
+        plain, many = try_answers(self.rule, lists), self.rule.answers(one, self.pad).tolist()
+        for values, answer, row in zip(lists, plain, many, strict=True):
+            if row != [*answer, *[self.pad] * (len(row) - len(answer))]:
+                raise UserError(
+                    f"the rule {self.rule} answers {short(list(values))} with "
+                    f"{short(list(answer))}, and its batch with {short(row)}"
+                )
+
+    def thoughts(
+        self, slots: Int[torch.Tensor, "batch slot"], lesson: int
+    ) -> Int[torch.Tensor, "batch thought"]:
+        """What the rule says that the first blanks could hold, of right-aligned lists.
+
+        Args:
+            lesson: the number of the function in ``Rule.thoughts``.
+
+        Raises:
+            UserError: if it says something of another number of blanks for some list.
+        """
+        found = [self.rule.checked_thought(lesson, self.decode_list(row)) for row in slots]
+        if {len(thought) for thought in found} != {self.rule.n_thoughts}:
+            raise UserError(
+                f"the rule {self.rule} has more thoughts for some lists than for others"
+            )
+        return torch.tensor(found, device=slots.device)
 
     # -- what is scored -------------------------------------------------------------------------
 

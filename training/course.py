@@ -26,6 +26,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C and a polite kill
 
 def begin(config: TrainConfig, out: Path) -> None:
     """Train a new run, in a numbered folder under ``out``."""
+    config.sort_task().try_rule()
     trainer = Trainer(config)
     run = new_run_folder(out, config)
     with held(run):
@@ -111,8 +112,9 @@ def train_step(
 def logged(metrics: StepMetrics) -> dict[str, float]:
     """The names under which the measurements of a training batch are kept."""
     values = asdict(metrics)
-    averaged = values.pop("average_accuracy")
-    return values if averaged is None else {**values, "average/accuracy": averaged}
+    averaged, thoughts = values.pop("average_accuracy"), values.pop("thought_accuracy")
+    values |= {} if averaged is None else {"average/accuracy": averaged}
+    return values if thoughts is None else {**values, "thoughts/accuracy": thoughts}
 
 
 def measure_held_out(trainer: Trainer, log: MetricsLog, progress: Progress) -> float:
@@ -176,7 +178,12 @@ class Progress:
         self._bar.close()
 
 
-_SHOWN = {"loss": "loss", "accuracy": "accuracy", "eval/exact_match": "held-out"}
+_SHOWN = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "thoughts/accuracy": "thoughts",
+    "eval/exact_match": "held-out",
+}
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _in_words(result: dict[str, Any]) -> str:
     n = result["exact_match"]["n"]
     lines = [
         f"{result['model']['name']} ({result['model']['hash']}), {n:,} lists, "
-        f"seed {result['seed']}, drawn from {result['distinct_digits']} digits, "
+        f"seed {result['seed']}, drawn from {result['distinct_digits']} symbols, "
         f"masked: {result['masked']}",
         f"  all lengths  {show(result)}",
     ]

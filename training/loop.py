@@ -25,7 +25,14 @@ from interp.answers.decode import score
 from interp.model import SortTransformer
 from interp.passes.kernels import pick_kernel
 from interp.passes.native import native_logits
-from interp.passes.packed import Dropout, packed_logits, parts_of, window
+from interp.passes.packed import (
+    Dropout,
+    Window,
+    packed_logits,
+    packed_logits_and_before,
+    parts_of,
+    window,
+)
 from interp.passes.untouched import touch
 from interp.support.device import pick_device, pick_precision
 from interp.support.errors import UserError
@@ -36,6 +43,7 @@ from training.average import WeightAverage
 from training.init import pytorch_initialise
 from training.optimizer_state import check_optimizer, check_tensors
 from training.recipes import TrainConfig
+from training.thoughts import Taught, lesson_at, nothing_taught, taught
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ class StepMetrics:
     """Share of single outputs in the loss that are right."""
     average_accuracy: float | None = None
     """``accuracy`` of the averaged weights, where they are kept."""
+    thought_accuracy: float | None = None
+    """Share of single thoughts that blanks hold before the last layer, while they are taught."""
 
 
 @dataclass
@@ -63,6 +73,7 @@ class _Part:
     exact: Tensor
     right: Tensor
     scored: Tensor
+    thoughts: Taught
 
 
 class Trainer:
@@ -73,7 +84,8 @@ class Trainer:
         self.device = pick_device(config.device)
         self.threads = config.threads or torch.get_num_threads()
         self.precision = pick_precision(config.precision, self.device)
-        self.kernel, self.kernel_words = pick_kernel(config.kernel, self.device, _pays(config))
+        kernel = "plain" if config.thought_steps else config.kernel  # native ones cannot teach
+        self.kernel, self.kernel_words = pick_kernel(kernel, self.device, _pays(config))
         self._logits = native_logits if self.kernel == "native" else packed_logits
         self.model = SortTransformer(config.model(), seed=config.seed, device=self.device)
         if config.init == "pytorch":
@@ -150,6 +162,9 @@ class Trainer:
                 sum(getattr(p, k) for p in done) for k in ("exact", "right", "scored")
             )
         found = StepMetrics(loss, float(exact) / len(batch), float(right) / float(scored))
+        if self._lesson is not None:
+            n_right, count = (sum(getattr(p.thoughts, k) for p in done) for k in ("right", "count"))
+            found = replace(found, thought_accuracy=float(n_right) / count)
         if self.average is None:
             return found
         averaged = score(self.average.model, batch, digits_only=not self.config.blank_loss)
@@ -168,6 +183,20 @@ class Trainer:
         the gradient is then the published one less the part of the blanks."""
         return self.config.batch_size * self.model.task.n_target_rows
 
+    @property
+    def _lesson(self) -> int | None:
+        return lesson_at(self.step, self.config)
+
+    def _logits_and_thoughts(
+        self, batch: SortBatch, view: Window, dropout: Dropout | None
+    ) -> tuple[Tensor, Taught]:
+        lesson = self._lesson
+        if lesson is None:
+            logits = self._logits(self.model, batch.tokens, view, dropout)
+            return logits, nothing_taught(self.device)
+        logits, before = packed_logits_and_before(self.model, batch.tokens, view, dropout)
+        return logits, taught(before, batch, view, lesson)
+
     def _part(self, number: int, batch: SortBatch) -> _Part:
         """Forward and backward of one micro-batch; run on several threads at once."""
         task = self.model.task
@@ -177,12 +206,13 @@ class Trainer:
             key = ("dropout", self.config.seed, self.step, number)
             dropout = Dropout(self.config.dropout, stream(*key, device=self.device))
         with self._autocast():
-            logits = self._logits(self.model, batch.tokens, view, dropout)
+            logits, thoughts = self._logits_and_thoughts(batch, view, dropout)
         targets = task.targets(batch.tokens)[:, view.rows]
         loss = F.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=task.pad, reduction="sum"
         )
-        gradients = torch.autograd.grad(loss / self._divisor, self.parameters)
+        objective = (loss + thoughts.loss) / self._divisor
+        gradients = torch.autograd.grad(objective, self.parameters)
         scored = targets != task.pad
         right = (logits.argmax(-1) == targets) & scored
         return _Part(
@@ -191,6 +221,7 @@ class Trainer:
             exact=(right == scored).all(1).sum(),
             right=right.sum(),
             scored=scored.sum(),
+            thoughts=thoughts,
         )
 
     def _autocast(self) -> AbstractContextManager[Any]:

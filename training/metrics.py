@@ -25,7 +25,7 @@ Row = dict[str, Any]
 """``step``, and numbers by their names."""
 
 SHARES = (
-    *("accuracy", "digit_accuracy", "average/accuracy"),
+    *("accuracy", "digit_accuracy", "average/accuracy", "thoughts/accuracy"),
     *("eval/exact_match", "eval/digit_accuracy", "average/exact_match"),
 )
 

@@ -68,6 +68,7 @@ class TrainConfig:
     clip_norm: float = 1.0  # gradient norm limit; 0 turns it off
     dropout: float = 0.0  # the published 0.1 costs accuracy on exact counting
     batch_size: int = 128  # lists per step; smaller learns more from as many lists than 342
+    thought_steps: int = 0  # first steps in which blanks are taught what the task says of them
     blank_loss: bool = True  # whether predicting BLANK counts in loss and accuracy, as published
     steps: int = 2500  # updates
     average: float = 0.0  # keep an exponential average of the weights, of this decay (0: none)
@@ -92,7 +93,7 @@ class TrainConfig:
                 raise UserError(
                     f"{_flag(name)} must be at most {most:,}, not {getattr(self, name):,}"
                 )
-        for name in ("weight_decay", "warmup_steps", "clip_norm", "threads", "seed"):
+        for name in _AT_LEAST_ZERO:
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{_flag(name)} must be 0 or more, not {getattr(self, name)}")
         if not 0 < self.lr < math.inf:
@@ -113,6 +114,23 @@ class TrainConfig:
         if self.pos_offset and self.sort_task().n_blanks:
             raise UserError("--pos-offset stands in for missing blanks; it goes with --no-blanks")
         self.model()  # its own checks
+        if self.thought_steps:
+            self._check_thoughts()
+
+    def _check_thoughts(self) -> None:
+        task = self.sort_task()
+        n = task.rule.n_thoughts
+        if task.n_blanks <= n:
+            raise UserError(
+                f"--thought-steps: the task {task.rule} has thoughts for {n} blanks, and one more "
+                f"emits the answer: give --n-blanks {n + 1} or more"
+            )
+        if self.n_layers < 2:
+            raise UserError("--thought-steps needs two layers: the last one reads the thoughts")
+        if not self.blank_loss:
+            raise UserError("--thought-steps contradicts --no-blank-loss")
+        if self.kernel == "native":
+            raise UserError("--thought-steps: native kernels cannot teach; --kernel plain does")
 
     def sort_task(self) -> SortTask:
         published = self.max_len + 1
@@ -152,14 +170,18 @@ class TrainConfig:
         if task.n_blanks not in (0, self.max_len + 1):
             arm = f"{task.n_blanks}-blanks"
         arm += "" if self.sight == "all" else f"-{self.sight}"
+        arm += "-taught" if self.thought_steps else ""
         arm += "" if self.blank_loss else "-no-blank-loss"
         length = "" if self.max_len == SortTask().max_len else f"-len{self.max_len}"
         asked = "" if task.rule == SORT else f"-{task.rule}"
         return f"{self.recipe}{asked}-{arm}{length}-s{self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it; as a model's config, it leaves out a task that is to sort."""
+        """As JSON holds it; as a model's config, it leaves out a task that is to sort, and what
+        recipes without thoughts did not have."""
         data = asdict(self)
+        if not self.thought_steps:
+            del data["thought_steps"]
         if self.task == SORT.name:
             del data["task"]
         return data
@@ -213,11 +235,13 @@ _AT_LEAST_ONE = [
     "checkpoint_every",
     "micro_batch",
 ]
+_AT_LEAST_ZERO = ("weight_decay", "warmup_steps", "clip_norm", "threads", "seed", "thought_steps")
 _AT_MOST = {
     "batch_size": MOST_BATCH,
     "micro_batch": MOST_BATCH,
     "steps": MOST_STEPS,
     "warmup_steps": MOST_STEPS,
+    "thought_steps": MOST_STEPS,
     "log_every": MOST_STEPS,
     "eval_every": MOST_STEPS,
     "checkpoint_every": MOST_STEPS,

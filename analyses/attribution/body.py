@@ -34,6 +34,7 @@ from interp.passes.packed import Window, length_sorted, window
 from interp.sites import Component, Site, all_sites, head_sites
 from interp.sorters.truth import Truth
 from interp.stats import Estimate
+from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.task import Region, SortBatch, SortTask
 from interp.transformer import Transformer
@@ -88,6 +89,8 @@ def direct_result(
         filled["total"][index, : values.shape[1]] = total.cpu()
         filled["by_source"][index] = by_source.cpu()
         progress.step(len(index))
+    if bool(filled["total"].isnan().all()):
+        raise UserError(f"the right answers to these lists hold no {task.symbols.word}")
     error = float((filled["values"].sum(-1) - filled["total"]).abs().nan_to_num().max())
     heads = tuple(part for part in names if part.kind is Kind.HEAD)
     return DirectResult(parts=names, heads=heads, error=error, **filled)

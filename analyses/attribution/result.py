@@ -36,11 +36,11 @@ class DirectResult:
 
     def mean_part(self, number: int, seed: int) -> Estimate:
         """What a part adds at the mean output row, with its interval over lists."""
-        return bootstrap_mean(self.values[:, :, number].nanmean(1), seed)
+        return bootstrap_mean(_known(self.values[:, :, number].nanmean(1)), seed)
 
     def mean_total(self, seed: int) -> Estimate:
         """The logit difference that the parts sum to."""
-        return bootstrap_mean(self.total.nanmean(1), seed)
+        return bootstrap_mean(_known(self.total.nanmean(1)), seed)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class AttributionResult:
 
     def source(self, head: int, source: int) -> Estimate:
         """What a head adds from one region."""
-        return self._mean(self.direct.by_source[:, head, source])
+        return bootstrap_mean(_known(self.direct.by_source[:, head, source]), self.seed)
 
     def agreement(self, method: str, direction: int, site: int | None = None) -> Agreement:
         """Of guesses with exact effects, at one site or at all of them."""
@@ -113,8 +113,10 @@ class AttributionResult:
             effects, found.blanks, found.gap[direction], found.understood, self.seed
         )
 
-    def _mean(self, values: Float[torch.Tensor, " n"]) -> Estimate:
-        return bootstrap_mean(values, self.seed)
+
+def _known(values: Float[torch.Tensor, " n"]) -> Float[torch.Tensor, " some"]:
+    """Those of lists whose answer holds a symbol: an empty one, SEP alone, has nothing to share."""
+    return values[~values.isnan()]
 
 
 def share_of_blanks(

@@ -73,12 +73,13 @@ def _worst_length(result: BehaviourResult) -> str:
     worst = min(rates, key=lambda n: rates[n].value)
     words = f"{rates[worst].percent()} (n = {rates[worst].n})"
     if rates[worst].value == 1:
-        return f"Lists exact by length: all of every length, of {worst} {_digits(worst)} {words}."
-    return f"Lists exact by length, worst: {worst} {_digits(worst)}, {words}."
+        return f"Lists exact by length: all of every length, of {_many(result, worst)} {words}."
+    return f"Lists exact by length, worst: {_many(result, worst)}, {words}."
 
 
-def _digits(n: int) -> str:
-    return "digit" if n == 1 else "digits"
+def _many(result: BehaviourResult, n: int, kind: str = "") -> str:
+    """``3 different digits``"""
+    return f"{n} {kind}{result.task.symbols.word}{'' if n == 1 else 's'}"
 
 
 def _mistake_lines(result: BehaviourResult) -> list[str]:
@@ -108,8 +109,8 @@ def _finding(result: BehaviourResult) -> str:
         start = f"{exact.percent()} of held-out lists are {done} without a mistake (n = {n})"
     if many[few].high < exact.low:
         return (
-            f"{start}; it fails more often on lists unlike those of training: drawn from {few} "
-            f"different {_digits(few)}, {many[few].percent()} "
+            f"{start}; it fails more often on lists unlike those of training: drawn from "
+            f"{_many(result, few, 'different ')}, {many[few].percent()} "
             f"(n = {many[few].n})."
         )
     return f"{start}; lists of fewer different digits go no worse for certain."

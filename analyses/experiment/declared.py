@@ -66,5 +66,5 @@ class Needs(StrEnum):
         if self in (Needs.SORTING, Needs.ANY_LENGTH):
             return task.rule == SORT and (self is Needs.SORTING or task.min_len == 1)
         if self is Needs.SEVERAL:
-            return task.rule.outputs(2) > 1
+            return task.rule.most(2) > 1
         return self is Needs.NOTHING or not task.rule.ends

@@ -94,10 +94,10 @@ def understood(difference: Float[torch.Tensor, "pair 2"]) -> Bool[torch.Tensor, 
 
 def pairs_words(pairs: Pairs, kept: int) -> str:
     """The first line of a summary."""
-    one = len(pairs) == 1
+    one, word = len(pairs) == 1, pairs.task.symbols.word
     return (
         f"{len(pairs)} {'pair' if one else 'pairs'} of lists of {pairs.length} "
-        f"{'digit that differ' if pairs.length == 1 else 'digits that differ in one'}; "
+        f"{f'{word} that differ' if pairs.length == 1 else f'{word}s that differ in one'}; "
         f"the model gets both answers of {kept} right, which are averaged."
     )
 

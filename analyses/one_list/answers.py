@@ -45,8 +45,13 @@ class Output:
 
     @property
     def should_be(self) -> str:
-        """The right token's name."""
-        return self.task.token_name(self.expected)
+        """The right token's name; ``nothing`` where the answer has ended."""
+        return "nothing" if self.ended else self.task.token_name(self.expected)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the right answer ends before this output."""
+        return self.expected == self.task.pad
 
     @property
     def second(self) -> str:

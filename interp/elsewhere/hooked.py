@@ -12,10 +12,11 @@ they do not have is never said. Before an import is handed over, it is compared 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +26,7 @@ from interp.config import ModelConfig
 from interp.elsewhere.facts import Facts
 from interp.elsewhere.files import read_content, state_of, without_prefixes
 from interp.elsewhere.reference import check_same, reference_logits
-from interp.elsewhere.rivals import Read
+from interp.elsewhere.rivals import SEEN, Read
 from interp.elsewhere.tensors import (
     Kind,
     Sizes,
@@ -90,6 +91,7 @@ def import_hooked(path: Path, facts: Facts, task: Task, vocabulary: str | None =
     """
     content = read_content(path)
     try:
+        task.try_rule()
         theirs = recognise(content, facts, task, vocabulary)
         check_finite(theirs.state, "it")
         model = SortTransformer(config_of(theirs, task))
@@ -97,9 +99,27 @@ def import_hooked(path: Path, facts: Facts, task: Task, vocabulary: str | None =
         _compare(model.eval(), theirs)
     except UserError as error:
         raise UserError(f"{path} is not imported: {error}") from None
-    padded = task.min_len < task.max_len and task.pad in theirs.vocabulary
-    seen = partial(_seeing_padding, theirs, model.config) if padded else None
-    return Imported(model, Read(theirs.kind.folded, facts.attn_scale, seen))
+    unlike = {
+        f"{words}, which cannot be held here": partial(_said, theirs, model.config, otherwise)
+        for words, otherwise in _unlike(theirs)
+    }
+    if task.min_len < task.max_len and task.pad in theirs.vocabulary:
+        unlike[SEEN] = partial(_said, theirs, model.config, {}, hide=False)
+    return Imported(model, Read(theirs.kind.folded, facts.attn_scale, unlike))
+
+
+def _unlike(theirs: Theirs) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Kinds of models that have the same tensors and cannot be held here, and their configs."""
+    if theirs.kind.norm == "post":  # nothing of TransformerLens's
+        return
+    yield "attention that sees what comes later", {"attention_dir": "bidirectional"}
+    if theirs.sizes.d_mlp:
+        yield "attention and MLP side by side", {"parallel_attn_mlp": True}
+    if theirs.kind.positions == "learned":
+        yield "shortformer positions", {"positional_embedding_type": "shortformer"}
+        yield "ALiBi positions", {"positional_embedding_type": "alibi"}
+    if theirs.kind.folded:
+        yield "RMSNorms", {"normalization_type": "RMSPre"}
 
 
 def recognise(content: object, facts: Facts, task: Task, vocabulary: str | None) -> Theirs:
@@ -211,7 +231,11 @@ def _compare(model: SortTransformer, theirs: Theirs) -> None:
 
 
 def _by_reference(
-    theirs: Theirs, config: ModelConfig, tokens: Int[Tensor, "batch pos"], hidden: Tensor
+    theirs: Theirs,
+    config: ModelConfig,
+    tokens: Int[Tensor, "batch pos"],
+    hidden: Tensor,
+    **otherwise: Any,
 ) -> Float[Tensor, "batch pos d_vocab_theirs"]:
     """What their own tensors say of our tokens, in their vocabulary."""
     as_theirs = torch.zeros(config.task.d_vocab, dtype=torch.long)
@@ -220,17 +244,22 @@ def _by_reference(
             as_theirs[token] = index
     scales = [theirs.scale(layer) for layer in range(theirs.sizes.n_layers)]
     return reference_logits(
-        theirs.tensors, config, theirs.kind.folded, scales, as_theirs[tokens], hidden
+        theirs.tensors, config, theirs.kind.folded, scales, as_theirs[tokens], hidden, **otherwise
     )
 
 
 @torch.no_grad()
-def _seeing_padding(
-    theirs: Theirs, config: ModelConfig, batch: SortBatch
+def _said(
+    theirs: Theirs,
+    config: ModelConfig,
+    otherwise: Mapping[str, Any],
+    batch: SortBatch,
+    hide: bool = True,
 ) -> Float[Tensor, "batch pos d_vocab_out"]:
-    """What they say if padding is a token as others are."""
+    """What they say if their config is otherwise, or padding is a token as others are."""
     tokens = batch.tokens[:, :-1]
-    reference = _by_reference(theirs, config, tokens, torch.zeros_like(tokens, dtype=torch.bool))
+    hidden = (tokens == config.task.pad) & hide
+    reference = _by_reference(theirs, config, tokens, hidden, **otherwise)
     found = torch.full((*batch.tokens.shape, config.task.d_vocab_out), NEVER)
     for index, token in said_tokens(theirs, config.task):
         found[:, :-1, token] = reference[..., index]

@@ -44,6 +44,7 @@ def reference_logits(
     scales: Sequence[float],
     tokens: Int[Tensor, "batch pos"],
     hidden: Bool[Tensor, "batch pos"],
+    **otherwise: Any,
 ) -> Float[Tensor, "batch pos d_vocab_theirs"]:
     """The logits of a file's own tensors.
 
@@ -54,6 +55,7 @@ def reference_logits(
         scales: what each layer's scores are divided by.
         tokens: in the file's own vocabulary.
         hidden: positions that nothing attends to.
+        otherwise: what the plain model's config has otherwise than ours.
     """
     given = dict(tensors)
     bias = given.pop("embed.b_E", None)
@@ -66,7 +68,7 @@ def reference_logits(
             given[name] = given[name] / scale
     if config.norm == "post":
         return _post_norm(given, config, tokens, hidden)
-    return _hooked(given, config, folded, tokens, hidden)
+    return _hooked(given, config, folded, tokens, hidden, otherwise)
 
 
 def _hooked(
@@ -75,25 +77,27 @@ def _hooked(
     folded: bool,
     tokens: Int[Tensor, "batch pos"],
     hidden: Bool[Tensor, "batch pos"],
+    otherwise: Mapping[str, Any],
 ) -> Float[Tensor, "batch pos d_vocab_theirs"]:
     kind = None if config.norm == "none" else "LNPre" if folded else "LN"
-    cfg = HookedTransformerConfig(
-        n_layers=config.n_layers,
-        d_model=config.d_model,
-        n_ctx=len(given["pos_embed.W_pos"]),
-        n_heads=config.n_heads,
-        d_head=config.d_head,
-        d_mlp=config.d_mlp or None,
-        attn_only=not config.d_mlp,
-        act_fn=config.activation,
-        d_vocab=len(given["embed.W_E"]),
-        d_vocab_out=len(given["unembed.b_U"]),
-        normalization_type=kind,
-        eps=config.ln_eps,
-        use_attn_scale=False,
-        init_weights=False,
-        device="cpu",
-    )
+    usual: dict[str, Any] = {
+        "n_layers": config.n_layers,
+        "d_model": config.d_model,
+        "n_ctx": len(given["pos_embed.W_pos"]),
+        "n_heads": config.n_heads,
+        "d_head": config.d_head,
+        "d_mlp": config.d_mlp or None,
+        "attn_only": not config.d_mlp,
+        "act_fn": config.activation,
+        "d_vocab": len(given["embed.W_E"]),
+        "d_vocab_out": len(given["unembed.b_U"]),
+        "normalization_type": kind,
+        "eps": config.ln_eps,
+        "use_attn_scale": False,
+        "init_weights": False,
+        "device": "cpu",
+    }
+    cfg = HookedTransformerConfig(**{**usual, **otherwise})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "HookedTransformer is deprecated", DeprecationWarning)
         model = HookedTransformer(cfg, move_to_device=False).eval()

@@ -12,8 +12,8 @@ suit a little better. Then it is said, and left to whoever knows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import torch
@@ -45,8 +45,9 @@ class Read:
     """Whether the LayerNorms have no weights of their own: then there may be none."""
     attn_scale: float | None = None
     """What scores are divided by (None: the root of a head's width)."""
-    padded: Callable[[SortBatch], Tensor] | None = None
-    """Logits [batch, pos, d_vocab_out] if padding were attended to; None where there is none."""
+    unlike: Mapping[str, Callable[[SortBatch], Tensor]] = field(default_factory=dict)
+    """What cannot be held here, and leaves no trace in the tensors either: in words, and the logits
+    [batch, pos, d_vocab_out] if it were so."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ def rivals(
         (words, losses(_variant(model, config, factor), batch))
         for words, config, factor in _others(model.config, read)
     ]
-    if read.padded is not None:
-        view = window(model.task, batch, digits_only=True)
-        logits = read.padded(batch)[:, view.rows]
-        others.append((SEEN, _of_rows(model.task, batch, logits, view)))
+    view = window(model.task, batch, digits_only=True)
+    others += [
+        (words, _of_rows(model.task, batch, logits(batch)[:, view.rows], view))
+        for words, logits in read.unlike.items()
+    ]
     found = []
     for words, theirs in others:
         apart = told - theirs
@@ -106,7 +108,9 @@ def rivals(
         sure = float(apart.mean()) > _SURE * error
         mine, other = float(told.mean()), float(theirs.mean())
         better = sure and _FAR * other < mine
-        found.append(Rival(words, other, better, not better and other < _FAR * mine))
+        flags = words == SEEN or words not in read.unlike  # what could be said here
+        near = flags and not better and other < _FAR * mine
+        found.append(Rival(words, other, better, near))
     return sorted(found, key=lambda one: one.loss)
 
 

@@ -19,6 +19,16 @@ from interp.support.errors import UserError
 Shapes = dict[str, tuple[int, ...]]
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 _FIRST = "blocks.0.attn.W_Q"
+_ELSEWHERE = {
+    r"blocks\.\d+\.attn\.rotary_(sin|cos)": "rotary positions",
+    r"blocks\.\d+\.attn\._[Wb]_[KV]": "keys and values that several heads share",
+    r"blocks\.\d+\.attn\.[qk]_norm\..+": "norms of queries and keys",
+    r"blocks\.\d+\.mlp\.W_gate": "gated MLPs",
+    r"blocks\.\d+\.mlp\.(experts\..+|W_gate\.weight)": "mixtures of experts",
+    r"blocks\.\d+\.ln[12]_post\..+": "norms after each part beside those before it",
+    r"embed\.ln\..+": "norms of the embedding",
+}
+"""Tensors of models that TransformerLens has, and that cannot be held here: what they are of."""
 
 
 def is_bias(name: str) -> bool:
@@ -31,8 +41,10 @@ def sorted_out(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parameters in float32, without TransformerLens's buffers.
 
     Raises:
-        UserError: if a buffer says that attention is not causal.
+        UserError: if they are of another kind of model, or a buffer says that attention is not
+            causal.
     """
+    _check_kind(state)
     found = {}
     for name, tensor in state.items():
         match = _BLOCK.fullmatch(name)
@@ -41,6 +53,17 @@ def sorted_out(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif not (match and match[2] == "attn.IGNORE"):  # what a closed score becomes
             found[name] = numbers(name, tensor)
     return found
+
+
+def _check_kind(state: Mapping[str, Tensor]) -> None:
+    """Whether a name tells that it is a model of another kind."""
+    for name in state:
+        for pattern, what in _ELSEWHERE.items():
+            if re.fullmatch(pattern, name):
+                raise UserError(f"it has {what} ({name[:80]}), which are not supported here")
+    for norm in ("blocks.0.ln1", "ln_final"):
+        if f"{norm}.w" in state and f"{norm}.b" not in state:
+            raise UserError(f"{norm} has no bias: it is an RMSNorm, which is not supported here")
 
 
 def _check_causal(name: str, mask: Tensor) -> None:

@@ -167,6 +167,34 @@ def packed_logits(
         if dropout is not None:
             raise UserError(f"training with dropout would ignore {found}: take it away first")
         return _through_hooks(model, tokens, blocked)[:, view.rows]
+    return read_out(model, _last_two(model, tokens, view, dropout, blocked)[1])
+
+
+def packed_logits_and_before(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    view: Window,
+    dropout: Dropout | None = None,
+) -> tuple[Float[Tensor, "batch row d_vocab_out"], Float[Tensor, "batch row d_vocab_out"]]:
+    """As :func:`packed_logits`, and what the stream before the last layer would say at the same
+    rows: all that the last layer can read there.
+
+    Raises:
+        UserError: where something acts on the model.
+    """
+    refuse_touched(model, "a pass that is read before its last layer")
+    before, last = _last_two(model, tokens, view, dropout)
+    return read_out(model, last), read_out(model, before)
+
+
+def _last_two(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    view: Window,
+    dropout: Dropout | None = None,
+    blocked: Bool[Tensor, "query key"] | None = None,
+) -> tuple[Float[Tensor, "batch row d_model"], Float[Tensor, "batch row d_model"]]:
+    """The stream before the last layer and after it, at ``view.rows``."""
     config = model.config
     tokens = tokens[:, view.start : view.stop]
     allowed = allowed_attention(model, tokens, view, blocked)
@@ -175,8 +203,10 @@ def packed_logits(
     for layer, block in enumerate(model.blocks):
         # Before the last layer every position is read by a later one; in it only scored rows are.
         skipped = view.first_row - view.start if layer == config.n_layers - 1 else 0
+        before = x
         x = run_block(x, block, config.norm, allowed[:, :, skipped:], skipped, dropout)
-    return read_out(model, x[:, x.shape[1] - (view.stop - view.first_row) :])
+    n_rows = view.stop - view.first_row
+    return before[:, before.shape[1] - n_rows :], x[:, x.shape[1] - n_rows :]
 
 
 def _through_hooks(

@@ -10,6 +10,7 @@ from analyses.one_list.answer.result import weights_at
 from analyses.one_list.answers import Attention, Decoded
 from interp import figures
 
+_WRONG = "x", figures.VERMILLION, "wrong"
 _NAMED = 0.08  # the least share of the width that holds a region's name
 
 
@@ -32,12 +33,10 @@ def answer_figure(decoded: Decoded) -> go.Figure:
             ygap=1,
         )
     )
-    expected = [names[output.expected] for output in outputs]
+    right = {i: names[o.expected] for i, o in enumerate(outputs) if not o.ended}
     wrong = {i: names[outputs[i].token] for i in decoded.answer.wrong}
-    _mark(figure, columns, expected, "circle", "white", "right")
-    _mark(
-        figure, [columns[i] for i in wrong], list(wrong.values()), "x", figures.VERMILLION, "wrong"
-    )
+    for marked, *look in ((right, "circle", "white", "right"), (wrong, *_WRONG)):
+        _mark(figure, [columns[i] for i in marked], list(marked.values()), *look)
     figure.update_xaxes(title="output", type="category", showgrid=False)
     figure.update_yaxes(
         title="token", type="category", autorange="reversed", showgrid=False, dtick=1
@@ -77,8 +76,9 @@ def step_figure(decoded: Decoded, step: int) -> go.Figure:
         ticks[output.token] = f"<b>✓ said: {ticks[output.token]}</b>"
     else:
         colours[output.token], hatches[output.token] = figures.VERMILLION, "/"
-        colours[output.expected] = figures.GREEN
         ticks[output.token] = f"<b>✗ said: {ticks[output.token]}</b>"
+    if not output.right and not output.ended:
+        colours[output.expected] = figures.GREEN
         ticks[output.expected] = f"<b>right: {ticks[output.expected]}</b>"
     figure = go.Figure(
         go.Bar(

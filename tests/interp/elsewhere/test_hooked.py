@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,10 +17,13 @@ from interp.checkpoints import load_bare, load_model, main, save_model
 from interp.config import Activation, ModelConfig
 from interp.elsewhere.facts import Facts, agreed, facts_of, read_config
 from interp.elsewhere.hooked import NEVER, import_hooked
+from interp.elsewhere.rivals import losses, rivals
 from interp.elsewhere.vocabulary import read_vocabulary, usual_vocabulary
+from interp.lists import DIGITS
 from interp.model import SortTransformer
 from interp.passes.forward import forward
 from interp.passes.packed import packed_logits, window
+from interp.rule import Rule, one
 from interp.sites import Component
 from interp.support.errors import UserError
 from interp.task import Task
@@ -179,7 +183,7 @@ def changed(state: dict[str, Any], **tensors: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: changed(s, blocks__0__mlp__W_gate=torch.ones(2)), "holds blocks.0.mlp.W_gate,"),
+        (lambda s: changed(s, blocks__0__mlp__W_more=torch.ones(2)), "holds blocks.0.mlp.W_more,"),
         (lambda s: without(s, "blocks.1.attn.W_O"), "it lacks blocks.1.attn.W_O"),
         (lambda s: without(s, "blocks.1."), "holds blocks.2.attn.W_K"),
         (lambda s: without(s, "embed.W_E"), "no state dict of a HookedTransformer"),
@@ -201,6 +205,54 @@ def test_what_cannot_be_is_refused_by_name(change, words, tmp_path):
         state = {n.replace("blocks.2.", "blocks.3."): t for n, t in state.items()}
         words = "it lacks blocks.1."
     assert words in refusal(tmp_path, change(state), activation="gelu")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"positional_embedding_type": "rotary", "rotary_dim": 4}, "it has rotary positions"),
+        ({"n_key_value_heads": 1}, "it has keys and values that several heads share"),
+        ({"gated_mlp": True}, "it has gated MLPs (blocks.0.mlp.W_gate)"),
+        ({"num_experts": 2, "experts_per_token": 1}, "it has mixtures of experts"),
+        ({"use_qk_norm": True}, "it has norms of queries and keys"),
+        ({"post_embedding_ln": True}, "it has norms of the embedding"),
+        ({"normalization_type": "RMS"}, "blocks.0.ln1 has no bias: it is an RMSNorm"),
+        ({"final_rms": True}, "ln_final has no bias: it is an RMSNorm"),
+    ],
+)
+def test_another_kind_of_model_is_named(config, words, tmp_path):
+    state = plain(**config).state_dict()
+    assert words in refusal(tmp_path, state, activation="gelu", norm="pre", no_biases=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"parallel_attn_mlp": True}, "attention and MLP side by side"),
+        ({"attention_dir": "bidirectional"}, "attention that sees what comes later"),
+        ({"positional_embedding_type": "shortformer"}, "shortformer positions"),
+        ({"positional_embedding_type": "alibi"}, "ALiBi positions"),
+        ({"normalization_type": "RMSPre"}, "RMSNorms"),
+    ],
+)
+def test_a_kind_that_leaves_no_trace_is_found_out(config, words, tmp_path):
+    """The task is to say what a model of that kind says: nothing else suits its weights."""
+    theirs = plain(**config, d_vocab=11)
+    with torch.no_grad():
+        theirs.unembed.W_U.mul_(8)
+        theirs.unembed.b_U[10] = -1000.0  # SEP is no answer
+
+    @cache
+    def answer(values):
+        return [int(theirs(torch.tensor([[*values, 10]]))[0, 4].argmax())]
+
+    rule = Rule("theirs", DIGITS, lambda v: answer(tuple(v)), "what they say", outputs=one)
+    task = Task(4, 0, 0, rule, 4)
+    path = saved(tmp_path, theirs.state_dict())
+    hooked = import_hooked(path, Facts(norm="pre", activation="gelu"), task)
+    lists = task.held_out(200)
+    best = rivals(hooked.model, lists, hooked.read, losses(hooked.model, lists))[0]
+    assert best.better and best.words == f"{words}, which cannot be held here"
 
 
 @pytest.mark.parametrize(
