@@ -8,6 +8,7 @@ page and on a dark one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ DIVERGING = "RdBu"  # for effects with a sign; always centred on zero
 
 
 def style(figure: go.Figure, title: str = "", height: int = 420) -> go.Figure:
-    """Margins, fonts and grid of the house, on any figure; returns it."""
+    """Margins, fonts and grid of the house, on any figure that has its traces; returns it."""
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
         height=height,
@@ -53,6 +54,16 @@ def style(figure: go.Figure, title: str = "", height: int = 420) -> go.Figure:
     )
     figure.update_xaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
+    for trace in figure.select_traces({"type": "heatmap"}):  # where a cell is empty, lines show
+        figure.update_layout(
+            {
+                f"{side}axis{(trace[f'{side}axis'] or side)[1:]}": {
+                    "showgrid": False,
+                    "zeroline": False,
+                }
+                for side in "xy"
+            }
+        )
     return figure
 
 
@@ -159,22 +170,27 @@ def unlinked(figure: go.Figure) -> go.Figure:
     Plotly reads texts as a kind of HTML. The name of a run, a folder, can be a link or a style that
     fetches something; neither is ever meant.
     """
+    return retold(figure, lambda text: _OWN_TAG.sub("&lt;", text))
+
+
+def retold(figure: go.Figure, change: Callable[[str], str]) -> go.Figure:
+    """``figure`` with every text in it changed so; the same object, where that changes nothing."""
     parts = figure.to_dict()
-    cleaned = _without_tags(parts)
-    return figure if cleaned is parts else go.Figure(cleaned)
+    changed = _each_text(parts, change)
+    return figure if changed is parts else go.Figure(changed)
 
 
-def _without_tags(value: Any) -> Any:
-    """The same object, where there is nothing to take out."""
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The same object, where nothing in it changes."""
     if isinstance(value, str):
-        return _OWN_TAG.sub("&lt;", value) if _OWN_TAG.search(value) else value
+        return value if (changed := change(value)) == value else changed
     if isinstance(value, dict):
-        cleaned = {key: _without_tags(one) for key, one in value.items()}
-        return cleaned if any(cleaned[key] is not one for key, one in value.items()) else value
+        told = {key: _each_text(one, change) for key, one in value.items()}
+        return told if any(told[key] is not one for key, one in value.items()) else value
     if isinstance(value, list | tuple) or _is_array_of_text(value):
         kept = list(value)
-        changed = [_without_tags(one) for one in kept]
-        return changed if any(a is not b for a, b in zip(changed, kept, strict=True)) else value
+        each = [_each_text(one, change) for one in kept]
+        return each if any(a is not b for a, b in zip(each, kept, strict=True)) else value
     return value
 
 

@@ -20,8 +20,8 @@ import streamlit as st
 
 from explorer.parts.elements import sentences
 from explorer.parts.pictures import pictures
-from explorer.parts.speech import is_sorting, says, throughout
-from interp.figures import GREY, html_page, unlinked
+from explorer.parts.speech import is_sorting, says
+from interp.figures import GREY, html_page, retold, unlinked
 from interp.support.lazy import lazy_import
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def panel(
 
 def _worded(figure: go.Figure) -> go.Figure:
     """The figure in the words of the task that is open."""
-    return figure if is_sorting() else go.Figure(throughout(figure.to_plotly_json()))
+    return figure if is_sorting() else retold(figure, says)
 
 
 def downloads(

@@ -68,7 +68,7 @@ class Study:
     def compute(self, progress: Progress) -> Outcome:
         experiment, settings = self.experiment, self.settings
         result = experiment.compute(self.subject(), settings, SEED, progress, lists=self.given)
-        return self.experiment.outcome(result)
+        return self.experiment.outcome(result, self.given)
 
 
 def settings_of(experiment: Experiment, quick: bool = False) -> Any:
