@@ -126,7 +126,7 @@ def _answers(view: View, whole: Answer, said: Answer) -> None:
         return
     _changes(view, whole, said)
     if view.treatment and results.is_of_any_list(view.treatment):
-        say_meaning(untouched)
+        say_meaning(view)
     left, right = st.columns(2, gap="medium")
     with left:
         _answer(untouched, whole, "As it is", "answer")
