@@ -7,6 +7,8 @@ page and on a dark one.
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.support import files
 from interp.support.lazy import lazy_import
+from interp.support.plotly_script import TRACES, packed
 from interp.task import Region
 
 if TYPE_CHECKING:
@@ -206,9 +209,34 @@ def write_html(figure: go.Figure, path: Path) -> None:
 
 def html_page(figure: go.Figure) -> str:
     """What :func:`write_html` writes."""
-    html: str = unlinked(figure).to_html(
-        include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
-    )
-    # Transparent figures take the page's colours, so the page says what they are in dark mode.
-    style_tag = "<style>:root{color-scheme:light}body{background:#fff;margin:16px}</style>"
-    return html.replace("<head>", f"<head>{style_tag}", 1)
+    figure = unlinked(figure)
+    kinds = frozenset({trace.type for trace in figure.data} | TRACES)
+    config = json.dumps({"displaylogo": False, "responsive": True})
+    title = html.escape(re.sub("<[^>]*>", " ", str(figure.layout.title.text or "A figure")))
+    parts = {"TITLE": title, "SCRIPT": packed(kinds), "FIGURE": _in_page(figure), "CONFIG": config}
+    return re.sub("|".join(parts), lambda found: parts[found[0]], _PAGE)
+
+
+# Transparent figures take the page's colours, so the page says what they are in dark mode.
+_PAGE = """<!DOCTYPE html>
+<html><head><meta charset="utf-8"><title>TITLE</title>
+<style>:root{color-scheme:light}body{background:#fff;margin:16px}</style></head>
+<body><div id="figure"></div>
+<script type="text/plain" id="packed">SCRIPT</script>
+<script>
+(async () => {
+  const packed = atob(document.getElementById("packed").textContent);
+  const bytes = Uint8Array.from(packed, (one) => one.charCodeAt(0));
+  const script = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  (0, eval)(await new Response(script).text());
+  const figure = FIGURE;
+  await Plotly.newPlot("figure", figure.data, figure.layout, CONFIG);
+})();
+</script></body></html>
+"""
+
+
+def _in_page(figure: go.Figure) -> str:
+    """JSON in which nothing ends a script."""
+    found: str = figure.to_json()
+    return found.replace("<", "\\u003c")
