@@ -22,5 +22,7 @@ else:
 
     from explorer.server.guard import Guard
     from explorer.server.history import History
+    from explorer.server.preload import preload
 
+    preload()
     app = App(Path(__file__).resolve(), middleware=[Middleware(Guard), Middleware(History)])

@@ -7,12 +7,16 @@ page and on a dark one.
 
 from __future__ import annotations
 
+import html
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.support import files
 from interp.support.lazy import lazy_import
+from interp.support.plotly_script import TRACES, packed
 from interp.task import Region
 
 if TYPE_CHECKING:
@@ -41,7 +45,7 @@ DIVERGING = "RdBu"  # for effects with a sign; always centred on zero
 
 
 def style(figure: go.Figure, title: str = "", height: int = 420) -> go.Figure:
-    """Margins, fonts and grid of the house, on any figure; returns it."""
+    """Margins, fonts and grid of the house, on any figure that has its traces; returns it."""
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
         height=height,
@@ -53,7 +57,10 @@ def style(figure: go.Figure, title: str = "", height: int = 420) -> go.Figure:
     )
     figure.update_xaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
-    return figure
+    bare = {"showgrid": False, "zeroline": False}  # lines would show where a cell is empty
+    maps = list(figure.select_traces({"type": "heatmap"}))
+    axes = {trace[f"{side}axis"] or side for trace in maps for side in "xy"}
+    return figure.update_layout({f"{axis[0]}axis{axis[1:]}": bare for axis in axes})
 
 
 def heatmap(
@@ -159,22 +166,35 @@ def unlinked(figure: go.Figure) -> go.Figure:
     Plotly reads texts as a kind of HTML. The name of a run, a folder, can be a link or a style that
     fetches something; neither is ever meant.
     """
+    return retold(figure, lambda text: _OWN_TAG.sub("&lt;", text))
+
+
+def copied(figure: go.Figure) -> go.Figure:
+    """A copy. Its template, Plotly's own as in every figure of ours, is not checked once more:
+    that takes several times as long as the rest."""
     parts = figure.to_dict()
-    cleaned = _without_tags(parts)
-    return figure if cleaned is parts else go.Figure(cleaned)
+    parts["layout"].pop("template", None)
+    return go.Figure(parts)
 
 
-def _without_tags(value: Any) -> Any:
-    """The same object, where there is nothing to take out."""
+def retold(figure: go.Figure, change: Callable[[str], str]) -> go.Figure:
+    """``figure`` with every text in it changed so; the same object, where that changes nothing."""
+    parts = figure.to_dict()
+    changed = _each_text(parts, change)
+    return figure if changed is parts else go.Figure(changed)
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The same object, where nothing in it changes."""
     if isinstance(value, str):
-        return _OWN_TAG.sub("&lt;", value) if _OWN_TAG.search(value) else value
+        return value if (changed := change(value)) == value else changed
     if isinstance(value, dict):
-        cleaned = {key: _without_tags(one) for key, one in value.items()}
-        return cleaned if any(cleaned[key] is not one for key, one in value.items()) else value
+        told = {key: _each_text(one, change) for key, one in value.items()}
+        return told if any(told[key] is not one for key, one in value.items()) else value
     if isinstance(value, list | tuple) or _is_array_of_text(value):
         kept = list(value)
-        changed = [_without_tags(one) for one in kept]
-        return changed if any(a is not b for a, b in zip(changed, kept, strict=True)) else value
+        each = [_each_text(one, change) for one in kept]
+        return each if any(a is not b for a, b in zip(each, kept, strict=True)) else value
     return value
 
 
@@ -189,9 +209,34 @@ def write_html(figure: go.Figure, path: Path) -> None:
 
 def html_page(figure: go.Figure) -> str:
     """What :func:`write_html` writes."""
-    html: str = unlinked(figure).to_html(
-        include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
-    )
-    # Transparent figures take the page's colours, so the page says what they are in dark mode.
-    style_tag = "<style>:root{color-scheme:light}body{background:#fff;margin:16px}</style>"
-    return html.replace("<head>", f"<head>{style_tag}", 1)
+    figure = unlinked(figure)
+    kinds = frozenset({trace.type for trace in figure.data} | TRACES)
+    config = json.dumps({"displaylogo": False, "responsive": True})
+    title = html.escape(re.sub("<[^>]*>", " ", str(figure.layout.title.text or "A figure")))
+    parts = {"TITLE": title, "SCRIPT": packed(kinds), "FIGURE": _in_page(figure), "CONFIG": config}
+    return re.sub("|".join(parts), lambda found: parts[found[0]], _PAGE)
+
+
+# Transparent figures take the page's colours, so the page says what they are in dark mode.
+_PAGE = """<!DOCTYPE html>
+<html><head><meta charset="utf-8"><title>TITLE</title>
+<style>:root{color-scheme:light}body{background:#fff;margin:16px}</style></head>
+<body><div id="figure"></div>
+<script type="text/plain" id="packed">SCRIPT</script>
+<script>
+(async () => {
+  const packed = atob(document.getElementById("packed").textContent);
+  const bytes = Uint8Array.from(packed, (one) => one.charCodeAt(0));
+  const script = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  (0, eval)(await new Response(script).text());
+  const figure = FIGURE;
+  await Plotly.newPlot("figure", figure.data, figure.layout, CONFIG);
+})();
+</script></body></html>
+"""
+
+
+def _in_page(figure: go.Figure) -> str:
+    """JSON in which nothing ends a script."""
+    found: str = figure.to_json()
+    return found.replace("<", "\\u003c")

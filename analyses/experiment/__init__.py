@@ -34,6 +34,7 @@ from typing import Any
 
 from analyses.experiment.declared import Needs, OnPage, Question
 from analyses.experiment.given import Given, OwnLists, using
+from interp.figures import retold
 from interp.support.cli import run_command
 from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
@@ -160,9 +161,13 @@ class Experiment:
             raise UserError(f"{self.name} takes no file of lists: {why}")
         return self.own_lists
 
-    def outcome(self, result: Any) -> Outcome:
-        """The result with all that can be made of it."""
-        return Outcome(self, result)
+    def outcome(self, result: Any, lists: Given | None = None) -> Outcome:
+        """The result with all that can be made of it.
+
+        Args:
+            lists: those that it is of, where they were given.
+        """
+        return Outcome(self, result, lists)
 
     def command(self, settings: Any = None, **chosen: Any) -> str:
         """What to type to get a result again.
@@ -187,16 +192,20 @@ class Outcome:
 
     experiment: Experiment
     result: Any
+    lists: Given | None = None
+    """Those that it is of, where they were given: words and figure say so."""
 
     @cached_property
     def words(self) -> list[str]:
         """Lines for people; the last one is the finding."""
-        return list(self._made("summary"))
+        told = str if self.lists is None else self.lists.told
+        return [told(line) for line in self._made("summary")]
 
     @cached_property
     def figure(self) -> Any:
         """A Plotly figure; a copy for whoever changes it."""
-        return self._made("figure")
+        figure = self._made("figure")
+        return figure if self.lists is None else retold(figure, self.lists.told)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ its own and refuses others. Donors, references and whatever else is random stay 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,9 @@ from typing import Any
 from interp import lists as given_lists
 from interp.support.errors import UserError
 from interp.task import SortBatch, Task
+
+_DRAWN = re.compile(r"(held-out lists)(?:, as many of every length up to \d+)?|random digits")
+"""How experiments name the lists that they draw where they take given ones in their place."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class Given:
     def record(self) -> dict[str, Any]:
         """For the JSON of a result."""
         return {"file": self.source, "sha256": self.sha256, "n": len(self)}
+
+    def told(self, text: str) -> str:
+        """A text that is written of the lists which an experiment draws, of these."""
+        return _DRAWN.sub(lambda found: f"{'lists of ' * bool(found[1])}{self.source}", text)
 
     def settings(self, settings: Any, own: OwnLists) -> Any:
         """The settings of an experiment for these lists.

@@ -78,8 +78,8 @@ class Opened:
         """
         one = len(lists) == 1
         words = (
-            f"Of {lists.source}: {len(lists)} {'list' if one else 'lists'} of one's own in place "
-            f"of the held-out or random ones that are spoken of below. {rest}"
+            f"Of {lists.source}: {len(lists)} {'list' if one else 'lists'} of one's own, in place "
+            f"of lists that are drawn. {rest}"
         ).rstrip()
         old, new = asdict(asked), asdict(settings)
         changed = {name: value for name, value in new.items() if value != old[name]}
@@ -104,7 +104,7 @@ def carry_out(experiment: Experiment, about: Flags, settings: Any) -> None:
     seed = getattr(about, "seed", 0)
     with progress_bar() as progress:
         result = experiment.compute(opened.subject, settings, seed, progress, lists)
-    outcome = experiment.outcome(result)
+    outcome = experiment.outcome(result, lists)
     publish(
         about.json,
         about.out.joinpath(*experiment.name.split("."), opened.label),

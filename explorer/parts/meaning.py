@@ -3,15 +3,12 @@ from the same numbers on every page that asks."""
 
 from __future__ import annotations
 
-from typing import cast
-
 import streamlit as st
 
-from analyses.one_list import without
-from analyses.one_list.without.body import KEPT, MASKED, OF_B
+from analyses.one_list.without.body import KEPT, MASKED, OF_B, telling
 from analyses.one_list.without.result import AblatedAnswers
 from explorer.parts.controls import View
-from explorer.parts.one_list import outcome
+from explorer.parts.one_list import SEED, kept
 from interp.task import spaced
 
 OWN = "given back its own outputs"
@@ -24,15 +21,13 @@ def outputs(n: int) -> str:
     return f"{n} output{'' if n == 1 else 's'}"
 
 
-def without_blanks(view: View) -> AblatedAnswers:
-    """The sidebar's list with its blanks taken away in each way, given back the right outputs."""
-    found = outcome(view, without.EXPERIMENT, without.WithoutSettings("blanks"))
-    return cast(AblatedAnswers, found.result)
-
-
 def say_meaning(view: View) -> None:
-    """The sentence, of the model as it is and the sidebar's list."""
-    result = without_blanks(view)
+    """The sentence, of the model and the sidebar's list, whatever the intervention."""
+    digits = view.digits or ()
+    result = kept(
+        ("what blanks are for", view.opened.hash, digits, SEED),
+        lambda _: telling(view.opened.model, digits, SEED),
+    )
     n, b = len(result.right_answer), spaced(result.other)
     st.markdown(
         f"**What it means.** {verdict(result)} Each output {RIGHT}, {result.right(MASKED)} of "

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-import plotly.graph_objects as go
-
 from analyses.experiment import Experiment, Outcome
 from explorer.parts.controls import View
 from explorer.parts.panel import About, panel
 from explorer.server import results
 from explorer.server.store import Store, computed, list_store
+from interp.figures import copied
 from interp.support.progress import SILENT, Progress
 from interp.task import typed
 
@@ -80,9 +79,9 @@ def show(
         title: of the figure, where it is not to be its own.
     """
     found = outcome(view, experiment, settings, waiting)
-    figure = go.Figure(found.figure)
+    figure = found.figure
     if title:
-        figure.update_layout(title_text=title)
+        figure = copied(figure).update_layout(title_text=title)
     of = about_list(view, experiment, settings)
     panel(figure, key, of, lambda: found.rows, shows, proves_not or experiment.caveat)
     return found

@@ -47,9 +47,8 @@ def own_lists(view: View, experiment: Experiment) -> Given | None:
     if file is None:
         return None
     given = given_in(file.name, file.getvalue(), task, experiment)
-    st.caption(
-        plain(f"Of the {len(given)} lists in {given.source}: where it says held-out, read these.")
-    )
+    rest = experiment.own_lists.rest
+    st.caption(plain(f"Of the {len(given)} lists in {given.source}, and no others. {rest}"))
     return given
 
 

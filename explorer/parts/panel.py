@@ -20,14 +20,11 @@ import streamlit as st
 
 from explorer.parts.elements import sentences
 from explorer.parts.pictures import pictures
-from explorer.parts.speech import is_sorting, says, throughout
-from interp.figures import GREY, html_page, unlinked
-from interp.support.lazy import lazy_import
+from explorer.parts.speech import is_sorting, says
+from interp.figures import GREY, copied, html_page, retold, unlinked
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-else:
-    go = lazy_import("plotly.graph_objects")
 
 # The bar covers the end of a title: only the camera and the way back are worth that.
 _NO_BUTTONS = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
@@ -88,7 +85,7 @@ def panel(
         key: of the figure on the page, and the name of its files.
         rows: the numbers behind the figure, or how to make them when they are asked for.
     """
-    figure = unlinked(named(_worded(figure), of))
+    figure = ready(figure, of)
     image = {"format": "png", "filename": file_name(of, key), "scale": 2}
     st.plotly_chart(
         figure,
@@ -106,16 +103,16 @@ def panel(
     )
     with st.container(horizontal=True, key=f"about {key}"):
         sentences(shows, proves_not)
-        downloads(figure, key, of, rows, drawn=True)
+        downloads(lambda: figure, key, of, rows, drawn=True)
 
 
-def _worded(figure: go.Figure) -> go.Figure:
-    """The figure in the words of the task that is open."""
-    return figure if is_sorting() else go.Figure(throughout(figure.to_plotly_json()))
+def ready(figure: go.Figure, of: About) -> go.Figure:
+    """A copy as it may be seen: in the words of the task that is open, and saying what it is of."""
+    return unlinked(named(figure if is_sorting() else retold(figure, says), of))
 
 
 def downloads(
-    figure: go.Figure,
+    figure: Callable[[], go.Figure],
     key: str,
     of: About,
     rows: Rows | Callable[[], Rows],
@@ -124,6 +121,7 @@ def downloads(
     """The figure and its numbers to take along, and how to make it without the page.
 
     Args:
+        figure: makes it, :func:`ready`, once it is asked for.
         drawn: whether the figure itself is on the page, by that key, so that it can be a picture.
     """
 
@@ -131,7 +129,7 @@ def downloads(
         return rows() if callable(rows) else rows
 
     files: dict[str, tuple[str, str, Callable[[], str]]] = {
-        "Page (HTML)": ("html", "text/html", lambda: html_page(figure)),
+        "Page (HTML)": ("html", "text/html", lambda: html_page(figure())),
         "Table (CSV)": ("csv", "text/csv", lambda: as_csv(of, numbers())),
         "Data (JSON)": ("json", "application/json", lambda: as_json(of, numbers())),
     }
@@ -163,7 +161,7 @@ def file_name(of: About, key: str) -> str:
 
 def named(figure: go.Figure, of: About) -> go.Figure:
     """A copy of the figure that says below its title what it is of."""
-    figure = go.Figure(figure)
+    figure = copied(figure)
     lines = of.lines
     more = _LINE * len(lines) + 8
     height, margin = figure.layout.height or 420, figure.layout.margin.t

@@ -1,4 +1,4 @@
-"""Buttons that save a figure as it is drawn: PNG, or SVG, which prints at any size."""
+"""Buttons that save a figure as it is drawn: PNG, or SVG and PDF, which print at any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 import streamlit as st
 
 _HTML = """<button type="button" data-format="png">Picture (PNG)</button>
-<button type="button" data-format="svg">Picture (SVG)</button>"""
+<button type="button" data-format="svg">Picture (SVG)</button>
+<button type="button" data-format="pdf" title="In the dialogue that opens, choose to save as PDF"
+>Print or PDF</button>"""
 _CSS = """
 button {font: inherit; font-size: .875rem; color: inherit; background: transparent;
   padding: 0 .75rem;

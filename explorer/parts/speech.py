@@ -8,8 +8,6 @@ task; of another task what its lists hold and what is done to them go by their o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
@@ -65,14 +63,3 @@ def _names(task: SortTask) -> dict[str, str]:
         "sorted": done,
         "sorting": plainly.removesuffix("e") + "ing",
     }
-
-
-def throughout(part: Any, change: Callable[[str], str] = says) -> Any:
-    """A figure's parts, as dictionaries and lists, with every text in them changed so."""
-    if isinstance(part, str):
-        return change(part)
-    if isinstance(part, dict):
-        return {key: throughout(value, change) for key, value in part.items()}
-    if isinstance(part, (list, tuple)):
-        return type(part)(throughout(each, change) for each in part)
-    return part

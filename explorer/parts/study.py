@@ -28,6 +28,7 @@ from explorer.parts.own_lists import own_lists
 from explorer.parts.panel import OF_MANY, About, panel
 from explorer.parts.speech import says
 from explorer.server import store as stores
+from interp.figures import copied
 from interp.support.errors import UserError
 from interp.support.progress import Progress
 
@@ -68,7 +69,7 @@ class Study:
     def compute(self, progress: Progress) -> Outcome:
         experiment, settings = self.experiment, self.settings
         result = experiment.compute(self.subject(), settings, SEED, progress, lists=self.given)
-        return self.experiment.outcome(result)
+        return self.experiment.outcome(result, self.given)
 
 
 def settings_of(experiment: Experiment, quick: bool = False) -> Any:
@@ -190,7 +191,7 @@ def draw(
     Args:
         change: fits a copy of the figure into the page.
     """
-    figure = go.Figure(outcome.figure)
+    figure = copied(outcome.figure)
     titles = [note for note in figure.layout.annotations if note.yref == "paper" and note.y >= 1]
     if titles and (figure.layout.legend.y or 0) >= 1:  # it would lie on the panels' titles
         figure.update_layout(legend={"y": -0.02, "yanchor": "top", "x": 0, "xanchor": "left"})

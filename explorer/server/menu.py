@@ -1,9 +1,10 @@
 """What the menu of models says of each in a few words, and lists that a model gets wrong.
 
     words_of(places, "bottleneck")      # "49 blanks; outputs see no digits"
+    task_of(places, "bottleneck")       # what it does, and with which lists
     wrong_list(opened)                  # a list that it does not sort, or None
 
-The words are read from the model's own config: nothing is opened for them.
+Words and tasks are read from the model's own config: no weights are opened for them.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import streamlit as st
 from explorer.server.models import OpenModel
 from explorer.server.places import Places
 from interp.answers.decode import score
-from interp.checkpoints import COMPILED, CONFIG
-from interp.sorters.truth import RULES
+from interp.checkpoints import COMPILED, CONFIG, read_info
+from interp.config import ModelConfig
+from interp.sorters.truth import RULES, task_for
 from interp.support.errors import UserError
 from interp.support.files import read_object
+from interp.task import Task
 
 TRIED = 960
 """Held-out lists that are tried of each kind: of all digits, then of three, two and one."""
@@ -30,13 +33,34 @@ _SMALLEST = 1 << 16  # bytes of a config that the menu reads
 
 def words_of(places: Places, name: str) -> str:
     """A few words on the model of that name; empty where its config cannot be read."""
-    if name.removeprefix(COMPILED) in RULES and name.startswith(COMPILED):
+    if _by_hand(name):
         return "written by hand"
     try:
         path = places.find(name) / CONFIG
         return _words(str(path), path.stat().st_mtime_ns)
     except (UserError, OSError):
         return ""
+
+
+def task_of(places: Places, name: str) -> Task | None:
+    """The task of the model of that name; None where its config cannot be read."""
+    if _by_hand(name):
+        return task_for(name.removeprefix(COMPILED))
+    try:
+        folder = places.find(name)
+        return _task(str(folder), (folder / CONFIG).stat().st_mtime_ns)
+    except (UserError, OSError):
+        return None
+
+
+@st.cache_resource(max_entries=300, show_spinner=False)
+def _task(folder: str, stamp: int) -> Task:
+    del stamp  # part of the key alone
+    return ModelConfig.from_dict(read_info(Path(folder))["model"]).task
+
+
+def _by_hand(name: str) -> bool:
+    return name.startswith(COMPILED) and name.removeprefix(COMPILED) in RULES
 
 
 @st.cache_data(max_entries=300, show_spinner=False)

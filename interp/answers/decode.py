@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.interventions import Intervention, edits_of, intervene
-from interp.passes.forward import Edits, forward
+from interp.passes.forward import Edits, Passes, forward
 from interp.passes.packed import Window, packed_logits, parts_of, window
 from interp.passes.untouched import touch
 from interp.stats import Estimate, clustered_rate, wilson
@@ -159,14 +159,16 @@ def greedy_decode(
     fed = batch.tokens.clone()
     given = fed[:, task.first_output_row + 1 : view.stop]  # a view: the outputs fed back
     fed_back = torch.arange(steps - 1, device=fed.device) < most[:, None] - 1
+    passes, since = Passes(model, view, edits), view.start
     for _ in range(steps):  # each pass settles at least one output more
-        logits = forward(model, fed, view, edits).logits
+        logits = passes.logits(fed, since)
         chosen = logits.argmax(-1)
         wrong = (chosen[:, :-1] != given) & fed_back & ~_ended(task, chosen[:, :-1])
         if not wrong.any():
             break
         # From its first mistake on a list's next guess is what it said to this one.
         mistaken = wrong.cumsum(1) > 0
+        since = task.first_output_row + 1 + int(wrong.any(0).int().argmax())
         given[mistaken & fed_back] = chosen[:, :-1][mistaken & fed_back]
     if edits.opens or touch(model):
         _refuse_looking_ahead(model, batch, fed, edits, logits)

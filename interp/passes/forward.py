@@ -154,6 +154,44 @@ def forward(
     return _forward(model, tokens, view, edits, keep, base)
 
 
+@dataclass
+class Passes:
+    """Passes under the same edits over sequences that begin alike, as in decoding: what comes
+    before the first other token is taken from the pass before, in every layer.
+
+    passes = Passes(model, view, edits)
+    passes.logits(tokens, view.start)       # [batch, row, d_vocab_out], a whole pass
+    passes.logits(others, 99)               # tokens before position 99 are those of the last pass
+    """
+
+    model: Transformer
+    view: Window
+    edits: Edits
+    _last: Run | None = None  # keys and values as they were before any edit
+
+    def logits(
+        self, tokens: Int[Tensor, "batch pos"], since: int
+    ) -> Float[Tensor, "batch row d_vocab_out"]:
+        """At ``view.rows``, equal to a whole pass to rounding."""
+        if touch(self.model) or self.edits.opens:  # what comes later may change what is before
+            return forward(self.model, tokens, self.view, self.edits).logits
+        unedited: dict[Place, Tensor] = {}
+        found = _forward(
+            self.model, tokens, self.view, self.edits, (), None, _Since(self._last, since, unedited)
+        )
+        self._last = Run(self.view, found.n_layers, unedited, found.logits)
+        return found.logits
+
+
+@dataclass(frozen=True)
+class _Since:
+    """Where a pass over other tokens begins, and what is before."""
+
+    last: Run | None
+    position: int
+    unedited: dict[Place, Tensor]  # is told keys and values, before they are edited
+
+
 def streams_before(
     model: Transformer, tokens: Int[Tensor, "batch pos"], view: Window, layers: Collection[int]
 ) -> dict[int, Float[Tensor, "batch here d_model"]]:
@@ -186,6 +224,7 @@ def _forward(
     edits: Edits,
     keep: Collection[Place],
     base: Run | None,
+    again: _Since | None = None,
 ) -> Run:
     wanted, n_layers = set(keep), model.cfg.n_layers
     values: dict[Place, Tensor] = {}
@@ -197,9 +236,14 @@ def _forward(
         x = base.at(Component.RESID_PRE, first)[:, since - view.start :]
     else:
         x = embed(model, cut, view)
+    if again is not None and again.last is not None:
+        base, since = again.last, again.position
+        x = x[:, since - view.start :]
     allowed = allowed_attention(model, cut, view, rest_on_padding=not edits.opens)
     for layer in range(first, n_layers):
-        x = _Layer(model, layer, view, since, base, edits, wanted, values).run(x, allowed)
+        one = _Layer(model, layer, view, since, base, edits, wanted, values)
+        one.unedited = None if again is None else again.unedited
+        x = one.run(x, allowed)
     logits = read_out(model, x[:, x.shape[1] - (view.stop - max(since, view.first_row)) :])
     if base is not None and since > view.first_row:
         logits = torch.cat([base.logits[:, : since - view.first_row], logits], 1)
@@ -254,6 +298,7 @@ class _Layer:
     edits: Edits
     wanted: set[Place]
     values: dict[Place, Tensor]
+    unedited: dict[Place, Tensor] | None = None  # is told keys and values, before they are edited
 
     def frame(self, component: Component) -> Frame:
         return frame(self.view, self.model.cfg.n_layers, component, self.layer, self.since)
@@ -296,11 +341,13 @@ class _Layer:
         self, component: Component, y: Tensor, weight: Tensor, bias: Tensor
     ) -> Float[Tensor, "batch here head d_head"]:
         """Keys or values: those of positions that are not computed, from the base run."""
-        before = self.since - self.view.start
-        if self.base is None or not before:
-            return self.done(component, project(y, weight, bias))
-        kept = self.base.at(component, self.layer)[:, :before]
-        return self.done(component, torch.cat([kept, project(y, weight, bias)], 1))
+        before, found = self.since - self.view.start, project(y, weight, bias)
+        if self.base is not None and before:
+            kept = self.base.at(component, self.layer)[:, :before]
+            found = torch.cat([kept, found], 1)
+        if self.unedited is not None:
+            self.unedited[component, self.layer] = found
+        return self.done(component, found)
 
     def _mlp(self, y: Tensor, module: Any) -> Float[Tensor, "batch row d_model"]:
         place = (Component.NEURONS, self.layer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -237,7 +238,22 @@ def test_the_command_names_the_file_and_its_hash(joined, model, tmp_path, status
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert found["own_lists"] == {"file": "mine.txt", "sha256": digest, "n": 2}
     assert found["config"]["lists"] == 2
-    assert found["finding"][0].startswith("Of mine.txt: 2 lists of one's own in place of")
+    assert found["finding"][0] == (
+        "Of mine.txt: 2 lists of one's own, in place of lists that are drawn."
+    )
+
+
+@pytest.mark.parametrize("name", ["behaviour", "ablate_blanks", "logit_lens"])
+def test_words_and_figure_say_whose_lists_they_are_of(name, unchecked):
+    """They are written of held-out lists, of random digits, as many of every length."""
+    one, model = experiment(name), small_model()
+    own = read_given("mine.txt", "3,1,4\n2,2,1\n", TASK)
+    result = one.compute(model, settings_of(one), SEED, lists=own)
+    drawn, given = one.outcome(result), one.outcome(result, own)
+    assert "held-out" in " ".join(drawn.words) and given.words[0].startswith("2 lists of mine.txt")
+    told = " ".join([*given.words, given.figure.to_json()])
+    assert not re.search("held-out|random digits|as many of every length", told)
+    assert given.json == drawn.json
 
 
 @pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")

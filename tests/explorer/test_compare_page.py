@@ -29,9 +29,10 @@ from interp.config import ModelConfig
 from interp.interventions import Mask
 from interp.model import SortTransformer
 from interp.passes.bare import BareTransformer
+from interp.rules import rule_named
 from interp.stats import Estimate, wilson
 from interp.support.errors import UserError
-from interp.task import SortTask
+from interp.task import SortTask, Task
 from tests.explorer.test_training_page import command, spec, values
 from tests.models import TASK, small_model
 from tests.pages import SIZES, address, captions, errors, open_page, run_job, small_models
@@ -287,6 +288,38 @@ def test_the_same_weights_are_told(start: Callable[..., AppTest]) -> None:
     page = start(b="with")
     assert any("same weights" in info.value for info in page.info)
     assert not any(values(spec(page, 2)["data"][0]["z"]))
+
+
+def test_what_is_proposed_does_the_same_task_on_this_list(start: Callable[..., AppTest]) -> None:
+    page = open_page("compare", model="reverse", list="1,0,1", part="answers")
+    assert page.selectbox("compare_other").value == "reverse-no-blanks"
+    assert not page.error and len(page.code) > 2
+    assert "blanks" not in page.selectbox("compare_other").options
+    page.selectbox("model").set_value("parity").run()  # B's task does not follow by itself
+    assert page.selectbox("compare_other").value == "parity-no-blanks"
+    assert not page.error
+    page = open_page("compare", model="reverse", other="blanks", list="3,1,2", part="answers")
+    assert any("its task is sort, A's is reverse" in words for words in errors(page))
+
+
+def test_the_one_that_is_proposed_reads_the_list(start: Callable[..., AppTest]) -> None:
+    page = open_page("compare", model="blanks", list="1,2,3,4,5,6,7", part="answers")
+    assert not page.error
+    page = start(a="with", other="", list=LIST)
+    assert page.selectbox("compare_other").value != page.selectbox("model").value
+
+
+def test_where_no_other_model_does_the_task_a_sentence_says_so(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(6, 4, rule=rule_named("unique"))
+    save_model(tmp_path / "only", SortTransformer(ModelConfig(task=task, **SIZES), seed=3))
+    monkeypatch.setenv("SORTSCOPE_MODELS", str(tmp_path))
+    page = open_page("compare", model=str(tmp_path / "only"), list=LIST)
+    assert [info.value for info in page.info] == [
+        "No other model of A's task is here to be B. Type the folder of the model to compare with."
+    ]
+    assert not page.error
 
 
 def test_a_compiled_sorter_can_be_either(start: Callable[..., AppTest]) -> None:

@@ -10,7 +10,7 @@ from analyses.one_list import without
 from analyses.one_list.subject import ListSubject
 from analyses.one_list.without.body import AS_IT_IS, OF_B
 from explorer.parts.meaning import verdict
-from explorer.parts.speech import in_words_of, throughout
+from explorer.parts.speech import in_words_of
 from interp.rules import rule_named
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import task_for
@@ -34,14 +34,6 @@ from interp.task import SortTask
 def test_words_by_task(rule: str, words: str) -> None:
     text = "Sorted digits: it sorts a digit; sorting to sort. Digits, unsorted sortscope"
     assert in_words_of(SortTask(6, 3, rule=rule_named(rule)), text) == words
-
-
-def test_all_texts_of_a_figure_are_changed_and_nothing_else() -> None:
-    part = {"digits": ["two digits", 3, None, ("digit", True)], "text": "a digit"}
-    assert throughout(part, lambda text: text.replace("digit", "bit")) == {
-        "digits": ["two bits", 3, None, ("bit", True)],
-        "text": "a bit",
-    }
 
 
 @pytest.mark.parametrize("name", ["relay", "tally"])

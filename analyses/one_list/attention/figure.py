@@ -93,8 +93,6 @@ def _overview_axes(figure: go.Figure, attention: Attention, tall: int, wide: int
         ticktext=[f"head {head}" for head in range(n_heads)],
         autorange="reversed",
     )
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(showgrid=False)
     for layer in range(n_layers):
         figure.add_annotation(
             text=f"layer {layer}",

@@ -27,9 +27,9 @@ def direct_bars(found: ListDirect, output: int, sources: Sequence[str]) -> go.Fi
     fig.update_xaxes(range=_room(values), row=1, col=1)
     fig.add_trace(_sources(found, sources), row=1, col=2)
     columns = figures.label_axis(list(sources))
-    fig.update_xaxes(tickangle=-40, showgrid=False, zeroline=False, **columns, row=1, col=2)
+    fig.update_xaxes(tickangle=-40, **columns, row=1, col=2)
     heads = figures.label_axis(list(found.heads))
-    fig.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **heads, row=1, col=2)
+    fig.update_yaxes(autorange="reversed", **heads, row=1, col=2)
     title = f"Direct logit attribution of output {output}: {found.margin.words}"
     return figures.style(fig, title, height=max(420, 24 * len(names) + 150)).update_layout(
         margin={"t": 90, "l": 150}

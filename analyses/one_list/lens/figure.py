@@ -40,12 +40,9 @@ def lens_map(found: ListLens, regions: Sequence[str]) -> go.Figure:
     for row, span in enumerate(spans, 1):
         fig.add_trace(_cells(found, span), row=row, col=1)
         columns = figures.label_axis(_columns(found, span), _MOST_TICKS)
-        fig.update_xaxes(tickangle=-90, showgrid=False, **columns, row=row, col=1)
+        fig.update_xaxes(tickangle=-90, **columns, row=row, col=1)
         depths = figures.label_axis(list(found.depths))
-        fig.update_yaxes(
-            autorange="reversed", showgrid=False, zeroline=False, **depths, row=row, col=1
-        )
-    fig.update_xaxes(zeroline=False)
+        fig.update_yaxes(autorange="reversed", **depths, row=row, col=1)
     fig.update_layout(coloraxis=probability_scale("probability"))
     figures.style(fig, "Logit lens: the most probable token by layer and position", height=height)
     return fig.update_layout(margin={"t": top, "b": 100})

@@ -29,9 +29,9 @@ def lens_position(found: ListLens, position: int) -> go.Figure:
         ygap=0.5,
     )
     fig = go.Figure(cells).update_layout(coloraxis=probability_scale("probability"))
-    fig.update_xaxes(title="token", showgrid=False, zeroline=False, **figures.label_axis(names))
+    fig.update_xaxes(title="token", **figures.label_axis(names))
     depths = figures.label_axis(list(found.depths))
-    fig.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, **depths)
+    fig.update_yaxes(autorange="reversed", **depths)
     title = f"Logit lens at {found.labels[position]} (holds {found.given[position]})"
     return figures.style(fig, title, height=160 + 34 * len(found.depths))
 

@@ -76,9 +76,9 @@ def figure(result: AblatedAnswers, title: str = _TITLE) -> go.Figure:
             ygap=2,
         )
     )
-    fig.update_yaxes(autorange="reversed", showgrid=False)
+    fig.update_yaxes(autorange="reversed")
     labels = [f"out {i}" for i in range(n)] if n < _MANY else [str(i) for i in range(n)]
-    fig.update_xaxes(side="top", showgrid=False, zeroline=False, **figures.label_axis(labels, 48))
+    fig.update_xaxes(side="top", **figures.label_axis(labels, 48))
     figures.style(fig, title, height=130 + 32 * len(result.lines))
     return fig.update_layout(margin={"t": 90, "b": 20})
 

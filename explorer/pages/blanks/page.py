@@ -107,7 +107,7 @@ def _take_away(view: View, digits: tuple[int, ...], treatment: Treatment) -> Non
     what = treatment.words(view.opened.task)
     answer_row(f"These blanks: {what}", runs.blanks.answer, "blanks ablated")
     answer_row(_control_words(runs, treatment.blanks), runs.control.answer, "blanks control")
-    say_meaning(replace(view, treatment=Treatment()))
+    say_meaning(view)
     st.caption(
         says("Each cell: the output, ✓ or ✗ with the digit that it should be, ")
         + "and its probability; the "

@@ -20,9 +20,12 @@ from explorer.parts.panel import panel
 from explorer.parts.sections import sections
 from explorer.parts.speech import says
 from explorer.server import results, runs, session
+from explorer.server.menu import task_of
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
+from interp.checkpoints import COMPILED
 from interp.support.errors import UserError
+from interp.task import Task
 
 OTHER, OTHER_FOLDER = "compare_other", "compare_folder"
 LAYER_B, HEAD_B = "compare_layer", "compare_head"
@@ -38,6 +41,8 @@ _INTRO = (
     "The model of the sidebar is **A**. Choose another model, or the same one at another point of "
     "its training, as **B**: both sort the sidebar's list, under the same intervention."
 )
+_TYPE_IT = "Type the folder of the model to compare with."
+_NONE_FITS = f"No other model of A's task is here to be B. {_TYPE_IT}"
 
 
 def draw(view: View, places: Places) -> None:
@@ -74,11 +79,7 @@ def draw(view: View, places: Places) -> None:
 
 def _choose(view: View, places: Places) -> OpenModel | None:
     """B, or None and a message."""
-    checkpoints = [
-        name for run in runs.with_checkpoints(places) for name in places.checkpoints(run).values()
-    ]
-    choices = list(dict.fromkeys([*places.choices(), *checkpoints]))
-    default = next((name for name in choices if name != view.opened.name), view.opened.name)
+    choices, default = _offered(view, places)
     session.from_link(OTHER_FOLDER, "other", "")
     if OTHER not in st.session_state:
         linked = st.session_state[OTHER_FOLDER] or default
@@ -94,7 +95,7 @@ def _choose(view: View, places: Places) -> OpenModel | None:
     message = st.container()
     session.write_link(other=name)
     if not name:
-        st.info("Type the folder of the model to compare with.")
+        st.info(_NONE_FITS if default == session.OTHER else _TYPE_IT)
         return None
     try:
         opened = open_model(places, name)
@@ -106,13 +107,35 @@ def _choose(view: View, places: Places) -> OpenModel | None:
     return opened
 
 
+def _offered(view: View, places: Places) -> tuple[list[str], str]:
+    """Models and checkpoints of A's task, and the one that is B at first: another than A, if
+    possible one that reads the sidebar's list and was trained."""
+    checkpoints = [
+        name for run in runs.with_checkpoints(places) for name in places.checkpoints(run).values()
+    ]
+    there = dict.fromkeys([*places.choices(), *checkpoints])
+    tasks = {name: task for name in there if (task := task_of(places, name)) is not None}
+    fitting = [name for name, task in tasks.items() if task.rule == view.opened.task.rule]
+    others = [name for name in fitting if name != view.opened.name]
+    others.sort(key=lambda n: (not _reads(tasks[n], view.digits), n.startswith(COMPILED)))
+    return fitting, others[0] if others else session.OTHER
+
+
+def _reads(task: Task, digits: tuple[int, ...] | None) -> bool:
+    try:
+        task.checked_list(digits or task.example)
+    except UserError:
+        return False
+    return True
+
+
 def _pair(view: View, other: OpenModel, digits: tuple[int, ...]) -> Pair | None:
     try:
         if other.task.rule != view.opened.task.rule:
             raise UserError(f"its task is {other.task.rule}, A's is {view.opened.task.rule}")
         other.task.checked_list(digits)
     except UserError as error:
-        refuse(st.container(), says(f"B cannot sort this list: {error}"))
+        refuse(st.container(), f"{says('B cannot sort this list')}: {error}")
         return None
     try:
         view.treatment.check(other.model.config, len(digits))

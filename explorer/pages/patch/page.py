@@ -27,7 +27,7 @@ from explorer.pages.patch.pair import Pair, draw_lists, runs_of
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, sentences, wait_for_list
 from explorer.parts.one_list import SEED, about_list, is_there, outcome
-from explorer.parts.panel import About, downloads, named, panel
+from explorer.parts.panel import About, downloads, panel, ready
 from explorer.parts.speech import says
 from explorer.server import session
 from explorer.server.places import Places
@@ -156,7 +156,7 @@ def _map(view: View, pair: Pair, preview: PatchMap, exact: PatchSettings, cell: 
         "matters may only pass on what was computed before. One pair says nothing about others.",
     )
     of = replace(about_list(view, EXPERIMENT, exact), intervention=_words(pair))
-    downloads(named(made.figure, of), "patch_map", of, lambda: made.rows)
+    downloads(lambda: ready(made.figure, of), "patch_map", of, lambda: made.rows)
     if st.toggle("Show the preview beside it", key=BESIDE):
         _plain_map(preview, found.limit, "Preview by gradients, on the same scale")
         _agreement(preview, found)

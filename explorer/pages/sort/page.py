@@ -15,7 +15,7 @@ from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, strip, wait_for_list
 from explorer.parts.meaning import OWN, say_meaning
 from explorer.parts.one_list import about_list, outcome, show
-from explorer.parts.panel import downloads
+from explorer.parts.panel import downloads, ready
 from explorer.parts.rates import scored
 from explorer.parts.sections import sections
 from explorer.parts.speech import says
@@ -126,7 +126,7 @@ def _answers(view: View, whole: Answer, said: Answer) -> None:
         return
     _changes(view, whole, said)
     if view.treatment and results.is_of_any_list(view.treatment):
-        say_meaning(untouched)
+        say_meaning(view)
     left, right = st.columns(2, gap="medium")
     with left:
         _answer(untouched, whole, "As it is", "answer")
@@ -172,7 +172,7 @@ def _answer(view: View, said: Answer, name: str, key: str, before: Answer | None
                 + (" ⇄ marks what the intervention changed." if before else ""),
                 proves_not,
             )
-            downloads(found.figure, file, of, lambda: found.rows)
+            downloads(lambda: ready(found.figure, of), file, of, lambda: found.rows)
 
 
 def _verdict(said: Answer) -> None:

@@ -24,7 +24,7 @@ from analyses.patch_blanks.result import PatchResult
 from explorer.pages.tour import words as words
 from explorer.parts.controls import View
 from explorer.parts.elements import strip, wait_for_list
-from explorer.parts.meaning import verdict, without_blanks
+from explorer.parts.meaning import verdict
 from explorer.parts.one_list import SEED, kept, outcome, show
 from explorer.parts.panel import About, panel
 from explorer.parts.tokens import sequence
@@ -286,8 +286,6 @@ def _what_follows(view: View, digits: tuple[int, ...]) -> None:
 
 
 def _without(view: View, of: Of) -> AblatedAnswers:
-    if of == "blanks":
-        return without_blanks(view)
     found = outcome(view, without.EXPERIMENT, without.WithoutSettings(of))
     return cast(AblatedAnswers, found.result)
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import plotly.graph_objects as go
 import pytest
+from plotly.subplots import make_subplots
 
 from benchmarks.browser import WAIT_MS, Server, settle
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_model
+from interp.figures import write_html
 from interp.task import SortTask
 from tests.explorer.browser.visitor import (
     PATHS,
@@ -214,6 +218,61 @@ def test_a_figure_is_taken_along_and_opens_offline(
         visitor.page.get_by_role("button", name="Data (JSON)").click()
     data = json.loads(Path(download.value.path()).read_text())
     assert (data["model"], data["list"], len(data["rows"]) > 0) == ("blanks", "3,1,4,1,5", True)
+    visitor.settle()
+
+
+def test_a_page_with_a_figure_draws_every_kind_of_trace(chromium: Any, tmp_path: Path) -> None:
+    """With the script cut to these kinds, and packed."""
+    figure = make_subplots(2, 2, specs=[[{}, {}], [{}, {"type": "domain"}]])
+    figure.add_trace(go.Scatter(y=[1, 3, 2], error_y={"array": [1, 1, 1]}), row=1, col=1)
+    figure.add_trace(go.Bar(y=["a<b", "c"], x=[1, 2], orientation="h"), row=1, col=2)
+    figure.add_trace(go.Heatmap(z=[[1, 2], [3, None]], texttemplate="%{z}"), row=2, col=1)
+    figure.add_trace(go.Table(header={"values": ["a"]}, cells={"values": [["told"]]}), row=2, col=2)
+    write_html(figure.update_layout(title_text="Four <b>kinds</b></script>"), tmp_path / "f.html")
+    assert (tmp_path / "f.html").stat().st_size < 1_500_000
+    page, wrong = chromium.new_context(offline=True).new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto((tmp_path / "f.html").as_uri())
+    page.locator(".table").first.wait_for(timeout=WAIT_MS)
+    drawn = (".scatterlayer .trace", ".barlayer .trace", ".heatmaplayer image", ".table .cell-text")
+    assert [page.locator(one).count() > 0 for one in drawn] == [True] * 4
+    assert "Four" in page.title()
+    assert wrong == []
+    page.context.close()
+
+
+_NO_DIALOGUE = """() => {
+    const append = document.body.append.bind(document.body)
+    document.body.append = (one) => {
+        append(one)
+        const inside = one.contentWindow
+        inside.print = () => {
+            window.printed = [inside.document.title, inside.document.documentElement.outerHTML]
+            inside.dispatchEvent(new Event('afterprint'))
+        }
+    }
+}"""
+"""Instead of asking whoever sits at the machine, keep what would be printed."""
+
+
+@shipped
+def test_a_figure_is_printed_as_lines_and_letters(
+    visitor: Visitor, server: Server, chromium: Any
+) -> None:
+    page = visitor.page
+    visitor.open(f"{server.address}/attention?list=3,1,4&part=one&layer=1&head=0")
+    page.get_by_role("button", name="Take it with you").first.click()
+    page.evaluate(_NO_DIALOGUE)
+    page.get_by_role("button", name="Print or PDF").click()
+    title, sheet = page.evaluate("() => window.printed")
+    assert title == "sortscope-blanks-314-one_head"
+    paper = chromium.new_page()
+    paper.set_content(sheet)
+    assert "list 3,1,4" in paper.locator("body").text_content()
+    pdf = paper.pdf(prefer_css_page_size=True, print_background=True)
+    assert re.findall(rb"/Count (\d+)", pdf) == [b"1"] and b"/Font" in pdf
+    paper.close()
+    assert "sortscope" in page.title() and page.locator("iframe.sheet").count() == 0
     visitor.settle()
 
 

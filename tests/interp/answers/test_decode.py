@@ -220,6 +220,7 @@ def test_decoding_step_by_step_shares_nothing_with_the_fast_passes(with_blanks, 
     lists = lists_of(with_blanks, 5)
     wanted = greedy_decode(with_blanks, lists).lists
     monkeypatch.setattr(decode, "forward", broken)
+    monkeypatch.setattr(decode, "Passes", broken)
     monkeypatch.setattr(decode, "packed_logits", broken)
     assert decode_stepwise(with_blanks, lists) == wanted
     with pytest.raises(AssertionError, match="a fast pass was used"):

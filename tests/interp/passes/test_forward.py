@@ -11,7 +11,15 @@ from torch import Tensor
 from interp.config import ModelConfig, Sight
 from interp.interventions import Intervention, Mask, Zero, edits_of
 from interp.model import SortTransformer
-from interp.passes.forward import EVERYTHING, Run, axis_of_positions, forward, streams_before
+from interp.passes.forward import (
+    EVERYTHING,
+    Edits,
+    Passes,
+    Run,
+    axis_of_positions,
+    forward,
+    streams_before,
+)
 from interp.passes.packed import Window, window
 from interp.sites import ATTENTION, Component, Frame, Site
 from interp.support.errors import UserError
@@ -102,6 +110,36 @@ def test_what_cannot_change_is_taken_from_the_base(norm: str, change: Interventi
         quick = forward(model, batch.tokens, view, edits, base=base)
         torch.testing.assert_close(quick.logits, whole.logits, atol=2e-5, rtol=1e-4)
         assert not torch.equal(quick.logits, base.logits)
+
+
+def doubled_keys() -> Edits:
+    """Done twice it is something else, so that it shows whether it is."""
+    return Edits({(Component.K, layer): (lambda value, here: 2 * value,) for layer in (0, 1)})
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("change", [*CHANGES, None], ids=str)
+def test_passes_that_begin_alike_equal_whole_ones(norm: str, change: Intervention | None) -> None:
+    model, given = small_model(norm), TASK.encode(LISTS).tokens.clone()
+    edits = doubled_keys() if change is None else edits_of(model, [change])
+    view = window(TASK, TASK.encode(LISTS), digits_only=True)
+    passes = Passes(model, view, edits)
+    for since in (view.start, TASK.first_output_row + 1, TASK.first_output_row + 3):
+        given[:, since:] = (given[:, since:] + (since > view.start)) % 10
+        whole = forward(model, given, view, edits).logits
+        torch.testing.assert_close(passes.logits(given, since), whole, atol=2e-5, rtol=1e-4)
+
+
+def test_what_comes_before_is_not_computed_again() -> None:
+    model, given = small_model("pre"), TASK.encode([[5, 0, 5, 0, 5, 1]]).tokens.clone()
+    view = Window(TASK, 6, TASK.first_output_row)
+    passes = Passes(model, view, Edits())
+    first = passes.logits(given, view.start)
+    given[:, view.start] = (given[:, view.start] + 1) % 10
+    assert torch.equal(passes.logits(given, view.stop - 1)[:, :-1], first[:, :-1])
+    with model.hooks([("blocks.0.hook_resid_mid", lambda value, hook: 2 * value)]):
+        whole = forward(model, given, view).logits
+        assert torch.equal(passes.logits(given, view.stop - 1), whole)
 
 
 @pytest.mark.parametrize("sight", get_args(Sight))
