@@ -4,8 +4,10 @@
     python -m training.evaluate --model runs/0001-stable-blanks-s0 --lists 2000 --decode
     python -m training.evaluate --model blanks --mask-blanks
     python -m training.evaluate --model blanks --distinct-digits 1
+    python -m training.evaluate --model blanks --lists my_lists.txt
 
-Lists are the held-out set: as many of every length, made from a seed. Exact match is the share of
+Lists are the held-out set: as many of every length, made from a seed; or those in a file, one on
+each line. Exact match is the share of
 lists without a mistake, with a Wilson interval; digit accuracy the share of single digits, with a
 bootstrap over lists, whose digits go wrong together.
 
@@ -33,7 +35,7 @@ class EvaluateArgs:
     """Exact match and digit accuracy of a model, with 95 % intervals."""
 
     model: str = "blanks"  # a shipped model, a run folder or a checkpoint
-    lists: int = 10_000  # how many, as many of every length
+    lists: int | Path = 10_000  # how many, as many of every length; or a file of lists
     seed: int = 0  # of the lists
     distinct_digits: int | None = None  # draw lists from so many digits each (default: from all)
     mask_blanks: bool = False  # outputs after the first may not attend to the blanks
@@ -44,7 +46,10 @@ class EvaluateArgs:
     json: bool = False  # print the result as JSON on stdout, and nothing else there
 
     def __post_init__(self) -> None:
-        at_least(self, lists=1)
+        if isinstance(self.lists, Path):
+            self._check_file(self.lists)
+        else:
+            at_least(self, lists=1)
         if self.distinct_digits is not None:
             at_least(self, distinct_digits=1)
         if self.task is not None:
@@ -53,6 +58,12 @@ class EvaluateArgs:
             raise UserError(f"--seed must be 0 or more, not {self.seed}")
         if self.mask_row_97 and not self.mask_blanks:
             raise UserError("--mask-row-97 adds to --mask-blanks; give both")
+
+    def _check_file(self, file: Path) -> None:
+        if not file.exists():
+            raise UserError(f"--lists: {str(file)!r} is neither a number nor a file of lists")
+        if self.distinct_digits is not None:
+            raise UserError("--distinct-digits is about lists that are drawn, not those of a file")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

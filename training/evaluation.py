@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any, Literal
 
 from tqdm import tqdm
@@ -12,11 +13,13 @@ from interp.answers.ablation import published_mask
 from interp.answers.decode import Answers, decode_stepwise, score
 from interp.checkpoints import load_model
 from interp.interventions import Mask
+from interp.lists import read
 from interp.model import SortTransformer
 from interp.stats import Estimate
 from interp.support.cli import note
 from interp.support.device import pick_device
 from interp.support.errors import UserError
+from interp.task import SortBatch, Task
 from interp.transformer import Transformer
 from training.evaluate import EvaluateArgs
 
@@ -25,11 +28,15 @@ Masked = Literal["nothing", "blanks from outputs", "blanks from outputs and from
 
 def evaluate_command(args: EvaluateArgs) -> None:
     loaded = load_model(args.model, pick_device(args.device))
+    lists = args.lists
+    if isinstance(lists, Path):
+        lists = _read(lists, loaded.model.task)
     result = {
         "model": {"name": loaded.name, "hash": loaded.hash},
+        "lists": "held-out" if isinstance(args.lists, int) else str(args.lists),
         **evaluate(
             loaded.model,
-            args.lists,
+            lists,
             args.seed,
             mask_blanks=args.mask_blanks,
             mask_last_blank=args.mask_row_97,
@@ -37,36 +44,49 @@ def evaluate_command(args: EvaluateArgs) -> None:
         ),
     }
     if args.decode:
-        result["decode"] = check_decoding(loaded.model, args)
+        result["decode"] = check_decoding(loaded.model, lists, args)
     print(json.dumps(result) if args.json else _in_words(result))
+
+
+def _read(file: Path, task: Task) -> SortBatch:
+    """Lists of one's own.
+
+    Raises:
+        UserError: naming the line that is no list for this task.
+    """
+    return task.encode(read(file, task.symbols, task.max_len, task.min_len))
 
 
 def evaluate(
     model: Transformer,
-    lists: int,
+    lists: int | SortBatch,
     seed: int = 0,
     *,
     mask_blanks: bool = False,
     mask_last_blank: bool = False,
     distinct: int | None = None,
 ) -> dict[str, Any]:
-    """Exact match and digit accuracy on ``lists`` held-out lists, in all and by length.
+    """Exact match and digit accuracy on these lists, in all and by length.
 
-    ``distinct`` digits per list make lists with many repeats; see ``SortTask.held_out``.
+    Args:
+        lists: or how many held-out ones.
+        seed: of held-out lists, and of the bootstrap.
+        distinct: digits in each held-out list; see ``SortTask.held_out``.
 
     Raises:
         UserError: if blanks are to be masked in a model that has none.
     """
-    batch = model.task.held_out(lists, seed, distinct).to(model.W_U.device)
+    batch = _batch(model.task, lists, seed, distinct).to(model.W_U.device)
     answers = score(model, batch, interventions=_masks(model, mask_blanks, mask_last_blank))
     masked: Masked = "nothing"
     if mask_blanks:
         masked = "blanks from outputs"
     if mask_blanks and mask_last_blank:
         masked = "blanks from outputs and from the last blank"
+    any_digits = model.task.n_symbols if isinstance(lists, int) else None
     return {
         "seed": seed,
-        "distinct_digits": model.task.n_symbols if distinct is None else distinct,
+        "distinct_digits": any_digits if distinct is None else distinct,
         "masked": masked,
         **_rates(answers, seed),
         "by_length": {
@@ -74,6 +94,10 @@ def evaluate(
             for length in sorted(set(answers.lengths.tolist()))
         },
     }
+
+
+def _batch(task: Task, lists: int | SortBatch, seed: int, distinct: int | None) -> SortBatch:
+    return task.held_out(lists, seed, distinct) if isinstance(lists, int) else lists
 
 
 def _masks(model: Transformer, mask_blanks: bool, mask_last_blank: bool) -> list[Mask]:
@@ -94,14 +118,16 @@ def _rates(answers: Answers, seed: int) -> dict[str, Any]:
 _DECODED_AT_ONCE = 250
 
 
-def check_decoding(model: SortTransformer, args: EvaluateArgs) -> dict[str, int]:
+def check_decoding(
+    model: SortTransformer, lists: int | SortBatch, args: EvaluateArgs
+) -> dict[str, int]:
     """Greedy decoding token by token with the KV cache, against the single forward pass.
 
     The two share no code: one calls the hooked model, the other computes from its parameters.
     """
     task = model.task
     masks = _masks(model, args.mask_blanks, args.mask_row_97)
-    batch = task.held_out(args.lists, args.seed, args.distinct_digits).to(model.W_U.device)
+    batch = _batch(task, lists, args.seed, args.distinct_digits).to(model.W_U.device)
     expected = score(model, batch, interventions=masks).exact.tolist()
     agree = exact = 0
     starts = range(0, len(batch), _DECODED_AT_ONCE)
@@ -124,9 +150,10 @@ def _in_words(result: dict[str, Any]) -> str:
         return f"lists exact {exact.percent(2):>24}   digits right {digits.percent(3)}"
 
     n = result["exact_match"]["n"]
+    drawn = f"seed {result['seed']}, drawn from {result['distinct_digits']} symbols"
+    source = drawn if result["lists"] == "held-out" else f"of {result['lists']}"
     lines = [
-        f"{result['model']['name']} ({result['model']['hash']}), {n:,} lists, "
-        f"seed {result['seed']}, drawn from {result['distinct_digits']} symbols, "
+        f"{result['model']['name']} ({result['model']['hash']}), {n:,} lists, {source}, "
         f"masked: {result['masked']}",
         f"  all lengths  {show(result)}",
     ]

@@ -82,6 +82,27 @@ def test_json_alone_on_stdout_and_decoding_agrees(
     assert result["decode"] == {"lists": 60, "exact": exact, "agree": 60}
 
 
+def test_lists_of_ones_own(
+    run: Callable[[list[str]], int],
+    folder: str,
+    model: SortTransformer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lists = [[3, 1, 4, 1], [5], [9, 2, 6], [5, 3, 5, 8, 9]]
+    file = tmp_path / "lists.txt"
+    file.write_text("\n".join(" ".join(map(str, values)) for values in lists))
+    assert run(["--model", folder, "--lists", str(file), "--json", "--decode"]) == 0
+    result, scores = json.loads(capsys.readouterr().out), score(model, TASK.encode(lists))
+    digits = int(scores.right.sum()) / int(scores.scored.sum())
+    assert result["digit_accuracy"]["value"] == pytest.approx(digits)
+    assert list(result["by_length"]) == ["1", "3", "4", "5"]
+    assert result["lists"] == str(file) and result["distinct_digits"] is None
+    assert result["decode"]["lists"] == result["decode"]["agree"] == 4
+    assert run(["--model", folder, "--lists", str(file)]) == 0
+    assert f"4 lists, of {file}, masked: nothing" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -90,7 +111,9 @@ def test_json_alone_on_stdout_and_decoding_agrees(
         (["--distinct-digits", "11"], "distinct digits must be 1 to 10"),
         (["--mask-row-97"], "give both"),
         (["--model", "nonesuch"], "no model 'nonesuch'"),
-        (["--lists", "many"], "many"),
+        (["--lists", "many"], "--lists: 'many' is neither a number nor a file of lists"),
+        (["--lists", __file__], "test_evaluate.py, line 1: "),
+        (["--lists", __file__, "--distinct-digits", "2"], "those of a file"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -142,6 +165,6 @@ def test_decoding_notices_when_the_single_pass_is_wrong(tmp_path, monkeypatch, c
 
     monkeypatch.setattr(decode, "packed_logits", always_right)
     args = command.EvaluateArgs(lists=20)
-    found = check_decoding(model, args)
+    found = check_decoding(model, 20, args)
     assert found == {"lists": 20, "exact": 0, "agree": 0}
     assert "disagree on 20 lists" in capsys.readouterr().err
