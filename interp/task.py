@@ -298,11 +298,10 @@ class Task(Layout):
         Raises:
             UserError: if it says something of another number of blanks for some list.
         """
-        found = [self.rule.checked_thought(lesson, self.decode_list(row)) for row in slots]
+        lists = [[value for value in row if value != self.pad] for row in slots.tolist()]
+        found = [self.rule.checked_thought(lesson, values) for values in lists]
         if {len(thought) for thought in found} != {self.rule.n_thoughts}:
-            raise UserError(
-                f"the rule {self.rule} has more thoughts for some lists than for others"
-            )
+            raise UserError(f"the rule {self.rule} has more thoughts of some lists than of others")
         return torch.tensor(found, device=slots.device)
 
     # -- what is scored -------------------------------------------------------------------------

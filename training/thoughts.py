@@ -3,10 +3,10 @@
     python training/train.py --task threes --max-len 8 --n-blanks 23 --thought-steps 600
 
 A task may say what could be worked out in the blanks on the way to an answer (``Rule.thoughts``), a
-symbol for each of the first ones (several such lessons share the steps in their order): Pfau et al. 2024 found that models learn to compute in such
-tokens only where their training says what. Taught is the stream before the last layer, read by the
-model's own unembedding: what the last layer writes at a blank reaches no answer. Blanks stay blank,
-in the input and in what the model says in the end.
+symbol for each of the first ones: Pfau et al. 2024 found that models learn to compute in such
+tokens only where their training says what. Several lessons share the steps, in their order. Taught
+is the stream before the last layer, read by the model's own unembedding: what the last layer writes
+at a blank reaches no answer. Blanks stay blank, in the input and in what the model says in the end.
 """
 
 from __future__ import annotations
