@@ -44,6 +44,8 @@ class Server:
     log: Path
     """What its process prints."""
     process: subprocess.Popen[bytes]
+    folder: Path = ROOT
+    """Where it was started: ``runs`` in it is where an import goes."""
 
     @property
     def resident_mb(self) -> float:
@@ -55,7 +57,11 @@ class Server:
 
 @contextmanager
 def serve(
-    arguments: Sequence[str] = (), *, threads: int | None = None, wait: bool = True
+    arguments: Sequence[str] = (),
+    *,
+    threads: int | None = None,
+    wait: bool = True,
+    folder: Path = ROOT,
 ) -> Iterator[Server]:
     """``streamlit run app.py`` on a free port, for as long as the block lasts.
 
@@ -63,22 +69,32 @@ def serve(
         arguments: for the page itself, as ``["--models", "runs"]``.
         threads: processor threads for PyTorch; None leaves that to it.
         wait: until it answers; without, a caller can measure how long that takes.
+        folder: where it is started.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--server.headless", "true", "--server.port", str(port)]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options, "--", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(ROOT / "app.py"),
+        *options,
+        "--",
+        *arguments,
+    ]
     limit = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    with TemporaryDirectory() as folder, (log := Path(folder) / "server.log").open("w") as out:
+    with TemporaryDirectory() as kept, (log := Path(kept) / "server.log").open("w") as out:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **limit},
         )
-        server = Server(f"http://localhost:{port}", log, process)
+        server = Server(f"http://localhost:{port}", log, process, folder)
         try:
             if wait:
                 wait_until_healthy(server)

@@ -137,7 +137,7 @@ def downloads(
         for label, (ending, mime, make) in files.items():
             st.download_button(
                 label,
-                make,  # when it is clicked: pages are 5 MB
+                make,  # when it is clicked
                 file_name=f"{file_name(of, key)}.{ending}",
                 mime=mime,
                 key=f"{key} {ending}",

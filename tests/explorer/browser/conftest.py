@@ -36,10 +36,11 @@ def run(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Server]:
-    """The page, with leave to open ``folder``."""
+def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The page, with leave to open ``folder``, started where nothing is."""
     # One thread: on a busy machine two wait for each other longer than they work.
-    with serve(["--models", str(folder)], threads=1) as running:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with serve(["--models", str(folder)], threads=1, folder=elsewhere) as running:
         yield running
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.browser import WAIT_MS, Server, settle
+from interp.checkpoints import load_model
 from interp.task import SortTask
 from tests.explorer.browser.visitor import Visitor, browser_needed, shipped, small
 from tests.interp.test_algoformer import published_state
@@ -74,8 +76,18 @@ def test_the_researcher_opens_a_run_imports_weights_and_sends_a_link(
     page.get_by_role("button", name="Import", exact=True).click()
     page.get_by_text("a name is letters").wait_for(timeout=WAIT_MS)
     visitor.settle()
-    page.goto(f"{server.address}/blanks?model={quote(str(run), safe='')}&list=3,1,2&kind=zero")
-    visitor.text(".st-key-blanks-ablated")
+    name.fill("theirs")
+    name.press("Enter")
+    visitor.settle()
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Open it").click(timeout=WAIT_MS)
+    page.get_by_text("Open: runs/theirs").wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    assert "model=runs%2Ftheirs" in page.url
+    assert load_model(server.folder / "runs" / "theirs").model.task == SortTask()
+    page.get_by_role("link", name="Blanks").click()
+    page.get_by_test_id("stRadio").get_by_text("zero", exact=True).click(timeout=WAIT_MS)
+    page.wait_for_url(re.compile("kind=zero"), timeout=WAIT_MS)
     visitor.settle()
     other = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
     other.goto(page.url)  # the link, in a colleague's browser
