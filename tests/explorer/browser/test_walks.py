@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.browser import WAIT_MS, Server, settle
 from interp.task import SortTask
-from tests.explorer.browser.visitor import Visitor, browser_needed, shipped, small
+from tests.explorer.browser.visitor import Visitor, a_window, browser_needed, shipped, small
 from tests.interp.test_algoformer import published_state
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -77,13 +77,12 @@ def test_the_researcher_opens_a_run_imports_weights_and_sends_a_link(
     page.goto(f"{server.address}/blanks?model={quote(str(run), safe='')}&list=3,1,2&kind=zero")
     visitor.text(".st-key-blanks-ablated")
     visitor.settle()
-    other = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    other.goto(page.url)  # the link, in a colleague's browser
-    other.locator(".st-key-blanks-ablated").wait_for(timeout=WAIT_MS)
-    settle(other)
-    main = '[data-testid="stMain"]'
-    assert other.locator(main).inner_text() == page.locator(main).inner_text()
-    other.context.close()
+    with a_window(chromium) as other:
+        other.goto(page.url)  # the link, in a colleague's browser
+        other.locator(".st-key-blanks-ablated").wait_for(timeout=WAIT_MS)
+        settle(other)
+        main = '[data-testid="stMain"]'
+        assert other.locator(main).inner_text() == page.locator(main).inner_text()
 
 
 def test_lists_of_ones_own_are_taken_or_refused_in_a_line(
