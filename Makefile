@@ -30,8 +30,10 @@ $(READY): pyproject.toml constraints.txt
 explore: setup
 	$(BIN)/python -m streamlit run app.py --server.headless true $(ARGS)
 
+# Bytecode is kept, whatever the environment says: each worker and each command that a test starts
+# would compile the same modules anew.
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

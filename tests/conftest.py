@@ -1,7 +1,7 @@
 """What all tests share: annotations that are checked, one thread, and reproducible examples.
 
 Every function and dataclass of our packages is checked against its jaxtyping annotations while
-tests run: a tensor of the wrong type or shape raises ``jaxtyping.TypeCheckError``. Names that a
+tests run: a tensor of the wrong type or shape raises an error (tests/test_checks.py). Names that a
 module imports for type checkers only (``if TYPE_CHECKING``) mean nothing at run time, and are not
 checked. Commands that tests start as processes run as users have them, unchecked.
 """
@@ -12,15 +12,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jaxtyping
-
-from tests.checks import without_checks
-
-PACKAGES = ("interp", "training", "analyses", "explorer")
+from tests.checks import PACKAGES, check_annotations, without_checks
 
 if early := [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
     raise RuntimeError(f"{early[0]} was imported before its annotations could be checked")
-jaxtyping.install_import_hook(PACKAGES, "beartype.beartype")
+check_annotations()
 
 # Only from here on may anything import our packages.
 import hypothesis  # noqa: E402

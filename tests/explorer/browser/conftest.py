@@ -4,7 +4,7 @@ are skipped, and say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,12 +13,12 @@ import pytest
 
 from benchmarks.browser import Server, serve
 from benchmarks.browser import chromium as a_browser
-from tests.explorer.browser.visitor import Visitor, complaint
+from tests.explorer.browser.visitor import Visitor, a_window, complaint, empty
 from tests.pages import small_models
 from training.train import main as train
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small untrained models, to open by path."""
     folder = tmp_path_factory.mktemp("models")
@@ -26,41 +26,54 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(folder: Path) -> Path:
     """A run of a few steps, with its checkpoints."""
     flags = "--max-len 3 --n-blanks 2 --d-model 8 --n-heads 2 --d-head 4 --d-mlp 8 --steps 4"
     more = "--batch-size 4 --micro-batch 4 --checkpoint-every 2 --eval-lists 6 --threads 1"
     train([*flags.split(), *more.split(), "--out", str(folder)])
-    return next(folder.glob("0001-*"))
+    return next(folder.glob("*-len3-*"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The page, with leave to open ``folder``, started where nothing is."""
+    """The page, with leave to open ``folder``, started where nothing is. One for all tests, as one
+    serves all visitors."""
     # One thread: on a busy machine two wait for each other longer than they work.
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with serve(["--models", str(folder)], threads=1, folder=elsewhere) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # no longer: Playwright's event loop is in the way of any other
 def chromium() -> Iterator[Any]:
     with a_browser() as browser:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def window(chromium: Any) -> Iterator[Any]:
+    """One for a whole file: in a new one, every page compiles its scripts anew, for seconds."""
+    with a_window(chromium) as page:
+        yield page
+
+
 @pytest.fixture
-def visitor(chromium: Any, server: Server) -> Iterator[Visitor]:
-    """A fresh window; at the end nothing may have gone wrong, nor left the machine."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    found = Visitor(context.new_page())
-    found.page.on("request", lambda request: found.requests.append(request.url))
-    found.page.on("websocket", lambda socket: found.requests.append(socket.url))
-    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    found.page.on("console", lambda said: found.complaints.extend(complaint(said)))
+def visitor(window: Any, server: Server) -> Iterator[Visitor]:
+    """An empty window; at the end nothing may have gone wrong, nor left the machine."""
+    found = Visitor(window)
+    heard: dict[str, Callable[[Any], None]] = {
+        "request": lambda request: found.requests.append(request.url),
+        "websocket": lambda socket: found.requests.append(socket.url),
+        "pageerror": lambda error: found.complaints.append(str(error)),
+        "console": lambda said: found.complaints.extend(complaint(said)),
+    }
+    for event, hear in heard.items():
+        window.on(event, hear)
     yield found
-    context.close()
+    empty(window)
+    for event, hear in heard.items():
+        window.remove_listener(event, hear)
     hosts = {urlsplit(url).hostname for url in found.requests if not url.startswith("data:")}
     assert hosts <= {"localhost", None}  # None: blob: addresses, made in the page itself
     assert not found.complaints

@@ -40,13 +40,12 @@
         found.push(`cut: ${name(el)} in ${name(plot.querySelector(".gtitle") || plot)}`);
       }
     }
-    for (let i = 0; i < texts.length; i++) {
-      for (let j = i + 1; j < texts.length; j++) {
-        const [a, x] = texts[i], [b, y] = texts[j];
-        if (!name(a) || !name(b) || a.contains(b) || b.contains(a)) continue;
-        if (meet(quad(a), quad(b))) {
-          found.push(`overlap: ${name(a)} | ${name(b)} in ${name(plot.querySelector(".gtitle") || plot)}`);
-        }
+    const named = texts.map(([el]) => [el, name(el)]).filter(([, words]) => words);
+    const drawn = named.map(([el, words]) => [el, words, quad(el)]);
+    for (const [i, [a, one, p]] of drawn.entries()) {
+      for (const [b, other, q] of drawn.slice(i + 1)) {
+        if (!meet(p, q) || a.contains(b) || b.contains(a)) continue;
+        found.push(`overlap: ${one} | ${other} in ${name(plot.querySelector(".gtitle") || plot)}`);
       }
     }
   }
@@ -69,7 +68,12 @@
 
   // -- contrast, by WCAG 2 ------------------------------------------------------------------------
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const colours = new Map(); // a page has few, in many places
   const colour = (text) => {
+    if (!colours.has(text)) colours.set(text, painted(text));
+    return colours.get(text);
+  };
+  const painted = (text) => {
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = "rgba(0,0,0,0)";
     canvas.fillStyle = text;

@@ -26,6 +26,7 @@ from interp.task import SortTask
 from tests.explorer.browser.visitor import (
     PATHS,
     Visitor,
+    a_window,
     browser_needed,
     exactly,
     shipped,
@@ -100,7 +101,11 @@ def test_two_visitors_with_different_interventions_at_once(
         load_model(folder / "with").model,
         f"{server.address}/sort?model={small(folder)}",
     )
-    done = {"published": visitor.page, "zero:0-3": chromium.new_context().new_page()}
+    with a_window(chromium) as other:
+        _two_at_once({"published": visitor.page, "zero:0-3": other}, model, address)
+
+
+def _two_at_once(done: dict[str, Any], model: Any, address: str) -> None:
     for text, page in done.items():
         page.goto(f"{address}&list=3,1,2&do={text}")
     for page in done.values():
@@ -120,7 +125,6 @@ def test_two_visitors_with_different_interventions_at_once(
                 timeout=WAIT_MS
             )
             settle(page)
-    done["zero:0-3"].context.close()
 
 
 # -- a walk over every page -----------------------------------------------------------------------
@@ -139,7 +143,9 @@ def test_every_page_opens_and_complains_of_nothing(
 
 
 @shipped
-def test_a_click_on_a_cell_of_the_sweep_patches_it(visitor: Visitor, server: Server) -> None:
+def test_a_click_on_a_cell_of_the_sweep_patches_it(
+    visitor: Visitor, server: Server, chromium: Any
+) -> None:
     visitor.open(f"{server.address}/patch?model=compiled:slots&patch_rows=v&patch_way=noising")
     cell = visitor.page.locator(
         '.st-key-patch_exact path[aria-roledescription="rect mark"]'
@@ -153,12 +159,11 @@ def test_a_click_on_a_cell_of_the_sweep_patches_it(visitor: Visitor, server: Ser
     # Blank 4 of this sorter holds output 4: it alone now follows the corrupted list.
     after = visitor.text(".st-key-patch_outputs tr.patched").split()
     assert before != after == ["patched", "1", "1", "2", "3", "4", "4", "5", "5", "6", "9"]
-    other = visitor.page.context.browser.new_context().new_page()
-    other.goto(visitor.page.url)
-    other.locator(".st-key-patch_outputs tr.patched").wait_for(timeout=WAIT_MS)
-    settle(other)
-    assert other.locator(".st-key-patch_outputs tr.patched").inner_text().split() == after
-    other.context.close()
+    with a_window(chromium) as other:
+        other.goto(visitor.page.url)
+        other.locator(".st-key-patch_outputs tr.patched").wait_for(timeout=WAIT_MS)
+        settle(other)
+        assert other.locator(".st-key-patch_outputs tr.patched").inner_text().split() == after
 
 
 @shipped
@@ -206,14 +211,13 @@ def test_a_figure_is_taken_along_and_opens_offline(
         visitor.page.get_by_role("button", name="Page (HTML)").click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
-    offline = chromium.new_context(offline=True)
-    page, asked = offline.new_page(), []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
-    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT_MS)
-    assert "list 3,1,4,1,5" in page.locator(".js-plotly-plot").first.inner_text()
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-    offline.close()
+    with a_window(chromium, offline=True) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.as_uri())
+        page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT_MS)
+        assert "list 3,1,4,1,5" in page.locator(".js-plotly-plot").first.inner_text()
+        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     with visitor.page.expect_download(timeout=WAIT_MS) as download:
         visitor.page.get_by_role("button", name="Data (JSON)").click()
     data = json.loads(Path(download.value.path()).read_text())
@@ -288,12 +292,11 @@ def test_a_copied_link_opens_the_same_view(
     visitor: Visitor, server: Server, folder: Path, chromium: Any, link: str
 ) -> None:
     visitor.open(f"{server.address}/{link}&model={small(folder)}")
-    other = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    other.goto(visitor.page.url)
-    other.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
-    settle(other)
     main = '[data-testid="stMain"]'
-    here, there = (page.locator(main).inner_text() for page in (visitor.page, other))
+    with a_window(chromium) as other:
+        other.goto(visitor.page.url)
+        other.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
+        settle(other)
+        here, there = (page.locator(main).inner_text() for page in (visitor.page, other))
     assert len(here) > 500
     assert there == here
-    other.context.close()

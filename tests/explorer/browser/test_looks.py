@@ -12,14 +12,19 @@ from typing import Any
 import pytest
 
 from benchmarks.browser import WAIT_MS, Server, settle
-from tests.explorer.browser.visitor import PATHS, browser_needed, shipped
+from tests.explorer.browser.visitor import PATHS, Visitor, a_window, browser_needed, shipped
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = browser_needed
 
 MEASURE = (Path(__file__).parent / "measure.js").read_text(encoding="utf-8")
 LEAST = 4.5  # contrast of text, by WCAG 2 (AA)
-WIDTHS = (400, 1280, 1920)
+SIGHTS = (
+    *((width, "light") for width in (1280, 400, 1920)),
+    *((width, "dark") for width in (1920, 1280, 400)),
+)
+"""A phone, a laptop, a large screen; each differs from the one before in one thing alone, as every
+figure is drawn anew for each change."""
 OTHERWISE = {
     "sort": ("sort?do=mask:0-48&part=all",),
     "tour": ("tour?tour=3", "tour?tour=5"),
@@ -33,9 +38,10 @@ PAGES = [each for path in PATHS for each in OTHERWISE.get(path, (path,))]
 @shipped
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES)
-def test_nothing_is_cut_overlaps_or_is_too_faint(chromium: Any, server: Server, path: str) -> None:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
+def test_nothing_is_cut_overlaps_or_is_too_faint(
+    visitor: Visitor, server: Server, path: str
+) -> None:
+    page = visitor.page
     page.goto(f"{server.address}/{path}")
     page.locator("h1").first.wait_for(timeout=WAIT_MS)
     settle(page, 800)
@@ -43,12 +49,10 @@ def test_nothing_is_cut_overlaps_or_is_too_faint(chromium: Any, server: Server, 
         box.click()
         settle(page, 800)
     found = {}
-    for width in WIDTHS:
-        for scheme in ("light", "dark"):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=scheme)
-            found[width, scheme] = look(page)
-    context.close()
+    for width, scheme in SIGHTS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        found[width, scheme] = look(page)
     assert {key: said for key, said in found.items() if said} == {}
 
 
@@ -60,14 +64,13 @@ BLOCK = '[data-testid="stMainBlockContainer"]'
 @shipped
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [*FIRST_SEEN, "sort?do=mask:0-48"])
-def test_a_first_view_is_two_screens_at_most(chromium: Any, server: Server, path: str) -> None:
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
+def test_a_first_view_is_two_screens_at_most(visitor: Visitor, server: Server, path: str) -> None:
+    page = visitor.page
+    page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(f"{server.address}/{path}")
     page.locator("h1").first.wait_for(timeout=WAIT_MS)
     settle(page, 800)
     height = page.locator(BLOCK).evaluate("el => el.getBoundingClientRect().height")
-    context.close()
     assert 300 < height <= TALLEST
 
 
@@ -97,11 +100,10 @@ BAD = """<main data-testid="stMain" style="background:#fff">
 
 def test_what_is_wrong_is_found(chromium: Any) -> None:
     """The measure itself, on a page that is bad in known ways."""
-    context = chromium.new_context(viewport={"width": 800, "height": 600})
-    page = context.new_page()
-    page.set_content(BAD)
-    found = page.evaluate(f"({MEASURE})({LEAST})")
-    context.close()
+    with a_window(chromium) as page:
+        page.set_viewport_size({"width": 800, "height": 600})
+        page.set_content(BAD)
+        found = page.evaluate(f"({MEASURE})({LEAST})")
     kinds = [text.split(":")[0].split()[0] for text in found]
     assert sorted(kinds) == ["contrast"] * 3 + ["cut"] * 2 + ["overlap"]
     text = "\n".join(found)

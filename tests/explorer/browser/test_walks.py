@@ -13,7 +13,7 @@ import torch
 from benchmarks.browser import WAIT_MS, Server, settle
 from interp.checkpoints import load_model
 from interp.task import SortTask
-from tests.explorer.browser.visitor import Visitor, browser_needed, shipped, small
+from tests.explorer.browser.visitor import Visitor, a_window, browser_needed, shipped, small
 from tests.interp.test_algoformer import published_state
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -89,13 +89,12 @@ def test_the_researcher_opens_a_run_imports_weights_and_sends_a_link(
     page.get_by_test_id("stRadio").get_by_text("zero", exact=True).click(timeout=WAIT_MS)
     page.wait_for_url(re.compile("kind=zero"), timeout=WAIT_MS)
     visitor.settle()
-    other = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    other.goto(page.url)  # the link, in a colleague's browser
-    other.locator(".st-key-blanks-ablated").wait_for(timeout=WAIT_MS)
-    settle(other)
-    main = '[data-testid="stMain"]'
-    assert other.locator(main).inner_text() == page.locator(main).inner_text()
-    other.context.close()
+    with a_window(chromium) as other:
+        other.goto(page.url)  # the link, in a colleague's browser
+        other.locator(".st-key-blanks-ablated").wait_for(timeout=WAIT_MS)
+        settle(other)
+        main = '[data-testid="stMain"]'
+        assert other.locator(main).inner_text() == page.locator(main).inner_text()
 
 
 def test_lists_of_ones_own_are_taken_or_refused_in_a_line(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,29 @@ def complaint(said: Any) -> list[str]:
     it asks for the server there first, and then at the root."""
     looks_for_server = re.search(r"/[a-z]+/_stcore/(health|host-config)$", said.location["url"])
     return [] if said.type != "error" or looks_for_server else [f"{said.text} {said.location}"]
+
+
+SIZE = {"width": 1280, "height": 900}
+
+
+@contextmanager
+def a_window(chromium: Any, **options: Any) -> Iterator[Any]:
+    """With cookies and storage of its own. Still: to paint what moves costs more than the page."""
+    context = chromium.new_context(viewport=SIZE, reduced_motion="reduce", **options)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def empty(window: Any) -> None:
+    """As a new one: nothing open, and nothing kept of what was."""
+    if window.url.startswith("http"):
+        window.evaluate("localStorage.clear(); sessionStorage.clear()")
+    window.goto("about:blank")
+    window.context.clear_cookies()
+    window.set_viewport_size(SIZE)
+    window.emulate_media(color_scheme="light")
 
 
 def small(folder: Path) -> str:

@@ -354,7 +354,7 @@ def holder_of(lock: Path) -> int:
 @pytest.mark.usefixtures("unchecked")
 def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkeypatch):
     """Two workers; one is killed and tried again, then everything is; then it is resumed."""
-    plan = written(tmp_path / "tiny.toml", steps=300)
+    plan = written(tmp_path / "tiny.toml", steps=75)  # seconds of work: time enough to be killed
     command = argv(plan, tmp_path / "killed", "--seeds", "1", "--workers", "2")
     process = started(*command)
     root = tmp_path / "killed" / "tiny"
