@@ -148,7 +148,7 @@ def test_rows() -> None:
 
 def test_a_figure_says_with_symbols_what_it_says_in_colours() -> None:
     (cells,) = figure(HAND).data
-    assert [list(row) for row in cells.text] == [["1 ✓", "2 ✓", "3 ✓"], ["0 B", "2 ✓", "blank ✗"]]
+    assert [list(row) for row in cells.text] == [["1 ✓", "2 ✓", "3 ✓"], ["0 B", "2 ✓", "BLANK ✗"]]
     assert [list(row) for row in cells.z] == [[0, 0, 0], [1, 0, 2]]
     long = tuple([1] * 47 + [11])
     (cells,) = figure(
