@@ -141,7 +141,7 @@ def test_rows() -> None:
     assert [tuple(row[name] for name in names) for row in found[3:]] == [
         (0, "0", 1, 0, "list B's"),
         (1, "2", 2, 2, "right"),
-        (2, "blank", 3, 9, "neither"),
+        (2, "BLANK", 3, 9, "neither"),
     ]
     assert {row["done"] for row in found[3:]} == {"zap"}
 
