@@ -2,7 +2,7 @@
 
     Site(Component.RESID_PRE, 1).hook_name                          # "blocks.1.hook_resid_pre"
     Site(Component.V, 1, heads=(2,), positions=range(49, 97)).words
-    # "values of layer 1, head 2, positions 49-96"
+    # "values of head 1.2, positions 49-96"
 
 The one place that spells hook names and knows the axes behind them. ``positions`` are absolute, as
 in :mod:`interp.task`; None means all of them. Patterns and scores have two axes of positions:
@@ -73,10 +73,10 @@ _WORDS = {
     Component.PATTERN: "attention pattern of layer {}",
     Component.Z: "head outputs of layer {}",
     Component.ATTN_OUT: "attention output of layer {}",
-    Component.RESID_MID: "residual stream inside layer {}",
+    Component.RESID_MID: "residual stream after attention {}",
     Component.NEURONS: "neurons of layer {}",
     Component.MLP_OUT: "MLP output of layer {}",
-    Component.RESID_POST: "residual stream after layer {}",
+    Component.RESID_POST: "residual stream after MLP {}",
 }
 
 
@@ -115,16 +115,24 @@ class Site:
 
     @property
     def words(self) -> str:
-        """For people: ``residual stream before layer 1``, ``values of layer 1, head 2``."""
-        parts = [_WORDS[self.component].format(self.layer)]
-        if self.heads is not None:
-            parts.append(_plural("head", self.heads))
+        """For people: ``residual stream before layer 1``, ``values of head 1.2``."""
+        parts = [self._words]
         if self.positions is not None:
             kind = "query" if self.component in ATTENTION else "position"
             parts.append(_plural(kind, self.positions))
         if self.keys is not None:
             parts.append(_plural("key", self.keys))
         return ", ".join(parts)
+
+    @property
+    def _words(self) -> str:
+        """Without positions."""
+        whole = _WORDS[self.component].format(self.layer)
+        if self.heads is None or self.component not in (*PER_HEAD, *ATTENTION):
+            return whole
+        what = whole.removeprefix("head ").removesuffix(f"layer {self.layer}")
+        names = ", ".join(head_name((self.layer, head)) for head in self.heads)
+        return f"{what}{'head' if len(self.heads) == 1 else 'heads'} {names}"
 
     @property
     def first_position(self) -> int:
@@ -140,7 +148,7 @@ class Site:
         _check_range("layer", [self.layer], config.n_layers)
         if self.heads is not None:
             if self.component not in (*PER_HEAD, *ATTENTION):
-                raise UserError(f"the {self.words.split(',')[0]} has no heads to choose from")
+                raise UserError(f"the {self._words} has no heads to choose from")
             _check_range("head", self.heads, config.n_heads)
         if self.keys is not None and self.component not in ATTENTION:
             raise UserError(f"keys are chosen in patterns and scores, not in the {self.words}")
@@ -208,8 +216,26 @@ def _runs(numbers: Iterable[int]) -> Iterator[list[int]]:
 
 
 def head_name(head: tuple[int, int]) -> str:
-    """``1.2``: head 2 of layer 1."""
+    """``1.2``: head 2 of layer 1; where nothing else says that it is a head, ``head 1.2``."""
     return f"{head[0]}.{head[1]}"
+
+
+_SHORT = {
+    Component.RESID_PRE: "before layer {}",
+    Component.RESID_MID: "after attention {}",
+    Component.RESID_POST: "after MLP {}",
+    Component.ATTN_OUT: "attention {}",
+    Component.NEURONS: "neurons {}",
+    Component.MLP_OUT: "MLP {}",
+}
+
+
+def place_name(component: Component, layer: int) -> str:
+    """``before layer 1``, ``MLP 0``: :attr:`Site.words` where there is little room, as at an axis.
+
+    Of the residual stream the figure says that it is meant.
+    """
+    return _SHORT.get(component, _WORDS[component]).format(layer)
 
 
 def all_sites(n_layers: int) -> list[Site]:

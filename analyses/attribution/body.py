@@ -31,7 +31,7 @@ from interp.methods.attribution_patching import (
 )
 from interp.methods.pair_runs import both_ways
 from interp.passes.packed import Window, length_sorted, window
-from interp.sites import Component, Site, all_sites, head_sites
+from interp.sites import Component, Site, all_sites, head_name, head_sites, place_name
 from interp.sorters.truth import Truth
 from interp.stats import Estimate
 from interp.support.errors import UserError
@@ -215,9 +215,9 @@ def expected(truth: Truth) -> dict[str, Any]:
     there is anything to work out.
     """
     if truth.blank_output == "diagonal" or not truth.mlps:
-        names = [f"head {layer}.{head}" for layer, head in [max(truth.heads)]]
+        names = [f"head {head_name(max(truth.heads))}"]
     else:
-        names = [f"mlp {layer}" for layer in sorted(truth.mlps)]
+        names = [place_name(Component.MLP_OUT, layer) for layer in sorted(truth.mlps)]
     return {"writers": names, "blanks_carry": truth.mediated > 0.5}
 
 

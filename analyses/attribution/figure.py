@@ -9,7 +9,7 @@ from plotly import subplots
 
 from analyses.attribution.result import SOURCES, AttributionResult
 from interp import figures
-from interp.sites import Component, Site
+from interp.sites import Component, Site, head_name, place_name
 from interp.stats import Estimate
 
 _COLOURS = {
@@ -34,7 +34,7 @@ def figure(result: AttributionResult) -> go.Figure:
         subplot_titles=[
             "Who writes the answer (direct logit attribution)",
             "Where heads read it, logits",
-            f"Patching {site} at one position, denoising: share of the whole effect",
+            f"Patching the residual stream {site}, denoising: share of the whole effect",
             "Guess against exact, denoising",
             "Guess against exact, noising",
             "Rank correlation with the exact sweep, denoising",
@@ -56,10 +56,10 @@ def figure(result: AttributionResult) -> go.Figure:
 
 
 def _short(site: Site) -> str:
-    """``resid_pre 1``, ``head 0.4``"""
+    """``before layer 1``, ``head 0.4``"""
     if site.component is Component.Z and site.heads:
-        return f"head {site.layer}.{site.heads[0]}"
-    return f"{site.component.value} {site.layer}"
+        return f"head {head_name((site.layer, site.heads[0]))}"
+    return place_name(site.component, site.layer)
 
 
 def _points(names: list[str], estimates: list[Estimate], axis: str) -> dict[str, Any]:

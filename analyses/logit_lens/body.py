@@ -21,6 +21,7 @@ from interp.methods.lens import (
     sorted_digits,
 )
 from interp.passes.packed import length_sorted, window
+from interp.sites import Component, place_name
 from interp.sorters.truth import Truth
 from interp.support.progress import Progress
 from interp.support.seeds import stream
@@ -47,7 +48,7 @@ def compute(model: Transformer, settings: LensConfig, seed: int, progress: Progr
     blanks = (len(batch), len(places), n_blanks)
     said = (len(batch), len(places), len(CANDIDATES), n_blanks)
     result = LensResult(
-        [f"{component.value} {layer}" for component, layer in places],
+        [place_name(*place) for place in places],
         batch.lengths,
         torch.full(outputs, torch.nan),
         torch.zeros(outputs, dtype=torch.bool),
@@ -113,9 +114,9 @@ def verdicts(result: LensResult) -> dict[str, Any]:
 def expected(truth: Truth) -> dict[str, Any]:
     """What is true of a compiled sorter, under the keys of :func:`verdicts`."""
     layer = max(truth.mlps | {layer for layer, _ in truth.heads})
-    last = "resid_post" if layer in truth.mlps else "resid_mid"
+    last = Component.RESID_POST if layer in truth.mlps else Component.RESID_MID
     return {
-        "answer_written_by": f"{last} {layer}",
+        "answer_written_by": place_name(last, layer),
         "sorted_at_blanks": "sorted" in truth.decodable,
     }
 
@@ -155,11 +156,11 @@ def _finding(result: LensResult) -> str:
         return f"The model hardly {result.task.rule.verb[0]}: its answer is right at {final}."
     where = result.depths.index(said["answer_written_by"])
     before = result.answered(where - 1).percent() if where else "nothing"
-    made = f"The answer is there from {result.depths[where]} on (before {before}, at last {final})"
+    made = f"The answer is there {result.depths[where]} (a step before {before}, at last {final})"
     told, read = result.told(result.last_read), result.depths[result.last_read]
     if not told:
         return f"{made}; there are no blanks to read."
-    numbers = f"{told.percent()} of forced choices at {read} (n = {told.n} lists)"
+    numbers = f"{told.percent()} of forced choices {read} (n = {told.n} lists)"
     if said["sorted_at_blanks"]:
         return f"{made}; blank j shows the last layer its list's sorted[j]: {numbers}."
     trace = "a trace" if told.low > 0.5 else "nothing"

@@ -16,7 +16,7 @@ class LensResult:
     """What the lens reads, list by list; NaN where a list has no such output."""
 
     depths: list[str]
-    """``resid_pre 0``, ``resid_mid 0``, ...: the residual streams, the last being the output."""
+    """``before layer 0``, ``after attention 0``, ...: the streams, the last being the output."""
     lengths: Int[torch.Tensor, " list"]
     right: Float[torch.Tensor, "list depth output"]
     """Probability of the sorted digit at its output row."""

@@ -11,7 +11,7 @@ from analyses.experiment.minimal_pairs import HEAD_PLACES, PLACES
 from analyses.patch_blanks.result import PatchResult
 from interp import figures
 from interp.methods.pair_runs import DIRECTIONS
-from interp.sites import Component
+from interp.sites import Component, place_name
 from interp.stats import Estimate
 from interp.task import Region
 
@@ -148,7 +148,7 @@ def _add(fig: go.Figure, cells: go.Heatmap, x: list[str], y: list[str], row: int
 
 
 def _site_labels(result: PatchResult) -> list[str]:
-    return [f"{site.component.value} {site.layer}" for site in result.sites]
+    return [place_name(site.component, site.layer) for site in result.sites]
 
 
 def _label_rows(fig: go.Figure, labels: list[str], row: int, col: int) -> None:

@@ -211,8 +211,8 @@ def _treatment(opened: OpenModel, digits: tuple[int, ...] | None) -> Treatment:
         on_change=_unmask,
         help=f"Set by the pages Patch and Blanks, or typed: {', '.join(ABLATIONS[:-1])} or "
         f"{ABLATIONS[-1]} and blanks counted from 0 (zero:3-10); transplant:0-47:3,1,4 for the "
-        "blanks of the list 3 1 4; patch:v.1.2:53:3,1,9 for one place (values of layer 1, head "
-        "2, position 53).",
+        "blanks of the list 3 1 4; patch:v.1.2:53:3,1,9 for one place (values of "
+        "head 1.2, position 53).",
     )
     message = st.sidebar.container()
     try:

@@ -21,6 +21,11 @@ def outputs(n: int) -> str:
     return f"{n} output{'' if n == 1 else 's'}"
 
 
+def are_wrong(wrong: int, n: int) -> str:
+    """``1 of 10 outputs is wrong``"""
+    return f"{wrong} of {outputs(n)} {'is' if wrong == 1 else 'are'} wrong"
+
+
 def say_meaning(view: View) -> None:
     """The sentence, of the model and the sidebar's list, whatever the intervention."""
     digits = view.digits or ()
@@ -31,8 +36,8 @@ def say_meaning(view: View) -> None:
     n, b = len(result.right_answer), spaced(result.other)
     st.markdown(
         f"**What it means.** {verdict(result)} Each output {RIGHT}, {result.right(MASKED)} of "
-        f"{outputs(n)} are right with the blanks masked, and {result.right(OF_B)} with the blanks "
-        f"of another list ({b})."
+        f"{outputs(n)} {'is' if n == 1 else 'are'} right with the blanks masked, and "
+        f"{result.right(OF_B)} with the blanks of another list ({b})."
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer.server.models import OpenModel
+from explorer.server.models import SIGHTS, OpenModel
 from explorer.server.places import Places
 from interp.answers.decode import score
 from interp.checkpoints import COMPILED, CONFIG, read_info
@@ -83,8 +83,7 @@ def _blanks(task: dict[str, Any]) -> str:
 
 
 def _more(model: dict[str, Any], training: Any) -> list[str]:
-    sights = {"outputs-not-digits": "outputs see no digits", "blanks-not-digits": "sink only"}
-    said = [sights[model["sight"]]] if model.get("sight") in sights else []
+    said = [SIGHTS[model["sight"]]] if model.get("sight") in SIGHTS else []
     recipe = training.get("recipe") if isinstance(training, dict) else None
     return [*said, *(["as published"] if recipe == "original" else [])]
 

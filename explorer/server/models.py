@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from interp.sorters.truth import Truth
 
 
+SIGHTS = {"outputs-not-digits": "outputs see no digits", "blanks-not-digits": "sink only"}
+"""What a model may not attend to, in a few words, where it may not see everything."""
+
+
 @dataclass(frozen=True)
 class OpenModel:
     """A model that has been opened."""
@@ -67,12 +71,13 @@ class OpenModel:
     @property
     def words(self) -> str:
         """``lists of 1 to 48 digits, 49 blanks, after 2500 updates``"""
-        n = self.task.n_blanks
+        n, config = self.task.n_blanks, self.model.config
         blanks = {0: "no blanks", 1: "1 blank"}.get(n, f"{n} blanks")
         step = self.loaded.info.get("step")
         trained = f", after {step} updates" if isinstance(step, int) else ""
         by_hand = ", compiled by hand" if self.truth else ""
-        return f"lists of {self.task.lengths_words}, {blanks}{trained}{by_hand}"
+        sight = f", {SIGHTS[config.sight]}" if config.sight in SIGHTS else ""
+        return f"lists of {self.task.lengths_words}, {blanks}{sight}{trained}{by_hand}"
 
 
 def open_model(places: Places, name: str) -> OpenModel:

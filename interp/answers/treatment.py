@@ -2,7 +2,7 @@
 
     Treatment.parse("zero:3-10")                    # keys and values of blanks 3-10 become zero
     Treatment.parse("transplant:0-47:3,1,4,1,5")    # those of the list 3 1 4 1 5
-    Treatment.parse("patch:v.1.2:53:3,1,4,1,9")     # values of layer 1, head 2, position 53
+    Treatment.parse("patch:v.1.2:53:3,1,4,1,9")     # values of head 1.2, position 53
     answer = greedy_decode(model, [digits], interventions=treatment.on_list(model, digits))
 
 A treatment is a value: it can be compared, cached and written into a page's address. What it does
@@ -235,7 +235,7 @@ def blank_positions(task: SortTask, blanks: Sequence[int]) -> tuple[int, ...]:
 
 
 def _where(site: Site, task: SortTask, length: int) -> str:
-    """``values of layer 1, head 2, at blank 4``"""
+    """``values of head 1.2, at blank 4``"""
     words = Site(site.component, site.layer, site.heads).words
     if site.positions is None:
         return words

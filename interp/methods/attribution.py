@@ -55,9 +55,9 @@ class Kind(StrEnum):
     """One attention head, the bias of its values included."""
     ATTENTION_BIAS = "attention bias"
     """b_O of a layer."""
-    MLP = "mlp"
+    MLP = "MLP"
     """All neurons of a layer."""
-    MLP_BIAS = "mlp bias"
+    MLP_BIAS = "MLP bias"
     """b_out of a layer."""
     CONSTANT = "constant"
     """The unembedding's bias and those of the LayerNorms on the way."""
@@ -73,7 +73,7 @@ class Part:
 
     @property
     def words(self) -> str:
-        """``token``, ``mlp 1``, ``head 1.4`` (layer 1, head 4)."""
+        """``token``, ``MLP 1``, ``head 1.4`` (layer 1, head 4)."""
         numbers = [str(n) for n in (self.layer, self.head) if n is not None]
         return " ".join([self.kind.value, ".".join(numbers)]).strip()
 

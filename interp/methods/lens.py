@@ -2,7 +2,7 @@
 
     batch = task.encode([[3, 1, 1]])
     seen = lens(model, batch.tokens, everywhere(task, batch))
-    seen.labels                         # resid_pre 0, resid_mid 0, resid_post 0, resid_mid 1, ...
+    seen.labels                         # before layer 0, after attention 0, after MLP 0, ...
     seen.logits                         # [batch, depth, pos, d_vocab_out]
     seen.rank(task.targets(batch.tokens)[:, seen.positions.start : seen.positions.stop])
 
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from interp.passes.forward import Place, forward
 from interp.passes.packed import Window, unembed
-from interp.sites import Component
+from interp.sites import Component, place_name
 from interp.task import Region, SortBatch, SortTask
 from interp.transformer import Transformer
 
@@ -51,8 +51,8 @@ class Lens:
 
     @property
     def labels(self) -> list[str]:
-        """``resid_mid 1``: the component and its layer."""
-        return [f"{component.value} {layer}" for component, layer in self.depths]
+        """``after attention 1``: which residual stream."""
+        return [place_name(*depth) for depth in self.depths]
 
     def at(self, positions: range) -> Lens:
         """Some of the positions, which the lens must have looked at."""

@@ -45,10 +45,10 @@ def test_verdicts_are_the_truth(name: str, found: dict[str, AttributionResult]) 
         said
         == {
             "slots": {"writers": ["head 1.2"], "blanks_carry": True},
-            "histogram": {"writers": ["mlp 1"], "blanks_carry": True},
-            "direct": {"writers": ["mlp 0"], "blanks_carry": False},
-            "sink": {"writers": ["mlp 1"], "blanks_carry": False},
-            "successor": {"writers": ["mlp 0", "mlp 1"], "blanks_carry": False},
+            "histogram": {"writers": ["MLP 1"], "blanks_carry": True},
+            "direct": {"writers": ["MLP 0"], "blanks_carry": False},
+            "sink": {"writers": ["MLP 1"], "blanks_carry": False},
+            "successor": {"writers": ["MLP 0", "MLP 1"], "blanks_carry": False},
         }[name]
     )
 
@@ -174,6 +174,6 @@ def test_the_command_writes_its_finding(
     assert len(data["agreement"]) == 3 * 2 * (1 + 2 * (3 + 2))
     (folder,) = (tmp_path / "out" / "attribution").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
-    assert "plotly" in (folder / "figure.html").read_text()
+    assert "Plotly.newPlot" in (folder / "figure.html").read_text()
     assert status(EXPERIMENT, [*common, "--pairs", "0"]) == 2
     assert "--pairs must be at least 1" in capsys.readouterr().err

@@ -35,11 +35,11 @@ def test_the_answer_appears_where_it_is_written(name: str, found: dict[str, Lens
     said, true = verdicts(found[name]), expected(compile_sorter(name, SMALL).truth)
     assert said["answer_written_by"] == true["answer_written_by"]
     assert said["answer_written_by"] == {
-        "slots": "resid_mid 1",
-        "histogram": "resid_post 1",
-        "direct": "resid_post 0",
-        "sink": "resid_post 1",
-        "successor": "resid_post 1",
+        "slots": "after attention 1",
+        "histogram": "after MLP 1",
+        "direct": "after MLP 0",
+        "sink": "after MLP 1",
+        "successor": "after MLP 1",
     }[name]  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_a_blank_that_shows_its_digit_is_seen() -> None:
     with torch.no_grad():
         model.unembed.W_U += attn.W_V[2] @ attn.W_O[2] @ model.unembed.W_U
     result = compute(model, FEW)
-    assert result.depths[result.last_read] == "resid_post 0"
+    assert result.depths[result.last_read] == "after MLP 0"
     assert verdicts(result)["sorted_at_blanks"] is True
     told = result.told(2)
     assert told and told.value == 1.0
@@ -151,6 +151,6 @@ def test_the_command_writes_its_finding(
     assert data["verdicts"] == {"answer_written_by": None, "sorted_at_blanks": None}
     (folder,) = (tmp_path / "out" / "logit_lens").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
-    assert "plotly" in (folder / "figure.html").read_text()
+    assert "Plotly.newPlot" in (folder / "figure.html").read_text()
     assert status(EXPERIMENT, [*common, "--lists", "0"]) == 2
     assert "--lists must be at least 1" in capsys.readouterr().err

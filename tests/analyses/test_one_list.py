@@ -210,7 +210,7 @@ def test_the_command_gives_the_numbers_and_says_what_they_are_of(
     assert data["finding"][1].startswith(f"{right} of 4 outputs are right")
     (folder,) = (tmp_path / "one_list" / "answer").iterdir()
     assert json.loads((folder / "result.json").read_text()) == data
-    assert "plotly" in (folder / "figure.html").read_text()
+    assert "Plotly.newPlot" in (folder / "figure.html").read_text()
 
 
 def test_one_step_and_its_attention(
@@ -226,7 +226,7 @@ def test_one_step_and_its_attention(
     first = data["rows"][0]
     assert (first["position"], first["label"], first["region"]) == (2, "in 0: 3", "digits")
     assert [line.split(":")[0] for line in data["finding"]] == [
-        f"layer {layer}, head {head}" for layer in range(2) for head in range(2)
+        f"head {layer}.{head}" for layer in range(2) for head in range(2)
     ]
 
 

@@ -141,14 +141,14 @@ def test_rows() -> None:
     assert [tuple(row[name] for name in names) for row in found[3:]] == [
         (0, "0", 1, 0, "list B's"),
         (1, "2", 2, 2, "right"),
-        (2, "blank", 3, 9, "neither"),
+        (2, "BLANK", 3, 9, "neither"),
     ]
     assert {row["done"] for row in found[3:]} == {"zap"}
 
 
 def test_a_figure_says_with_symbols_what_it_says_in_colours() -> None:
     (cells,) = figure(HAND).data
-    assert [list(row) for row in cells.text] == [["1 ✓", "2 ✓", "3 ✓"], ["0 B", "2 ✓", "blank ✗"]]
+    assert [list(row) for row in cells.text] == [["1 ✓", "2 ✓", "3 ✓"], ["0 B", "2 ✓", "BLANK ✗"]]
     assert [list(row) for row in cells.z] == [[0, 0, 0], [1, 0, 2]]
     long = tuple([1] * 47 + [11])
     (cells,) = figure(

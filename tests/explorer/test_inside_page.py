@@ -93,7 +93,7 @@ def test_the_lens_is_that_of_the_library(norm: str) -> None:
     assert found.labels[0] == "in 0"
     assert found.given[:6] == ("3", "1", "4", "1", "5", "SEP")
     assert found.depths == (
-        "embedding",
+        "before layer 0",
         "after attention 0",
         "after MLP 0",
         "after attention 1",
@@ -188,7 +188,7 @@ def test_neurons_without_a_layernorm_write_exactly_what_is_lost() -> None:
     assert found.last
     torch.testing.assert_close(found.lost, found.direct, rtol=1e-4, atol=1e-5)
     parts = attribute(written("none"), 2).parts
-    assert float(found.direct.sum()) == pytest.approx(parts["mlp 1"], abs=1e-5)
+    assert float(found.direct.sum()) == pytest.approx(parts["MLP 1"], abs=1e-5)
 
 
 def test_the_strongest_position_of_a_neuron_is_named() -> None:
@@ -213,7 +213,7 @@ def test_the_planted_parts_of_a_compiled_sorter_are_found(name: str) -> None:
     found = attribute(one, 2)
     largest = max(found.parts, key=lambda part: abs(found.parts[part]))
     blank_writes = truth.blank_output == "diagonal"
-    assert largest == (planted if blank_writes else f"mlp {max(truth.mlps)}")
+    assert largest == (planted if blank_writes else f"MLP {max(truth.mlps)}")
     seen = read_lens(one)
     blanks = seen.regions["blanks"]
     assert {seen.said[p] for p in blanks} == {"BLANK"}
@@ -254,7 +254,7 @@ def by_hand() -> ListLens:
     labels, given = ("in 0", "SEP", "blank 0", "out 0"), ("7", "SEP", "BLANK", "7")
     right = torch.tensor([7, 5])
     return ListLens(
-        SortTask(), ("embedding", "after MLP 0"), labels, given, (), regions, right, logits
+        SortTask(), ("before layer 0", "after MLP 0"), labels, given, (), regions, right, logits
     )
 
 

@@ -43,6 +43,8 @@ def test_the_menu_says_what_each_model_is(folder: Path) -> None:
     assert words_of(places, "/etc") == words_of(places, "compiled:x") == ""
     options = open_page("sort").selectbox("model").options
     assert "bottleneck · 49 blanks; outputs see no digits" in options
+    words = open_model(Places(()), "bottleneck").words
+    assert words == "lists of 1 to 48 digits, 49 blanks, outputs see no digits, after 2500 updates"
 
 
 def test_a_config_that_is_none_says_nothing(folder: Path, tmp_path: Path) -> None:

@@ -517,7 +517,7 @@ def test_noising_is_put_into_the_whole_explorer() -> None:
     assert page.text_input("list").value == "3141592653"
     assert [b.disabled for b in page.button if b.label == "Intervened so everywhere"] == [True]
     assert "Patched here is the model as it is" in captions(page)
-    assert "values of layer 1, head 2, at blank 4" in captions(page).replace("\\", "")
+    assert "values of head 1.2, at blank 4" in captions(page).replace("\\", "")
 
 
 def test_denoising_is_put_there_with_the_lists_swapped() -> None:

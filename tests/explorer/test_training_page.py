@@ -34,7 +34,13 @@ from interp import checkpoints
 from interp.answers.ablation import published_mask
 from interp.answers.decode import greedy_decode, score
 from interp.answers.treatment import Treatment
-from interp.checkpoints import checkpoint_step, load_bare, run_checkpoints, shipped_runs
+from interp.checkpoints import (
+    PRETRAINED,
+    checkpoint_step,
+    load_bare,
+    run_checkpoints,
+    shipped_runs,
+)
 from interp.stats import wilson
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
@@ -194,6 +200,13 @@ def test_a_run_of_an_export_is_named_by_the_folder_that_it_had() -> None:
         read_run(str(STUDIES / "quick" / "no-blanks" / "seed-0077"))
     with pytest.raises(UserError, match="no learning curve of 'nowhere'"):
         read_run("nowhere")
+
+
+@pytest.mark.parametrize(("at", "side"), [(100, "top right"), (2500, "top left")])
+def test_a_step_is_named_on_the_side_where_there_is_room(at: int, side: str) -> None:
+    """At the end of a run its name was cut by the figure's edge."""
+    drawn = runs_figure([read_folder(PRETRAINED / "blanks", "blanks")], False, at)
+    assert [t.textposition for t in drawn.data if t.mode == "text"] == [side]
 
 
 def test_arms_show_every_run_and_mark_convergent_ones_without_colour() -> None:

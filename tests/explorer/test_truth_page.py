@@ -199,7 +199,7 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
     ),
     ("histogram", "Patch"): histogram_patch,
     ("histogram", "Blanks"): histogram_blanks,
-    ("histogram", "Inside"): lambda: inside("histogram", ["mlp 1"]),
+    ("histogram", "Inside"): lambda: inside("histogram", ["MLP 1"]),
     ("direct", "Sort"): lambda: said("direct", "mask:0-48") == ANSWER,
     ("direct", "Attention"): lambda: diagonal("direct", 1, 2) and writes_nothing("direct", 1, 2),
     ("direct", "Patch"): lambda: (
@@ -208,14 +208,14 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
         and carried("direct", "blanks") == [0, 0]
     ),
     ("direct", "Blanks"): lambda: unmoved("direct"),
-    ("direct", "Inside"): lambda: inside("direct", ["mlp 0"]),
+    ("direct", "Inside"): lambda: inside("direct", ["MLP 0"]),
     ("sink", "Sort"): lambda: said("sink", "mask:0-48") == (min(FITTING_LIST),) * 6,
     ("sink", "Attention"): lambda: flat("sink", 1, 1) and counts("sink", 1, 1, ROWS, BLANKS),
     ("sink", "Patch"): lambda: (
         carried("sink", "changed digit") == [1, 1] and carried("sink", "blanks") == [0, 0]
     ),
     ("sink", "Blanks"): sink_blanks,
-    ("sink", "Inside"): lambda: inside("sink", ["mlp 1"]),
+    ("sink", "Inside"): lambda: inside("sink", ["MLP 1"]),
     ("successor", "Sort"): lambda: (
         said("successor", "mask:0-48") == ANSWER
         and given_a_false_prefix("successor") != ANSWER
@@ -228,7 +228,7 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
         single("successor") == {ROWS[5]: 1.0} and carried("successor", "blanks") == [0, 0]
     ),
     ("successor", "Blanks"): lambda: unmoved("successor"),
-    ("successor", "Inside"): lambda: inside("successor", ["mlp 0", "mlp 1"]),
+    ("successor", "Inside"): lambda: inside("successor", ["MLP 0", "MLP 1"]),
 }
 """How each claim of ``LOOK_FOR`` is found out; what probes find is asked below."""
 
@@ -303,7 +303,7 @@ def test_counts() -> None:
         (0.9925, "99 %"),
         (1.0, "100 %"),
         ([[0, 1], [1, 2]], "heads 0.1, 1.2"),
-        (["mlp 0", "mlp 1"], "mlp 0, mlp 1"),
+        (["MLP 0", "MLP 1"], "MLP 0, MLP 1"),
         ([], "none"),
         ("diagonal", "diagonal"),
     ],

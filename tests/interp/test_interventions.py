@@ -360,7 +360,7 @@ def test_other_tasks(task: SortTask) -> None:
 
 def test_words() -> None:
     site = Site(Component.V, 1, heads=(0, 2), positions=range(7, 10))
-    assert site.words == "values of layer 1, heads 0, 2, positions 7-9"
+    assert site.words == "values of heads 1.0, 1.2, positions 7-9"
     assert spans([5, 3, 4, 9]) == "3-5, 9" and spans([]) == "none"
     assert Mask((11,), range(7, 11), layers=(1,)).words == "11 may not attend to 7-10 in layer 1"
     assert Zero(site).words.endswith("positions 7-9: zero")

@@ -12,6 +12,7 @@ from analyses.one_list.answer.figure import answer_figure, heads_figure, step_fi
 from analyses.one_list.answer.result import attention_by_head, weights_at
 from analyses.one_list.answers import Attention, Decoded
 from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
+from interp.sites import head_name
 from interp.support.errors import UserError
 from interp.support.progress import Progress
 
@@ -93,7 +94,7 @@ def heads_at_step(attention: Attention, step: int) -> Shown:
         for layer, head, key in np.ndindex(*weights.shape)
     ]
     words = [
-        f"layer {one.layer}, head {one.head}: "
+        f"head {head_name((one.layer, one.head))}: "
         + ", ".join(f"{label} {100 * weight:.1f} %" for label, weight in one.top)
         for one in attention_by_head(attention, step)
     ]

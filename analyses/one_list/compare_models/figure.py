@@ -18,6 +18,7 @@ from analyses.one_list.glance.result import AnswerRows
 from analyses.one_list.subject import Shown
 from analyses.runs.training_curves.figure import legend_on_top, short_name
 from interp import figures
+from interp.sites import head_name
 from interp.stats import Estimate
 
 _COLOURS, _SYMBOLS = (figures.BLUE, figures.ORANGE), ("circle", "diamond")
@@ -206,7 +207,7 @@ def _titled(title: str, names: Names) -> str:
 
 
 def _head(place: tuple[int, int]) -> str:
-    return f"layer {place[0]} head {place[1]}"
+    return f"head {head_name(place)}"
 
 
 # -- behaviour and weights ----------------------------------------------------------------------

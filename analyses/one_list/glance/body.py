@@ -8,6 +8,7 @@ from analyses.one_list.glance import GlanceSettings
 from analyses.one_list.glance.figure import glance_figure
 from analyses.one_list.glance.result import AnswerRows, answer_rows
 from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
+from interp.sites import head_name
 from interp.support.progress import Progress
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
@@ -42,7 +43,7 @@ def table(found: AnswerRows, layer: int, head: int) -> list[dict[str, Any]]:
     weights = [
         {
             "what": "attention",
-            "head": f"layer {layer} head {head}",
+            "head": f"head {head_name((layer, head))}",
             "from": row,
             "to": key,
             "value": float(value),

@@ -11,6 +11,7 @@ from plotly import subplots
 
 from analyses.one_list.glance.result import AnswerRows
 from interp import figures
+from interp.sites import head_name
 from interp.task import Region
 
 
@@ -24,7 +25,7 @@ def glance_figure(found: AnswerRows, layer: int, head: int, title: str = "") -> 
         horizontal_spacing=0.16,
         subplot_titles=[
             "Every head: share by region",
-            f"Layer {layer}, head {head}: rows look at columns",
+            f"Head {head_name((layer, head))}: rows look at columns",
         ],
     )
     values = found.shares.reshape(-1, len(found.regions))
@@ -49,7 +50,8 @@ def add_shares(
 ) -> None:
     """A table in colour, with its numbers."""
     limit = max(figures.FAINTEST_ATTENTION, float(abs(values).max())) if signed else 1.0
-    trace = figures.heatmap(values, list(regions), list(heads), name="share", signed=signed)
+    names = [region.words for region in regions]
+    trace = figures.heatmap(values, names, list(heads), name="share", signed=signed)
     trace.update(
         zmin=-limit if signed else 0,
         zmax=limit,
@@ -59,7 +61,7 @@ def add_shares(
         textfont={"size": 11},
     )
     fig.add_trace(trace, row=1, col=column)
-    ticks = {"tickmode": "array", "tickvals": list(range(len(regions))), "ticktext": list(regions)}
+    ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names}
     fig.update_xaxes(tickangle=-40, row=1, col=column, **ticks)
     rows = {"tickmode": "array", "tickvals": list(range(len(heads))), "ticktext": list(heads)}
     fig.update_yaxes(autorange="reversed", row=1, col=column, **rows)

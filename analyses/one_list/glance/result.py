@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.one_list.answers import Attention
+from interp.sites import head_name
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
 
@@ -48,7 +49,9 @@ class AnswerRows:
     def heads(self) -> list[str]:
         """``layer 0 head 3``, in the order of the pattern."""
         layers, heads = self.pattern.shape[:2]
-        return [f"layer {layer} head {head}" for layer in range(layers) for head in range(heads)]
+        return [
+            f"head {head_name((layer, head))}" for layer in range(layers) for head in range(heads)
+        ]
 
     def check_head(self, layer: int, head: int) -> None:
         """Raises a ``UserError`` if there is no such head."""

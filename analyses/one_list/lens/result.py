@@ -12,15 +12,9 @@ from analyses.one_list.margin import AnsweredList
 from interp.methods.lens import depths
 from interp.passes.forward import forward
 from interp.passes.packed import Window, unembed
-from interp.sites import Component
+from interp.sites import place_name
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
-
-_DEPTHS = {
-    Component.RESID_PRE: "embedding",
-    Component.RESID_MID: "after attention {}",
-    Component.RESID_POST: "after MLP {}",
-}
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class ListLens:
 
     task: SortTask
     depths: tuple[str, ...]
-    """``embedding``, ``after attention 0``, ``after MLP 0``, ..."""
+    """``before layer 0``, ``after attention 0``, ``after MLP 0``, ..."""
     labels: tuple[str, ...]
     """Of the positions, from the first digit on."""
     given: tuple[str, ...]
@@ -71,7 +65,7 @@ def read_lens(answered: AnsweredList) -> ListLens:
     given = answered.tokens[0, view.start : view.stop].tolist()
     return ListLens(
         task=task,
-        depths=tuple(_DEPTHS[component].format(layer) for component, layer in places),
+        depths=tuple(place_name(*place) for place in places),
         labels=tuple(task.labels(length)[view.start : view.stop]),
         given=tuple(map(task.token_name, given)),
         said=tuple(map(task.token_name, logits[-1].argmax(-1).tolist())),

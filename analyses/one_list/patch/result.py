@@ -10,13 +10,10 @@ from jaxtyping import Bool, Float
 from analyses.one_list.patch import ROWS, Direction, Method, Rows
 from interp.answers.pairs import Pairs
 from interp.config import ModelConfig
-from interp.sites import Component, Site, all_sites
+from interp.sites import Component, Site, all_sites, head_name, place_name
 from interp.task import Region
 
 _SHORT = {
-    Component.RESID_PRE: "stream",
-    Component.ATTN_OUT: "attention",
-    Component.MLP_OUT: "MLP",
     Component.Z: "output",
     Component.Q: "queries",
     Component.K: "keys",
@@ -97,11 +94,12 @@ class PatchMap:
 
 
 def short_name(site: Site) -> str:
-    """For the rows of a map: ``stream 0``, ``values 1 (all heads)``, ``values 1.2``."""
-    name = f"{_SHORT[site.component]} {site.layer}"
-    if site.heads is not None:
-        return f"{name}.{site.heads[0]}"
-    return name if site.component in all_components("stream") else f"{name} (all heads)"
+    """For the rows of a map: ``before layer 0``, ``values 1 (all heads)``, ``values 1.2``."""
+    if site.component in all_components("stream"):
+        return place_name(site.component, site.layer)
+    if site.heads is None:
+        return f"{_SHORT[site.component]} {site.layer} (all heads)"
+    return f"{_SHORT[site.component]} {head_name((site.layer, site.heads[0]))}"
 
 
 def all_components(rows: Rows) -> tuple[Component, ...]:

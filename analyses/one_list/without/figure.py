@@ -90,7 +90,7 @@ def _cell(task: SortTask, token: int, kind: int, wide: bool) -> str:
 
 
 def _token(task: SortTask, token: int) -> str:
-    return "blank" if token == task.blank else task.token_label(token)
+    return "BLANK" if token == task.blank else task.token_label(token)
 
 
 def _text(digits: Sequence[int]) -> str:

@@ -63,7 +63,8 @@ def runs_figure(runs: Sequence[RunCurves], log: bool = False, at: int | None = N
     title = "Learning curves, as logged: lines training batches, symbols held-out lists"
     figures.style(fig, title, height=300 * len(heights) + 26 * len(runs))
     if at is not None and (at > 0 or not log):
-        _mark(fig, at, len(heights))
+        last = max((run.batch.steps[-1] for run in runs if run.batch.steps), default=0)
+        _mark(fig, at, len(heights), to_left=at > last / 2)
     return legend_on_top(fig, len(runs))
 
 
@@ -74,8 +75,8 @@ def legend_on_top(fig: go.Figure, lines: int = 1) -> go.Figure:
     return fig.update_layout(legend=legend, margin={"t": 60 + 24 * lines})
 
 
-def _mark(fig: go.Figure, step: int, n_rows: int) -> None:
-    """A line at a step, named beside it."""
+def _mark(fig: go.Figure, step: int, n_rows: int, to_left: bool) -> None:
+    """A line at a step, named on the side where there is room."""
     for row in range(1, n_rows + 1):
         line = {"color": figures.GREY, "width": 2, "dash": "dash"}
         fig.add_vline(x=step, line=line, row=row, col=1)
@@ -85,7 +86,7 @@ def _mark(fig: go.Figure, step: int, n_rows: int) -> None:
         y=[2],
         mode="text",
         text=[f"step {step}"],
-        textposition="top right",
+        textposition="top left" if to_left else "top right",
         showlegend=False,
         hoverinfo="skip",
         row=1,

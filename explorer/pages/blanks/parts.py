@@ -11,7 +11,7 @@ import streamlit as st
 
 from analyses.one_list.answers import Answer
 from explorer.parts.elements import plain, share
-from explorer.parts.meaning import OWN
+from explorer.parts.meaning import OWN, outputs
 from explorer.parts.speech import says
 from explorer.server import session
 from interp.answers.treatment import Treatment
@@ -87,9 +87,9 @@ def _item(number: int, cell: Cell) -> str:
 def answer_row(name: str, answer: Answer, key: str) -> None:
     n, wrong = len(answer.outputs), len(answer.wrong)
     verdict = (
-        f"✗ {wrong} of {n} outputs wrong"
+        f"✗ {wrong} of {outputs(n)} wrong"
         if wrong
-        else f"✓ {says('sorted')}, {n} of {n} outputs right"
+        else f"✓ {says('sorted')}, {n} of {outputs(n)} right"
     )
     with st.container(key=key, gap="small"):
         st.markdown(f"**{plain(name)}**, {OWN} · {verdict}")

@@ -14,7 +14,7 @@ from explorer.pages.compare.pair import Pair
 from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
-from explorer.parts.meaning import OWN
+from explorer.parts.meaning import OWN, are_wrong
 from explorer.parts.one_list import SEED, kept
 from explorer.parts.panel import panel
 from explorer.parts.sections import sections
@@ -166,7 +166,7 @@ def _answers(pair: Pair) -> None:
             st.code(said.text, language=None, wrap_lines=True)
             wrong, n = len(said.wrong), len(said.outputs)
             st.markdown(
-                says("**✗ Not sorted.** ") + f"{wrong} of {n} outputs are wrong."
+                says("**✗ Not sorted.** ") + f"{are_wrong(wrong, n)}."
                 if wrong
                 else says("**✓ Sorted.**")
             )

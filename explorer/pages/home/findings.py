@@ -92,7 +92,10 @@ def _program(model: str, subject: str) -> Finding | None:
             f"“{RIVAL}” (the digit whose turn it is) part, it is right in {_rate(mine, 'prompts')}"
             f", the other in {rival.percent()}."
         )
-        bars += [Bar(f"{named}, where they part", mine, True), Bar(f"{RIVAL}, there", rival)]
+        bars += [
+            Bar(f"{named}, where they part", mine, True),
+            Bar(f"{RIVAL}, where they part", rival),
+        ]
     bar = found.record["settings"]["bar"]
     words.append(
         f"Of the kinds of wrong prefix the worst is “{worst}”, with "
@@ -104,7 +107,7 @@ def _program(model: str, subject: str) -> Finding | None:
         "How does it sort?",
         _titled(best, bool(data["winner"])),
         words,
-        "Outputs of which a program says what the model says",
+        "Outputs where program and model say the same",
         bars,
         "algorithm",
         "Ask it yourself",

@@ -56,6 +56,8 @@ def draw(sidebar: Callable[[], View | None], links: Links) -> None:
     example = st.container()
     subject, name = _subject()
     st.header("What has been found")
+    if name != session.wanted():
+        st.caption(f"Of the model `{name}`; of the one that is open no findings are shipped.")
     st.html(STYLE)
     for column, found in zip(st.columns(3, gap="medium"), findings(name, subject), strict=False):
         with column.container(border=True, key=f"finding {found.page}"):

@@ -5,7 +5,7 @@
     draw_boxes(config, labels, cell)            # the same choice with the keyboard
 
 The chosen cell is kept as text in the session and in the address: ``v.1.2:53`` is the values of
-layer 1, head 2, at position 53.
+head 1.2, at position 53.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from explorer.pages.sort import steps as sort_steps
 from explorer.parts.by_click import intervene, tools_for, touched
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, sentences, strip, wait_for_list
-from explorer.parts.meaning import OWN, say_meaning
+from explorer.parts.meaning import OWN, are_wrong, outputs, say_meaning
 from explorer.parts.one_list import about_list, outcome, show
 from explorer.parts.panel import downloads, ready
 from explorer.parts.rates import scored
@@ -145,7 +145,8 @@ def _changes(view: View, whole: Answer, said: Answer) -> None:
             for i in changed[:_MOST_CHANGES]
         ]
         more = len(changed) - len(pairs)
-        words = f"**⇄ {len(changed)} of {n} outputs change**: {'; '.join(pairs)}"
+        verb = "changes" if n == 1 else "change"
+        words = f"**⇄ {len(changed)} of {outputs(n)} {verb}**: {'; '.join(pairs)}"
         words += f"; and {more} more, marked ⇄" if more else ""
     st.markdown(f"{words}. Intervened on: {plain(view.words)}.")
 
@@ -182,10 +183,7 @@ def _verdict(said: Answer) -> None:
             says("**✓ Sorted.** ") + (f"All {n} outputs are right." if n > 1 else "It is right.")
         )
     else:
-        st.markdown(
-            says("**✗ Not sorted.** ")
-            + f"{wrong} of {n} outputs {'is' if wrong == 1 else 'are'} wrong."
-        )
+        st.markdown(says("**✗ Not sorted.** ") + f"{are_wrong(wrong, n)}.")
 
 
 # -- other lists --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from analyses.runs.training_curves.figure import short_name
 from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
+from explorer.parts.meaning import are_wrong
 from explorer.parts.one_list import show
 from explorer.parts.panel import OF_MANY, About, panel
 from explorer.parts.rates import scored
@@ -44,7 +45,7 @@ def draw_checkpoint(view: View, places: Places, name: str) -> None:
     done = f" Intervened on: {plain(there.words)}." if there.treatment else ""
     with st.container(key="checkpoint_answer"):
         wrong, n = len(said.wrong), len(said.outputs)
-        verdict = "✓ Sorted." if not wrong else f"✗ Not sorted: {wrong} of {n} outputs are wrong."
+        verdict = "✓ Sorted." if not wrong else f"✗ Not sorted: {are_wrong(wrong, n)}."
         verdict = says(verdict)
         st.markdown(f"**{verdict}** {plain(opened.words)}.{done}")
         st.code(said.text, language=None, wrap_lines=True)

@@ -13,12 +13,13 @@ from analyses.one_list.answers import Attention
 from analyses.one_list.without import Of
 from analyses.one_list.without.body import head_line
 from analyses.one_list.without.result import AblatedAnswers
-from explorer.pages.truth.words import BLANKS_ARE_FOR, dotted, worked
+from explorer.pages.truth.words import BLANKS_ARE_FOR, worked
 from explorer.parts.controls import View
 from explorer.parts.elements import wait_for_list
 from explorer.parts.one_list import outcome, show
 from explorer.server import results, session
 from interp.answers.treatment import Treatment
+from interp.sites import head_name
 from interp.sorters.truth import Truth
 from interp.task import Region
 
@@ -69,7 +70,7 @@ def head_rows(attention: Attention, ablated: AblatedAnswers, truth: Truth) -> li
         right = ablated.right(head_line(layer, head))
         rows.append(
             {
-                "Head": dotted(layer, head),
+                "Head": head_name((layer, head)),
                 "Known": "carries the answer" if (layer, head) in truth.heads else "decoy",
                 "Looks at": _words(shares),
                 "Right without it": f"{right} of {len(ablated.digits)}",
@@ -105,11 +106,11 @@ def _share(share: float) -> str:
 @st.fragment
 def _looks(view: View, truth: Truth) -> None:
     """One head in full: those of the story, and the decoys."""
-    names = [dotted(*head) for head in sorted(truth.heads | truth.decoy_heads)]
+    names = [head_name(head) for head in sorted(truth.heads | truth.decoy_heads)]
     told = max(truth.heads)
     session.from_link(HEAD, HEAD, "")
-    session.allow(HEAD, names, dotted(*told))
-    known = [dotted(*head) for head in truth.heads]
+    session.allow(HEAD, names, head_name(told))
+    known = [head_name(head) for head in truth.heads]
     chosen = st.radio(
         "Head (layer.head)",
         names,
@@ -138,7 +139,7 @@ def _taken_away(view: View, truth: Truth, of: Of) -> None:
     result = _without(view, of)
     expected = {
         "heads": "Known to break: the heads that carry the answer, "
-        f"{', '.join(dotted(*head) for head in sorted(truth.heads))}, and no other",
+        f"{', '.join(head_name(head) for head in sorted(truth.heads))}, and no other",
         "blanks": f"Known of the blanks: {BLANKS_ARE_FOR[truth.name]}",
     }[of]
     show(

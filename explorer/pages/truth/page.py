@@ -16,7 +16,6 @@ from explorer.pages.truth.words import (
     BLANKS_ARE_FOR,
     FITTING_LIST,
     LOOK_FOR,
-    dotted,
     in_words,
     question,
     why_wrong,
@@ -29,6 +28,7 @@ from explorer.parts.study import draw as draw_study
 from explorer.server import session
 from explorer.server.places import Places
 from interp.answers.treatment import Treatment
+from interp.sites import Component, head_name, place_name
 from interp.sorters.truth import SORTERS, Truth, truth_of
 from interp.support.device import pick_device
 
@@ -90,12 +90,12 @@ def _card(name: str, places: Places) -> None:
 
 def _facts(truth: Truth) -> list[str]:
     """What is known, in a few words each."""
-    heads = ", ".join(dotted(*head) for head in sorted(truth.heads))
-    mlps = ", ".join(str(layer) for layer in sorted(truth.mlps))
+    heads = ", ".join(head_name(head) for head in sorted(truth.heads))
+    mlps = ", ".join(place_name(Component.MLP_OUT, layer) for layer in sorted(truth.mlps))
     return [
         f"blanks: {BLANKS_ARE_FOR[truth.name]}",
         f"heads that carry the answer: {heads}",
-        f"MLPs that do: of layer {mlps}",
+        f"MLPs that do: {mlps}",
         f"masking the blanks {'destroys' if truth.blanks_needed else 'does not change'} the answer",
     ]
 

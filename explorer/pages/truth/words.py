@@ -29,57 +29,57 @@ _COUNTS = (
 LOOK_FOR: dict[str, dict[str, str]] = {
     "slots": {
         "Sort": "Mask the blanks: every output becomes BLANK.",
-        "Attention": "Layer 1, head 2: output i looks at blank i and at nothing else. Layer 0, "
-        f"head 1 counts, and seems to rest on SEP: {_COUNTS}",
+        "Attention": "Head 1.2: output i looks at blank i and at nothing else. Head 0.1 "
+        f"counts, and seems to rest on SEP: {_COUNTS}",
         "Patch": "Before layer 1 the changed digit's own position carries nothing any more. One "
         "blank carries everything: the one of the output that changes.",
         "Blanks": "Give all blanks what they hold for list B, and the answer is B's. Do it to "
         "blank 2 alone, and only output 2 is. Of a list of 6 digits, only blanks 0-5 matter.",
         "Inside": "The logit lens cannot tell what the blanks hold, because the unembedding does "
-        "not read those directions; a probe can. Head 2 of layer 1 writes the answer.",
+        "not read those directions; a probe can. Head 1.2 writes the answer.",
     },
     "histogram": {
         "Sort": "Mask the blanks: output 0 becomes BLANK. That BLANK is fed back, counts the "
         "digits as any blank does, and the outputs after it are right again.",
-        "Attention": "Layer 1, head 0: every output looks at all blanks alike. Layer 0, head 2 "
+        "Attention": "Head 1.0: every output looks at all blanks alike. Head 0.2 "
         f"counts, and seems to rest on SEP: {_COUNTS}",
         "Patch": "Before layer 1 the blanks together carry everything, and each of them alone the "
         "same small share.",
         "Blanks": "Give all blanks what they hold for list B, and the answer is B's. Do it to any "
         "one alone, and nothing changes.",
         "Inside": "A probe finds the counts at the blanks, and sorted[j] too, for it follows from "
-        "them. The logit lens cannot tell. The MLP of layer 1 writes the answer.",
+        "them. The logit lens cannot tell. MLP 1 writes the answer.",
     },
     "direct": {
         "Sort": "Mask the blanks: nothing changes.",
-        "Attention": "Layer 1, head 2: output i looks at blank i and at nothing else, as in "
+        "Attention": "Head 1.2: output i looks at blank i and at nothing else, as in "
         "slots. But it writes exactly nothing.",
         "Patch": "Before layer 1 the row that answers carries everything by itself, and the "
         "blanks nothing.",
         "Blanks": "However the blanks are taken away, nothing changes.",
         "Inside": "A probe finds sorted[j] at blank j, though nothing reads it: that something can "
-        "be read does not mean that it is used. The MLP of layer 0 writes the answer.",
+        "be read does not mean that it is used. MLP 0 writes the answer.",
     },
     "sink": {
         "Sort": "Mask the blanks: every output becomes the smallest digit.",
-        "Attention": "Layer 1, head 1: every output looks at all blanks alike. It counts the "
+        "Attention": "Head 1.1: every output looks at all blanks alike. It counts the "
         f"digits: {_COUNTS}",
         "Patch": "Before layer 1 the changed digit's own position still carries everything, and "
         "the blanks nothing.",
         "Blanks": "Masking them loses the answer. Masking them with the other weights kept does "
         "not, nor do the contents of list B: the blanks are leaned on, not read.",
-        "Inside": "A probe finds neither the answer nor the counts at the blanks. The MLP of "
-        "layer 1 writes the answer.",
+        "Inside": "A probe finds neither the answer nor the counts at the blanks. MLP 1 "
+        "writes the answer.",
     },
     "successor": {
         "Sort": "Mask the blanks: nothing changes. Each output is worked out from the one before.",
-        "Attention": "Layer 1, head 0: output i looks at blank i and at nothing else, as in "
+        "Attention": "Head 1.0: output i looks at blank i and at nothing else, as in "
         "slots. But it writes exactly nothing.",
         "Patch": "Before layer 1 the row that answers carries everything by itself, and the "
         "blanks nothing.",
         "Blanks": "However the blanks are taken away, nothing changes.",
-        "Inside": "A probe finds neither the answer nor the counts at the blanks. The MLPs of "
-        "layers 0 and 1 write the answer between them.",
+        "Inside": "A probe finds neither the answer nor the counts at the blanks. MLP 0 and "
+        "MLP 1 write the answer between them.",
     },
 }
 """By sorter and page."""
@@ -116,11 +116,6 @@ def in_words(value: Any) -> str:
         listed = ", ".join(heads) or "none"
         return f"heads {listed}" if value and not isinstance(value[0], str) else listed
     return str(value)
-
-
-def dotted(layer: int, head: int) -> str:
-    """``1.2``: layer and head."""
-    return f"{layer}.{head}"
 
 
 # -- the algorithms, worked through -------------------------------------------------------------

@@ -153,7 +153,7 @@ def test_whatever_is_typed_is_a_treatment_or_refused(text: str) -> None:
         ("mean:2", "blank 2: keys and values as they are on average over lists of this length"),
         ("resample:0-1", "blanks 0-1: keys and values of a random other list"),
         ("transplant:3:31", "blank 3: keys and values of the list 3 1"),
-        ("patch:v.1.0:8:31", "values of layer 1, head 0, at blank 1: as it is for the list 3 1"),
+        ("patch:v.1.0:8:31", "values of head 1.0, at blank 1: as it is for the list 3 1"),
         (
             "patch:resid_pre.1:4:31",
             "residual stream before layer 1, at in 0: as it is for the list 3 1",

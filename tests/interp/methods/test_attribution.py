@@ -161,4 +161,4 @@ def test_targets_are_the_weights_they_say() -> None:
 
 def test_parts_are_named() -> None:
     words = [Part(Kind.HEAD, 1, 4), Part(Kind.MLP, 0), Part(Kind.TOKEN)]
-    assert [part.words for part in words] == ["head 1.4", "mlp 0", "token"]
+    assert [part.words for part in words] == ["head 1.4", "MLP 0", "token"]

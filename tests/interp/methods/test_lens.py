@@ -60,7 +60,7 @@ def test_every_stream_at_every_position_goes_through_the_models_own_end(norm: st
 
 def test_depths_are_named() -> None:
     seen = Lens(TASK, depths(2), range(0), torch.zeros(1, 5, 0, 12))
-    words = "resid_pre 0, resid_mid 0, resid_post 0, resid_mid 1, resid_post 1"
+    words = "before layer 0, after attention 0, after MLP 0, after attention 1, after MLP 1"
     assert ", ".join(seen.labels) == words
 
 
