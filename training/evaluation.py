@@ -28,9 +28,7 @@ Masked = Literal["nothing", "blanks from outputs", "blanks from outputs and from
 
 def evaluate_command(args: EvaluateArgs) -> None:
     loaded = load_model(args.model, pick_device(args.device))
-    lists = args.lists
-    if isinstance(lists, Path):
-        lists = _read(lists, loaded.model.task)
+    lists = _own_or_number(args.lists, loaded.model.task)
     result = {
         "model": {"name": loaded.name, "hash": loaded.hash},
         "lists": "held-out" if isinstance(args.lists, int) else str(args.lists),
@@ -48,13 +46,15 @@ def evaluate_command(args: EvaluateArgs) -> None:
     print(json.dumps(result) if args.json else _in_words(result))
 
 
-def _read(file: Path, task: Task) -> SortBatch:
-    """Lists of one's own.
+def _own_or_number(lists: int | Path, task: Task) -> int | SortBatch:
+    """The lists of a file.
 
     Raises:
         UserError: naming the line that is no list for this task.
     """
-    return task.encode(read(file, task.symbols, task.max_len, task.min_len))
+    if isinstance(lists, int):
+        return lists
+    return task.encode(read(lists, task.symbols, task.max_len, task.min_len))
 
 
 def evaluate(
@@ -133,9 +133,9 @@ def check_decoding(
     starts = range(0, len(batch), _DECODED_AT_ONCE)
     for start in tqdm(starts, desc="decoding", disable=not sys.stderr.isatty(), leave=False):
         part = batch[start : start + _DECODED_AT_ONCE]
-        lists = [task.decode_list(tokens) for tokens in part.tokens]
-        answers = decode_stepwise(model, lists, interventions=masks)
-        for number, (values, answer) in enumerate(zip(lists, answers, strict=True), start):
+        shown = [task.decode_list(tokens) for tokens in part.tokens]
+        answers = decode_stepwise(model, shown, interventions=masks)
+        for number, (values, answer) in enumerate(zip(shown, answers, strict=True), start):
             right = answer == task.answer(values)
             exact += right
             agree += right == expected[number]
