@@ -48,7 +48,7 @@ ANSWERS = {
 @pytest.mark.parametrize("what", ANSWERS)
 def test_a_bad_answer(what: str, tmp_path: Path, unchecked: None) -> None:
     returns, message = ANSWERS[what]
-    with pytest.raises(UserError, match=f"own.py: the rule trial .*{message}"):
+    with pytest.raises(UserError, match=f"own.py: the rule trial:? .*{message}"):
         read_rule(file_of(tmp_path, f"def answer(values):\n    return {returns}\n"))
 
 
