@@ -25,6 +25,7 @@ from interp.task import Region, SortBatch
 from interp.transformer import Transformer
 
 FOLLOWS = ("A", "B", "neither")
+NOTHING = "nothing"
 BLANKS_ALONE = "blanks"
 FACTORS = ("digits", "blanks", "prefix")
 EXTRAS = ("blanks with the last", "keys of the blanks", "values of the blanks")
@@ -100,7 +101,7 @@ def compute(
 
 
 def _join(name: str, factor: str) -> str:
-    return factor if name == "nothing" else f"{name} + {factor}"
+    return factor if name == NOTHING else f"{name} + {factor}"
 
 
 def _exchange_answers(model: Transformer, own: SortBatch, other: SortBatch) -> SortBatch:
@@ -115,7 +116,7 @@ def _conditions() -> dict[str, Condition]:
     conditions: dict[str, Condition] = {}
     for chosen in product((False, True), repeat=2):
         factors = [name for name, on in zip(FACTORS, chosen, strict=False) if on]
-        name = "nothing"
+        name = NOTHING
         for factor in factors:
             name = _join(name, factor)
         conditions[name] = partial(_transplant, tuple(factors), True, True)
@@ -206,6 +207,13 @@ def _finding(result: TransplantResult) -> str:
         return f"The answer is read from the blanks: {rates}."
     if to_a.low > 0.5:
         return f"The answer does not come from what is in the blanks: {rates}."
+    alone = result.rate(NOTHING)
+    assert alone is not None  # of the same outputs
+    if to_b.low <= alone.value:
+        return (
+            f"The model is often wrong, and no more so with another list's blanks: {rates}; with "
+            f"nothing exchanged {alone.percent()} say what the other list has there."
+        )
     return f"The blanks' content matters in part: {rates}."
 
 

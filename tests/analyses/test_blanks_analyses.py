@@ -144,6 +144,26 @@ def test_whose_answer_is_followed() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("follow", "follow_alone", "words"),
+    [
+        (90, 40, "The answer is read from the blanks"),
+        (40, 0, "The blanks' content matters in part"),
+        (40, 42, "The model is often wrong, and no more so with another list's blanks"),
+        (5, 0, "The answer does not come from what is in the blanks"),
+    ],
+)
+def test_what_a_model_gets_wrong_by_itself_is_not_laid_on_the_blanks(
+    follow: int, follow_alone: int, words: str
+) -> None:
+    """Of 100 pairs of lists, an output each, so many say what the other list has there."""
+    follows = torch.zeros(2, 100, 1, dtype=torch.long)
+    follows[0, :follow_alone], follows[1, :follow] = 1, 1
+    names, lengths = ("nothing", "blanks"), torch.ones(100, dtype=torch.long)
+    result = transplant_blanks_body.TransplantResult(names, lengths, follows, 0.0, 0)
+    assert transplant_blanks_body._finding(result).startswith(words)
+
+
 LISTS = {
     ablate_blanks: lambda result: result.together.answers,
     transplant_blanks: lambda result: result.follows,
