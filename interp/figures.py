@@ -202,6 +202,15 @@ def _is_array_of_text(value: Any) -> bool:
     return getattr(getattr(value, "dtype", None), "kind", None) in ("O", "U")
 
 
+CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "showSendToCloud": False,  # else there is a button that uploads the figure
+    "plotlyServerURL": "",
+}
+"""For Plotly's script, wherever a figure is drawn."""
+
+
 def write_html(figure: go.Figure, path: Path) -> None:
     """A page with everything inside: it opens offline, anywhere."""
     files.write_text(path, html_page(figure))
@@ -211,9 +220,13 @@ def html_page(figure: go.Figure) -> str:
     """What :func:`write_html` writes."""
     figure = unlinked(figure)
     kinds = frozenset({trace.type for trace in figure.data} | TRACES)
-    config = json.dumps({"displaylogo": False, "responsive": True})
     title = html.escape(re.sub("<[^>]*>", " ", str(figure.layout.title.text or "A figure")))
-    parts = {"TITLE": title, "SCRIPT": packed(kinds), "FIGURE": _in_page(figure), "CONFIG": config}
+    parts = {
+        "TITLE": title,
+        "SCRIPT": packed(kinds),
+        "FIGURE": _in_page(figure),
+        "CONFIG": json.dumps(CONFIG),
+    }
     return re.sub("|".join(parts), lambda found: parts[found[0]], _PAGE)
 
 

@@ -21,7 +21,7 @@ from analyses.experiment import Experiment, catalogue, runner
 from analyses.experiment.deliver import result_folder
 from analyses.report import ReportArgs
 from interp.checkpoints import LoadedModel, load_model
-from interp.figures import unlinked
+from interp.figures import CONFIG, unlinked
 from interp.support import files
 from interp.support.bars import progress_bar
 from interp.support.cli import note, say
@@ -200,5 +200,5 @@ def _figure_html(part: Part) -> str:
         include_plotlyjs=False,
         full_html=False,
         div_id=f"figure-{part.experiment.name}",
-        config={"displaylogo": False, "responsive": True},
+        config=CONFIG,
     )

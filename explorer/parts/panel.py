@@ -21,7 +21,7 @@ import streamlit as st
 from explorer.parts.elements import sentences
 from explorer.parts.pictures import pictures
 from explorer.parts.speech import is_sorting, says
-from interp.figures import GREY, copied, html_page, retold, unlinked
+from interp.figures import CONFIG, GREY, copied, html_page, retold, unlinked
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -94,8 +94,7 @@ def panel(
         key=key,
         alt=says(f"{_title(figure)}. It shows {shows}"),
         config={
-            "displaylogo": False,
-            "responsive": True,
+            **CONFIG,
             "displayModeBar": "hover",
             "modeBarButtonsToRemove": _NO_BUTTONS,
             "toImageButtonOptions": image,
