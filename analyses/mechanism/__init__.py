@@ -46,6 +46,5 @@ EXPERIMENT = Experiment(
     about=OfModel,
     settings=MechanismConfig(),
     needs_task=Needs.ANY_LENGTH,
-    chapter=16,
 )
 compute = EXPERIMENT.compute
