@@ -114,5 +114,5 @@ def test_lists_of_ones_own_are_taken_or_refused_in_a_line(
     visitor.settle()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Run").first.click()
-    page.get_by_text("4 lists of good.txt").wait_for(timeout=WAIT_MS)
+    page.get_by_text("4 lists of good.txt").first.wait_for(timeout=WAIT_MS)
     visitor.settle()
