@@ -240,9 +240,9 @@ def _forward(
         base, since = again.last, again.position
         x = x[:, since - view.start :]
     allowed = allowed_attention(model, cut, view, rest_on_padding=not edits.opens)
+    unedited = None if again is None else again.unedited
     for layer in range(first, n_layers):
-        one = _Layer(model, layer, view, since, base, edits, wanted, values)
-        one.unedited = None if again is None else again.unedited
+        one = _Layer(model, layer, view, since, base, edits, wanted, values, unedited)
         x = one.run(x, allowed)
     logits = read_out(model, x[:, x.shape[1] - (view.stop - max(since, view.first_row)) :])
     if base is not None and since > view.first_row:

@@ -234,17 +234,22 @@ def test_a_page_with_a_figure_draws_every_kind_of_trace(chromium: Any, tmp_path:
     figure.add_trace(go.Table(header={"values": ["a"]}, cells={"values": [["told"]]}), row=2, col=2)
     write_html(figure.update_layout(title_text="Four <b>kinds</b></script>"), tmp_path / "f.html")
     assert (tmp_path / "f.html").stat().st_size < 1_500_000
-    page, wrong = chromium.new_context(offline=True).new_page(), []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((tmp_path / "f.html").as_uri())
-    page.locator(".table").first.wait_for(timeout=WAIT_MS)
-    drawn = (".scatterlayer .trace", ".barlayer .trace", ".heatmaplayer image", ".table .cell-text")
-    assert [page.locator(one).count() > 0 for one in drawn] == [True] * 4
-    assert "Four" in page.title()
-    buttons = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
-    assert "Zoom in" in buttons and not any("share" in b.lower() for b in buttons)
-    assert wrong == []
-    page.context.close()
+    wrong: list[str] = []
+    with a_window(chromium, offline=True) as page:
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto((tmp_path / "f.html").as_uri())
+        page.locator(".table").first.wait_for(timeout=WAIT_MS)
+        drawn = (
+            ".scatterlayer .trace",
+            ".barlayer .trace",
+            ".heatmaplayer image",
+            ".table .cell-text",
+        )
+        assert [page.locator(one).count() > 0 for one in drawn] == [True] * 4
+        assert "Four" in page.title()
+        buttons = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
+        assert "Zoom in" in buttons and not any("share" in b.lower() for b in buttons)
+        assert wrong == []
 
 
 _NO_DIALOGUE = """() => {
