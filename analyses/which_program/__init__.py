@@ -22,6 +22,10 @@ comparison, whose few numbers are fitted to what the model says on other prompts
 (``interp.programs.balance``). It is compared on the same prompts as the others, which are not among
 those that it was fitted on, and it wins only if it reaches the same bars.
 
+The last column asks the model itself once more, with the list and the outputs before the last in
+another order: what a program that reads nothing but counts can reach at most lies between that
+share and its square root.
+
 What it does not show: how the model computes what it says. Programs that never part on any prefix
 (``rank`` and ``histogram``) are named together.
 """
@@ -76,7 +80,8 @@ EXPERIMENT = Experiment(
         page="algorithm",
         question="On many lists: which program says what the model says?",
         shows="of how many outputs each program says what the model says, after right prefixes and "
-        "after every kind of wrong one, with 95 % intervals by list.",
+        "after every kind of wrong one, with 95 % intervals by list; last, what the model itself "
+        "says after the same digits in another order.",
         takes="40 s",
     ),
 )

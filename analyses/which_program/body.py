@@ -47,14 +47,16 @@ def compute(
     progress.begin(len(by_edit), "prompts")
     asked = [_clean(model, CLEAN, settings.lists, N_DIGITS, seed)]
     for name, prompts in by_edit.items():
-        asked.append(_edited(model, name, prompts))
+        asked.append(_edited(model, name, prompts, seed))
         progress.step()
     few = -(-settings.lists // 3)
     asked += [_clean(model, name, few, distinct, seed) for name, distinct in FEW.items()]
     probes = {name: edited(model.task, name, settings.prompts, seed) for name in PROBES}
-    asked += [_edited(model, name, asks, judged=False) for name, asks in probes.items() if asks]
+    asked += [
+        _edited(model, name, asks, seed, judged=False) for name, asks in probes.items() if asks
+    ]
     together = search(model, compared, sum(by_edit.values(), _no_prompts()), settings, seed)
-    asked.append(_edited(model, "all edits", together))
+    asked.append(_edited(model, "all edits", together, None))
     *kinds, everything = [each.answered(compared) for each in asked]
     result = WhichProgramResult(compared, tuple(kinds), everything, settings, seed)
     if result.winner or not settings.fit:
@@ -101,11 +103,12 @@ class Asked:
     """For ``Program.answer_batch``: [list * row]."""
     said: Int[torch.Tensor, "list row"]
     counted: Bool[torch.Tensor, "list row"]
+    reordered: Int[torch.Tensor, "list row"] | None = None
 
     def answered(self, programs: Sequence[Program]) -> Kind:
         shape = self.said.shape
         answers = torch.stack([p.answer_batch(self.inputs).reshape(shape) for p in programs])
-        return Kind(self.name, self.judged, self.said, answers, self.counted)
+        return Kind(self.name, self.judged, self.said, answers, self.counted, self.reordered)
 
     def flat(self) -> tuple[dict[str, Any], Int[torch.Tensor, " prompt"]]:
         """Inputs and what the model says, of outputs that count."""
@@ -113,9 +116,16 @@ class Asked:
         return {name: value[kept] for name, value in self.inputs.items()}, self.said.flatten()[kept]
 
 
-def _edited(model: Transformer, name: str, prompts: Prompts, *, judged: bool = True) -> Asked:
+def _edited(
+    model: Transformer, name: str, prompts: Prompts, seed: int | None, *, judged: bool = True
+) -> Asked:
+    """Asked once as they are and, with a seed, once in another order."""
     said = says(model, prompts)[:, None]
-    return Asked(name, judged, prompts.inputs(), said, torch.ones_like(said, dtype=torch.bool))
+    counted, reordered = torch.ones_like(said, dtype=torch.bool), None
+    if seed is not None:
+        chance = random.Random(f"{seed} {name} reordered")
+        reordered = says(model, prompts.reordered(chance))[:, None]
+    return Asked(name, judged, prompts.inputs(), said, counted, reordered)
 
 
 def _clean(model: Transformer, name: str, n_lists: int, distinct: int, seed: int) -> Asked:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly import subplots
 
 from analyses.which_program.result import WhichProgramResult
+from analyses.which_program.words import ITSELF
 from interp import figures
 
 
@@ -60,11 +61,17 @@ def _cells(values: list[list[float | None]], words: list[list[str]], x: Any, y: 
 
 
 def _agreement(result: WhichProgramResult, names: list[str]) -> go.Heatmap:
-    rates = [[result.agreement(p, k) for p in range(len(names))] for k in range(len(result.kinds))]
+    kinds = range(len(result.kinds))
+    rates = [
+        [result.agreement(p, k) for p in range(len(names))] + [result.itself(k)] for k in kinds
+    ]
     return _cells(
-        [[rate.value for rate in line] for line in rates],
-        [[f"{rate.percent()}, n = {rate.n} lists" for rate in line] for line in rates],
-        names,
+        [[rate.value if rate else None for rate in line] for line in rates],
+        [
+            [f"{rate.percent()}, n = {rate.n} lists" if rate else "" for rate in line]
+            for line in rates
+        ],
+        [*names, ITSELF],
         [kind.name for kind in result.kinds],
     )
 

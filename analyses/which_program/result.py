@@ -27,6 +27,9 @@ class Kind:
     """By the model. One row a list where prefixes are edited, else one for every output."""
     answers: Int[torch.Tensor, "program list row"]
     counted: Bool[torch.Tensor, "list row"]
+    reordered: Int[torch.Tensor, "list row"] | None = None
+    """What the model says when the list and the outputs before the last stand in another order;
+    None where prefixes are right."""
 
     @property
     def agrees(self) -> Bool[torch.Tensor, "program list row"]:
@@ -58,6 +61,13 @@ class WhichProgramResult:
         chosen = self.kinds[kind]
         same = (chosen.agrees[program] == chosen.counted).all(1)
         return wilson(int(same.sum()), len(same))
+
+    def itself(self, kind: int) -> Estimate | None:
+        """The share of prompts to which the model says the same in another order."""
+        chosen = self.kinds[kind]
+        if chosen.reordered is None:
+            return None
+        return wilson(int((chosen.said == chosen.reordered).sum()), len(chosen.said))
 
     @cached_property
     def _agreement(self) -> list[list[Estimate]]:

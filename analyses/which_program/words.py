@@ -8,16 +8,24 @@ from typing import Any
 
 from analyses.which_program.result import WhichProgramResult
 
+ITSELF = "itself reordered"
+"""The model again, after the same counts in another order: what a program that reads nothing but
+counts can reach is between this share and its square root (of the shares p of a prompt's answers
+over all orders, such a program gets the largest, and two orders agree in the sum of p squared)."""
+
 
 def summary(result: WhichProgramResult) -> list[str]:
     """A table of programs by kinds, where every two programs part, then the winner."""
     names = [program.name for program in result.programs]
     width = max(len(kind.name) for kind in result.kinds)
     lines = ["Outputs of which a program says what the model says, in %:"]
-    lines.append(" " * (width + 2) + "".join(f"  {name:>14}" for name in names))
+    lines.append(" " * (width + 2) + "".join(f"  {name:>14}" for name in [*names, ITSELF]))
     for k, kind in enumerate(result.kinds):
         rates = (result.agreement(p, k) for p in range(len(names)))
-        cells = "".join(f"  {100 * rate.value:>14.1f}" for rate in rates)
+        own = result.itself(k)
+        cells = "".join(
+            f"  {100 * rate.value:>14.1f}" for rate in [*rates, *([own] if own else [])]
+        )
         lines.append(f"  {kind.name.ljust(width)}{cells}  (n = {len(kind.said)} lists)")
     lines.append("Edited prefixes on which two programs differ, and how many each gets right:")
     for a, b in combinations(range(len(names)), 2):
@@ -94,6 +102,11 @@ def to_json(result: WhichProgramResult) -> dict[str, Any]:
                 if kind.said.shape[1] > 1
             }
             for p in numbers
+        },
+        "itself_reordered": {
+            kind.name: own.to_dict()
+            for k, kind in enumerate(result.kinds)
+            if (own := result.itself(k)) is not None
         },
         "judged": [kind.name for kind in result.kinds if kind.judged],
         "parted": [

@@ -10,6 +10,7 @@ holds the last of them answers. Where the most probable token is no digit, the m
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,15 @@ class Prompts:
         known = set(others)
         kept = [pair for pair in self if pair not in known]
         return Prompts(tuple(values for values, _ in kept), tuple(prefix for _, prefix in kept))
+
+    def reordered(self, chance: random.Random) -> Prompts:
+        """The same counts in another order: of the list, and of the outputs before the last."""
+        lists = tuple(tuple(chance.sample(values, len(values))) for values in self.lists)
+        earlier = (chance.sample(prefix[:-1], len(prefix[:-1])) for prefix in self.prefixes)
+        prefixes = tuple(
+            (*before, *prefix[-1:]) for before, prefix in zip(earlier, self.prefixes, strict=True)
+        )
+        return Prompts(lists, prefixes)
 
     def take(self, index: Int[torch.Tensor, " some"]) -> Prompts:
         """Some of them, in the order of ``index``."""

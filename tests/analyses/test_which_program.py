@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,13 @@ import torch
 from analyses.which_program import EXPERIMENT, WhichProgramConfig, body, compute
 from analyses.which_program.body import CLEAN, summary, to_json, verdicts
 from interp.programs.catalogue import PROGRAMS, program_of
+from interp.programs.prompts import Prompts
 from interp.programs.same_function import same_function
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.support.progress import SILENT
 from interp.task import SortTask
+from interp.transformer import Transformer
 from tests.models import small_model
 
 FEW = WhichProgramConfig(prompts=30, lists=24, parted=8, tries=1000, fit=60)
@@ -80,6 +83,34 @@ def test_what_is_only_shown_is_not_judged() -> None:
     judged = to_json(result)["judged"]
     shown = [kind.name for kind in result.kinds if kind.name not in judged]
     assert shown == ["one digit", "two digits", "three digits", "a copy first"]
+
+
+@pytest.mark.parametrize("name", ["direct", "successor"])
+def test_a_model_that_reads_counts_says_the_same_in_another_order(name: str) -> None:
+    result = compute(compile_sorter(name, SortTask(8, 9)).model, FEW)
+    rates = [result.itself(k) for k in range(len(result.kinds))]
+    assert [kind.name for kind, rate in zip(result.kinds, rates, strict=True) if rate is None] == [
+        *(CLEAN, "one digit", "two digits", "three digits")
+    ]
+    assert all(rate.value == 1 for rate in rates if rate is not None)
+
+
+def test_a_model_that_reads_places_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_digit(model: Transformer, prompts: Prompts) -> torch.Tensor:
+        return torch.tensor([values[0] for values in prompts.lists])
+
+    monkeypatch.setattr(body, "says", first_digit)
+    result = compute(small_model(task=SortTask(8, 4)), FEW)
+    shares = [rate.value for k in range(len(result.kinds)) if (rate := result.itself(k))]
+    assert min(shares) > 0 and max(shares) < 0.7
+
+
+def test_another_order_keeps_counts_and_the_last_output() -> None:
+    prompts = Prompts(((3, 1, 1, 2), (5,)), ((1, 1, 2), (5,)))
+    other = prompts.reordered(random.Random(1))
+    assert [sorted(values) for values in other.lists] == [[1, 1, 2, 3], [5]]
+    assert [(sorted(prefix), prefix[-1]) for prefix in other.prefixes] == [([1, 1, 2], 2), ([5], 5)]
+    assert any(prompts.reordered(random.Random(s)) != prompts for s in range(5))
 
 
 def test_the_same_seed_gives_the_same_result() -> None:
