@@ -21,8 +21,9 @@ written where it reads, and what each of its heads reads there: two counts that 
 head are held by no output of a part, but one is what that head reads among the digits and one what
 it reads among the outputs. Only prompts are used to which the model and the program say the same.
 The smallest set of parts that reaches the bar together is searched among all singles and pairs,
-then grown one by one (greedily: a smaller set may exist). Subspaces are found on one half of the
-lists and judged on the other, beside random subspaces, an untrained twin of the model and a
+then grown one by one (greedily: a smaller set may exist); if that does not reach it, what all heads
+read in one region is tried, without those that are not needed. Subspaces are found on one half of
+the lists and judged on the other, beside random subspaces, an untrained twin of the model and a
 variable of another program.
 
 What it does not show: that the program is the only one. A variable that another fixes (a sorted
@@ -46,7 +47,7 @@ class AlignConfig:
     """Which program, how many pairs, and whether to search for subspaces."""
 
     program: str = AUTO  # by name; auto takes the one that says most often what the model says
-    prompts: int = 360  # from which bases and sources are taken
+    prompts: int = 600  # from which bases and sources are taken
     pairs: int = 96  # of every variable and kind of source: intervals of ten percent at the widest
     bar: float = 0.95  # from which a part counts as holding a variable
     most_parts: int = 6  # in the smallest set that is searched

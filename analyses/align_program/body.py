@@ -125,7 +125,8 @@ class _Bench:
         """Singles, then pairs at the row, then the best set so far with one more part.
 
         Parts are heads and MLPs, at the row and elsewhere, and what the row's heads read. Where
-        one of them does as well with others exchanged as without, it is left out in the end.
+        no such set reaches the bar, what all heads read in one region is tried. What the others
+        do without is left out in the end.
 
         Args:
             alone: what every one of ``parts`` does by itself.
@@ -141,17 +142,29 @@ class _Bench:
             sets = _grown(best.parts, grows) + (list(combinations(row, 2)) if size == 2 else [])
             found = _top(sets, self.answers(pairs, sets), pairs)
             best = found if found.hits > best.hits else best
-        best = self._pruned(best, pairs)
+        if best.hits < bar:
+            best = self._all_alike(best, parts, pairs, bar)
+        best = self._pruned(best, pairs, bar)
         names, share = tuple(part.words for part in best.parts), _share(best.hits, len(pairs))
         missed = self._misses(pairs, best.said)
         return PartSet(alone.variable, alone.family, names, share, best.hits >= bar, missed)
 
-    def _pruned(self, best: _Found, pairs: Pairs) -> _Found:
-        """Without parts that the others do as well without."""
+    def _all_alike(self, best: _Found, parts: Sequence[Part], pairs: Pairs, bar: float) -> _Found:
+        """What every head reads in one region, if that reaches the bar and what was grown does not.
+
+        A variable that all heads weigh where they read it is in none of them, nor in a few.
+        """
+        regions = dict.fromkeys(part.where for part in parts if part.read)
+        sets = [tuple(p for p in parts if p.read and p.where == where) for where in regions]
+        found = _top(sets, self.answers(pairs, sets), pairs) if sets else best
+        return found if found.hits >= bar else best
+
+    def _pruned(self, best: _Found, pairs: Pairs, bar: float) -> _Found:
+        """Without parts that the others do as well without, or are above the bar without."""
         while len(best.parts) > 1:
             sets = list(combinations(best.parts, len(best.parts) - 1))
             found = _top(sets, self.answers(pairs, sets), pairs)
-            if found.hits < best.hits:
+            if found.hits < min(best.hits, bar):
                 break
             best = found
         return best

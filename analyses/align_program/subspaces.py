@@ -19,7 +19,7 @@ from interp.methods.interchange import Rows, record
 from interp.methods.subspaces import exchanged_in, random_subspace, search_subspace
 from interp.model import SortTransformer
 from interp.passes.forward import Place
-from interp.programs.pairing import Pairs, Sources, pair_up
+from interp.programs.pairing import GROUP, Pairs, Sources, pair_up
 from interp.programs.program import Program
 from interp.programs.prompts import Prompts, digits_said
 from interp.sites import Component
@@ -104,9 +104,11 @@ def halves(
 
 
 def _every_other_list(pool: Prompts) -> Bool[torch.Tensor, " prompt"]:
-    """Lists come in twos that are nearly equal: both are in one half."""
-    number = {values: n for n, values in enumerate(dict.fromkeys(pool.lists))}
-    return torch.tensor([number[values] // 2 % 2 == 0 for values in pool.lists])
+    """Lists that are nearly equal come in one group: all are in one half."""
+    group: dict[tuple[int, ...], int] = {}
+    for n, values in enumerate(pool.lists):
+        group.setdefault(values, n // GROUP)
+    return torch.tensor([group[values] % 2 == 0 for values in pool.lists])
 
 
 def _joined(parts: Sequence[Pairs]) -> Pairs:

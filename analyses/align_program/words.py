@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from analyses.align_program.result import Alignment, AlignResult, PartSet
+from interp.sites import place_name
 
 _SHOWN = 5  # parts in a line of the summary
 
@@ -31,11 +32,12 @@ def summary(result: AlignResult) -> list[str]:
     lines.append(f"  {result.foreign}, which it does not have: " + _foreign_words(result))
     lines.append("The smallest set of parts found for each:")
     lines += [f"  {_set_words(each)}" for each in result.sets]
+    if result.subspaces:
+        lines.append("Subspaces, by how many directions they have, judged on other lists:")
     for each in result.subspaces:
-        place = f"{each.component.value} {each.layer}"
         lines.append(
-            f"  {each.variable}, {each.k} of {place}, {each.what}: {each.accuracy.percent(0)} "
-            f"(n = {each.accuracy.n})"
+            f"  {each.variable}, {each.k} of the stream {place_name(each.component, each.layer)}, "
+            f"{each.what}: {each.accuracy.percent(0)} (n = {each.accuracy.n})"
         )
     return [*lines, _finding(result)]
 
@@ -134,7 +136,7 @@ def to_json(result: AlignResult) -> dict[str, Any]:
         "subspaces": [
             {
                 "variable": s.variable,
-                "stream": f"{s.component.value} {s.layer}",
+                "stream": place_name(s.component, s.layer),
                 "k": s.k,
                 "what": s.what,
                 **s.accuracy.to_dict(),

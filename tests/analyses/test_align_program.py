@@ -17,7 +17,7 @@ from interp.methods.subspaces import exchanged_in, random_subspace
 from interp.model import SortTransformer
 from interp.passes.forward import Place
 from interp.programs.catalogue import program_of
-from interp.programs.pairing import Sources, make_pool, pair_up
+from interp.programs.pairing import GROUP, Sources, make_pool, pair_up
 from interp.sites import Component
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
@@ -56,6 +56,34 @@ def test_pairs_change_the_answer_or_as_controls_do_not() -> None:
                 assert (answer == wanted) == (family == "control")
                 assert program.trace(own)[variable] != value
                 assert len(own["values"]) == len(other["values"])
+
+
+def test_nearly_every_alike_source_differs_in_nothing_else() -> None:
+    pool, program = make_pool(TASK, 240, 0), program_of("copy-and-count")
+    trace = program.trace_batch(pool.inputs())
+    follows = {
+        "copies_in_list": {"copies_in_list", "stay", "answer"},
+        "copies_out": {"copies_out", "stay", "answer"},
+        "larger": {"larger", "answer"},
+    }
+    for variable, touched in follows.items():
+        pairs = pair_up(program, variable, pool, 30, 0, "alike")
+        same = torch.stack(
+            [trace[n][pairs.base] == trace[n][pairs.source] for n in {*program.names} - touched]
+        )
+        assert len(pairs) == 30
+        assert same.all(0).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("max_len", [3, 4, 10])
+def test_a_pool_is_of_groups_of_lists_that_are_equally_long(max_len: int) -> None:
+    pool = make_pool(SortTask(max_len, 4), 5 * GROUP + 1, 3)
+    assert len(pool) == 5 * GROUP + 1
+    for start in range(0, 5 * GROUP, GROUP):
+        lists = pool.lists[start : start + GROUP]
+        assert len({len(values) for values in lists}) == 1 and 2 <= len(set(lists)) <= 3
+    for values, prefix in pool:
+        assert 0 < len(prefix) < max_len and prefix[-1] < max(values)
 
 
 @pytest.mark.parametrize("family", ["alike", "any", "control"])
