@@ -8,12 +8,14 @@ Needs the ``test`` extra and a Chromium that is already installed.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # for benchmarks, which is not installed
 
 from benchmarks.browser import WAIT_MS, chromium, serve, settle  # noqa: E402
+from interp.support.cli import run_command  # noqa: E402
 
 LIST = "list=3,1,4,1,5,9,2,6,5,3"
 VIEWS = {
@@ -25,7 +27,12 @@ VIEWS = {
 SIZE = {"width": 1280, "height": 1500}
 
 
-def take() -> None:
+@dataclass(frozen=True)
+class PicturesArgs:
+    """Make the README's pictures in a real browser."""
+
+
+def take(args: PicturesArgs) -> None:
     """All pictures, from one server."""
     with serve() as server, chromium() as browser:
         for name, view in VIEWS.items():
@@ -41,4 +48,4 @@ def take() -> None:
 
 
 if __name__ == "__main__":
-    take()
+    run_command(PicturesArgs, take, "python docs/pictures.py")
