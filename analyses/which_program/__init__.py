@@ -23,8 +23,8 @@ comparison, whose few numbers are fitted to what the model says on other prompts
 those that it was fitted on, and it wins only if it reaches the same bars.
 
 The last column asks the model itself once more, with the list and the outputs before the last in
-another order: what a program that reads nothing but counts can reach at most lies between that
-share and its square root.
+another order: how often it says the same is how far order plays no part. Prefixes are mostly in
+order where edits leave them so, and a model may know them only like that.
 
 What it does not show: how the model computes what it says. Programs that never part on any prefix
 (``rank`` and ``histogram``) are named together.

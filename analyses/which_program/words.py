@@ -9,9 +9,7 @@ from typing import Any
 from analyses.which_program.result import WhichProgramResult
 
 ITSELF = "itself reordered"
-"""The model again, after the same counts in another order: what a program that reads nothing but
-counts can reach is between this share and its square root (of the shares p of a prompt's answers
-over all orders, such a program gets the largest, and two orders agree in the sum of p squared)."""
+"""The model again, after the same counts in another order."""
 
 
 def summary(result: WhichProgramResult) -> list[str]:
