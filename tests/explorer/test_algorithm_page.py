@@ -67,6 +67,8 @@ def test_the_page_says_who_agrees_and_shows_where_a_head_looks(folder, start):
     assert f"the model says {found.last.token} (probability {found.last.probability:.4f})" in text
     agree = [name for name in found.programs if found.last.agrees(name)]
     assert f"{', '.join(agree) or 'no program'} agree" in text
+    # One 3 is out of one in the list: copy and count goes on, and says why in words.
+    assert "whether copies are still to come: no; smallest larger digit of the list: 4" in text
 
 
 def test_a_prefix_that_is_too_long_is_one_message(start):

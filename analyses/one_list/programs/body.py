@@ -15,6 +15,7 @@ from interp.interventions import Intervention, edits_of
 from interp.passes.forward import forward
 from interp.passes.packed import Window
 from interp.programs.catalogue import PROGRAMS, program_of
+from interp.programs.parts import NONE
 from interp.support.errors import UserError
 from interp.support.progress import Progress
 from interp.task import SortTask
@@ -106,7 +107,16 @@ def words(found: Compared) -> list[str]:
 def _variables(name: str, step: Step) -> str:
     program, trace = program_of(name), step.traces[name]
     shown = [v for v in program.variables[:-1] if not isinstance(trace[v.name], tuple)]
-    return ", ".join(f"{v.words} {trace[v.name]}" for v in shown) or "from the counts alone"
+    return (
+        "; ".join(f"{v.words}: {_value(trace[v.name])}" for v in shown) or "from the counts alone"
+    )
+
+
+def _value(value: int | bool) -> str:
+    """``2``, ``yes``; of a digit that is not there ``none``."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value == NONE else str(value)
 
 
 def table(found: Compared) -> list[dict[str, Any]]:
