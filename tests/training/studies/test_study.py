@@ -353,7 +353,7 @@ def holder_of(lock: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkeypatch):
-    """Two workers; one is killed and tried again, then everything is; then it is resumed."""
+    """Two workers; one is killed and tried again, then everything is; then it is resumed, here."""
     plan = written(tmp_path / "tiny.toml", steps=75)  # seconds of work: time enough to be killed
     command = argv(plan, tmp_path / "killed", "--seeds", "1", "--workers", "2")
     process = started(*command)
@@ -372,10 +372,10 @@ def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkey
     while any(claims.holder(lock) for lock in root.glob("*/*.lock")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    main(command)
     with monkeypatch.context() as patched:
         engine = Inline()
         patched.setattr(study, "open_engine", lambda *args: engine)
+        main(command)
         main(argv(plan, tmp_path / "whole", "--seeds", "1"))
     assert_same_study(root, tmp_path / "whole" / "tiny")
     resumed = json.loads((root / "blanks" / "seed-0000" / "manifest.json").read_text())["resumed"]
