@@ -21,7 +21,7 @@ from interp.task import SortTask
 from tests.analyses.test_every_model import asked_of_models, on
 from tests.models import small_model
 
-EACH = 4  # of each command
+EACH = 6  # of each command
 COUNTS = (
     "-1",
     "0",
