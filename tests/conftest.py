@@ -39,6 +39,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("sortscope")
 
 
+@pytest.hookimpl(trylast=True)  # of those alone that `-m` and `-k` leave
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each of several workers begins with whole files that hold long tests.
 

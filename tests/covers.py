@@ -40,7 +40,7 @@ def crossed(
     ]
 
 
-LEFT_OUT = [pytest.mark.exhaustive]
+LEFT_OUT = [pytest.mark.exhaustive, pytest.mark.slow]
 
 
 def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:

@@ -112,6 +112,7 @@ OF_ONE_LIST = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
