@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, truth_of
 from interp.task import SortTask
 from tests.checks import without_checks
+from tests.covers import crossed
 from tests.models import small_model
 
 TASK = SortTask(8, 9)
@@ -185,12 +187,14 @@ def test_same_seed_same_bits_and_another_seed_other_lists(module: Any) -> None:
     assert not torch.equal(LISTS[module](first), LISTS[module](other))
 
 
-@pytest.mark.parametrize("task", [SortTask(1, 1), SortTask(1, 2), SortTask(3, 1), SortTask(9, 4)])
-@pytest.mark.parametrize("norm", ["pre", "post", "none"])
-@pytest.mark.parametrize("n_layers", [1, 3])
-def test_any_model_with_blanks_can_be_analysed(task: SortTask, norm: str, n_layers: int) -> None:
+TASKS = {"one digit": (1, 1), "a blank more": (1, 2), "one blank": (3, 1), "few blanks": (9, 4)}
+NORMS_AND_LAYERS = list(product(("pre", "post", "none"), (1, 3)))
+
+
+@pytest.mark.parametrize(("task", "sizes"), crossed(list(TASKS), NORMS_AND_LAYERS, every=3))
+def test_any_model_with_blanks_can_be_analysed(task: str, sizes: tuple[str, int]) -> None:
     """Untrained ones, too: every number is finite or absent, and there are words and a figure."""
-    model = small_model(norm, n_layers, task)
+    model = small_model(*sizes, SortTask(*TASKS[task]))
     for module, config in CASES.items():
         result = module.compute(model, config)
         outcome = module.EXPERIMENT.outcome(result)

@@ -83,7 +83,7 @@ def corpus(one: Experiment) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("odd") / "model"
-    save_model(folder, small_model(task=SortTask(4, 3)))
+    save_model(folder, small_model(n_layers=1, task=SortTask(4, 3)))
     return folder
 
 

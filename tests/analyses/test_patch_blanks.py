@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.support.progress import Progress
 from interp.task import SortTask
+from tests.covers import crossed
 from tests.models import small_model
 
 TASK = SortTask(max_len=6, n_blanks=4)
@@ -197,11 +199,12 @@ def test_a_compiled_sorters_effect_is_where_it_was_planted() -> None:
 # -- words, figure, command ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("max_len", [1, 2, 3])
-@pytest.mark.parametrize("n_layers", [1, 2])
-@pytest.mark.parametrize("norm", ["pre", "post", "none"])
-def test_any_model_can_be_patched(max_len: int, n_layers: int, norm: str) -> None:
-    model = small_model(norm, n_layers, SortTask(max_len, 1))
+NORMS_AND_LAYERS = list(product(("pre", "post", "none"), (1, 2)))
+
+
+@pytest.mark.parametrize(("max_len", "sizes"), crossed([1, 2, 3], NORMS_AND_LAYERS, every=3))
+def test_any_model_can_be_patched(max_len: int, sizes: tuple[str, int]) -> None:
+    model = small_model(*sizes, SortTask(max_len, 1))
     result = compute(model, PatchConfig(pairs=8))
     assert result.pairs.length == max_len  # shortened to what there is
     assert len(summary(result)) >= 2 and figure(result) is not None

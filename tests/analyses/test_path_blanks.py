@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.support.progress import Progress
 from interp.task import SortTask
+from tests.covers import crossed
 from tests.models import TASK, small_model
 
 SMALL = SortTask(6, 8)
@@ -182,10 +184,11 @@ def test_the_same_seed_gives_the_same_bits() -> None:
 # -- words, figure, command ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("max_len", [1, 2, 5])
-@pytest.mark.parametrize("n_blanks", [1, 2])
-@pytest.mark.parametrize("n_layers", [1, 2])
-def test_any_model_with_blanks(max_len: int, n_blanks: int, n_layers: int) -> None:
+@pytest.mark.parametrize(
+    ("max_len", "sizes"), crossed([1, 2, 5], list(product((1, 2), (1, 2))), every=2)
+)
+def test_any_model_with_blanks(max_len: int, sizes: tuple[int, int]) -> None:
+    n_blanks, n_layers = sizes
     result = compute(
         small_model("pre", n_layers, SortTask(max_len, n_blanks)), PathConfig(pairs=12)
     )

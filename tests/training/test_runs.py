@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -273,6 +274,7 @@ def test_the_second_of_two_processes_is_refused_and_loses_nothing(run, capsys):
     try:
         while not (run / LOCK).exists():
             assert first.poll() is None
+            time.sleep(0.02)
         with pytest.raises(SystemExit) as stop:
             main(["--resume", str(run)])
         assert stop.value.code == 2

@@ -426,14 +426,20 @@ def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> Non
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("recipe", ["stable", "original"])  # with dropout and without
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "original",  # with dropout
+        pytest.param("stable", marks=pytest.mark.exhaustive),  # stopped in process, below
+    ],
+)
 def test_a_killed_run_reaches_the_same_bits(recipe, tmp_path):
     """SIGKILL at a random moment after the first checkpoint, then resume."""
-    argv = [*TINY, *RECIPES[recipe], "--steps", "480"]
+    argv = [*TINY, *RECIPES[recipe], "--steps", "200"]  # seconds of work, of which few are done
     process = started(*argv, "--out", str(tmp_path / "killed"))
     killed = tmp_path / "killed"
     wait_until(lambda: any(killed.glob("*/checkpoints/step-*")), process)
-    time.sleep(random.Random(os.getpid()).uniform(0.0, 0.5))
+    time.sleep(random.Random(os.getpid()).uniform(0.0, 0.3))
     process.kill()
     process.communicate()
     run = the_run(tmp_path / "killed")
@@ -458,19 +464,29 @@ def stop_after(monkeypatch, step: int, how: type[BaseException]) -> None:
     monkeypatch.setattr(Trainer, "update", stopping)
 
 
+OF_30_STEPS = [*TINY, *RECIPES["stable"], "--steps", "30", "--dropout", "0.1"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run of ``OF_30_STEPS`` that never stopped. Only to be read."""
+    out, threads = tmp_path_factory.mktemp("whole"), torch.get_num_threads()
+    main([*OF_30_STEPS, "--out", str(out)])
+    torch.set_num_threads(threads)
+    return the_run(out)
+
+
 @pytest.mark.parametrize("at", [0, 3, 7, 8, 20, 21, 29])
-def test_a_run_stopped_anywhere_reaches_the_same_bits(at, tmp_path, monkeypatch):
+def test_a_run_stopped_anywhere_reaches_the_same_bits(at, whole, tmp_path, monkeypatch):
     """Before, at and after checkpoints (every 7 steps) and evaluations (every 10)."""
-    argv = [*TINY, *RECIPES["stable"], "--steps", "30", "--dropout", "0.1"]
     with monkeypatch.context() as patched:
         stop_after(patched, at, RuntimeError)
         with pytest.raises(RuntimeError, match="stopped here"):
-            main([*argv, "--out", str(tmp_path / "a")])
+            main([*OF_30_STEPS, "--out", str(tmp_path / "a")])
     run = the_run(tmp_path / "a")
     assert len(run_checkpoints(run)) == at // 7
     main(["--resume", str(run)])
-    main([*argv, "--out", str(tmp_path / "b")])
-    assert_same_run(run, the_run(tmp_path / "b"))
+    assert_same_run(run, whole)
 
 
 def test_a_line_cut_off_by_a_crash_is_made_again(tmp_path, monkeypatch):
@@ -735,6 +751,7 @@ def test_files_that_may_not_grow_are_one_line(tmp_path):
 # -- it learns ----------------------------------------------------------------------------------
 
 
+@pytest.mark.exhaustive  # others learn to reverse lists, and the tutorial's task
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_a_small_model_learns_to_sort_from_scratch(tmp_path):

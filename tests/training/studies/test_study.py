@@ -118,6 +118,28 @@ def inline(monkeypatch) -> Inline:
     return engine
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory) -> Path:
+    """The study of ``plan_file``, seeds 0 and 1, as it ended. Only to be read, and copied."""
+    folder = tmp_path_factory.mktemp("study")
+    plan = load_plan(written(folder / "tiny.toml", steps=20))
+    root, threads = open_study(folder, plan), torch.get_num_threads()
+    for job in jobs_of(root, plan.arms, [0, 1]):
+        assert make_run(WorkerArgs(job.study, job.arm, job.seed)) is Status.ENDED
+    torch.set_num_threads(threads)
+    return root
+
+
+def copied(ended: Path, out: Path, *runs: str) -> None:
+    """As if ``main`` had made these runs, such as ``blanks/seed-0000``, in ``out``."""
+    for run in runs:
+        shutil.copytree(ended / run, out / "tiny" / run)
+    shutil.copy(ended / "plan.toml", out / "tiny")
+
+
+BLANKS = ("blanks/seed-0000", "blanks/seed-0001")
+
+
 def argv(plan: Path, out: Path, *more: str) -> list[str]:
     return ["--plan", str(plan), "--out", str(out), "--seeds", "2", *more]
 
@@ -137,9 +159,18 @@ def outcome_of(folder: Path) -> dict[str, object]:
 
 def assert_same_study(one: Path, other: Path) -> None:
     """Bit for bit."""
-    folders = sorted(p.relative_to(one) for p in one.glob("*/seed-*") if p.is_dir())
-    assert folders == sorted(p.relative_to(other) for p in other.glob("*/seed-*") if p.is_dir())
-    for folder in folders:
+    assert_same_runs(one, other)
+    assert runs_in(one) == runs_in(other)
+
+
+def runs_in(study: Path) -> list[Path]:
+    return sorted(p.relative_to(study) for p in study.glob("*/seed-*") if p.is_dir())
+
+
+def assert_same_runs(one: Path, other: Path) -> None:
+    """Bit for bit; ``other`` may have more."""
+    assert runs_in(one)
+    for folder in runs_in(one):
         weights, others = (
             load_file(run_checkpoints(root / folder)[-1] / "model.safetensors")
             for root in (one, other)
@@ -174,14 +205,14 @@ def test_every_arm_is_run_with_every_seed(plan_file, tmp_path, inline, capsys):
     assert "convergent 0 of 2 = 0.0 % [0.0, 65.8]" in out[0]
 
 
-def test_what_is_done_is_left_alone_and_more_seeds_can_follow(plan_file, tmp_path, inline):
-    main(argv(plan_file, tmp_path / "out", "--arms", "blanks"))
+def test_what_is_done_is_left_alone_and_more_seeds_can_follow(ended, plan_file, tmp_path, inline):
+    copied(ended, tmp_path / "out", *BLANKS)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*") if p.is_file()}
     main(argv(plan_file, tmp_path / "out", "--arms", "blanks"))
     assert {p: p.stat().st_mtime_ns for p in before} == before
-    assert len(inline.started) == 2
+    assert inline.started == []
     main(["--plan", str(plan_file), "--out", str(tmp_path / "out"), "--seeds", "3"])
-    assert [(job.arm, job.seed) for job in inline.started[2:]] == [
+    assert [(job.arm, job.seed) for job in inline.started] == [
         ("no-blanks", 0),
         ("no-blanks", 1),
         ("blanks", 2),
@@ -233,10 +264,10 @@ def test_arms_see_the_same_lists(plan_file, tmp_path, inline):
 
 @pytest.mark.parametrize("at", [3, 7, 15])
 def test_a_run_that_died_is_tried_again_and_reaches_the_same_bits(
-    at, plan_file, tmp_path, inline, monkeypatch, capsys
+    at, ended, plan_file, tmp_path, inline, monkeypatch, capsys
 ):
     """Before the first checkpoint (7), on it, and after the second (14)."""
-    main(argv(plan_file, tmp_path / "whole", "--seeds", "1"))
+    copied(ended, tmp_path / "died", "blanks/seed-0000")
     update, died = Trainer.update, []
 
     def dying(self, *args, **kwargs):
@@ -252,14 +283,14 @@ def test_a_run_that_died_is_tried_again_and_reaches_the_same_bits(
             return -9
 
     monkeypatch.setattr(Trainer, "update", dying)
-    inline.fate, inline.started = fate, []
+    inline.fate = fate
     main(argv(plan_file, tmp_path / "died", "--seeds", "1"))
     assert died == [at]
     assert [(job.arm, job.seed) for job in inline.started].count(("no-blanks", 0)) == 2
     assert "no-blanks, seed 0: its process ended with status -9; trying again" in (
         capsys.readouterr().err
     )
-    assert_same_study(tmp_path / "died" / "tiny", tmp_path / "whole" / "tiny")
+    assert_same_runs(tmp_path / "died" / "tiny", ended)
 
 
 def test_what_dies_every_time_ends_no_other_run(plan_file, tmp_path, inline, capsys, status):
@@ -353,7 +384,7 @@ def holder_of(lock: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkeypatch):
-    """Two workers; one is killed and tried again, then everything is; then it is resumed."""
+    """Two workers; one is killed and tried again, then everything is; then it is resumed, here."""
     plan = written(tmp_path / "tiny.toml", steps=75)  # seconds of work: time enough to be killed
     command = argv(plan, tmp_path / "killed", "--seeds", "1", "--workers", "2")
     process = started(*command)
@@ -372,10 +403,10 @@ def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkey
     while any(claims.holder(lock) for lock in root.glob("*/*.lock")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    main(command)
     with monkeypatch.context() as patched:
         engine = Inline()
         patched.setattr(study, "open_engine", lambda *args: engine)
+        main(command)
         main(argv(plan, tmp_path / "whole", "--seeds", "1"))
     assert_same_study(root, tmp_path / "whole" / "tiny")
     resumed = json.loads((root / "blanks" / "seed-0000" / "manifest.json").read_text())["resumed"]
@@ -446,15 +477,14 @@ def refusal(capsys, arguments: list[str], status: int = 2) -> str:
     return err.splitlines()[-1]
 
 
-def test_a_changed_plan_is_refused(plan_file, tmp_path, inline, capsys):
-    main(argv(plan_file, tmp_path, "--seeds", "1", "--arms", "blanks"))
-    capsys.readouterr()
+def test_a_changed_plan_is_refused(ended, plan_file, tmp_path, inline, capsys):
+    copied(ended, tmp_path, "blanks/seed-0000")
     written(plan_file, 20, **{"convergent_at = 0.9": "convergent_at = 0.8"})
     message = refusal(capsys, argv(plan_file, tmp_path))
     assert "follows another plan: measures: convergent_at is 0.9, not 0.8" in message
     written(plan_file, 30)
     assert "arm blanks: steps is 20, not 30" in refusal(capsys, argv(plan_file, tmp_path))
-    assert len(inline.started) == 1
+    assert inline.started == []
 
 
 @pytest.mark.parametrize(
@@ -503,7 +533,7 @@ def by_hand(tmp_path: Path, *flags: str) -> Path:
 
 
 @pytest.mark.parametrize("at", [None, 0, 9])
-def test_a_run_trained_by_hand_is_taken_over(at, plan_file, tmp_path, inline, monkeypatch):
+def test_a_run_trained_by_hand_is_taken_over(at, ended, plan_file, tmp_path, inline, monkeypatch):
     """Finished, just begun, or stopped on the way; moved to where the study would have put it."""
     update = Trainer.update
     with monkeypatch.context() as patched:
@@ -526,10 +556,8 @@ def test_a_run_trained_by_hand_is_taken_over(at, plan_file, tmp_path, inline, mo
     place = tmp_path / "out" / "tiny" / "blanks" / "seed-0000"
     place.parent.mkdir(parents=True)
     shutil.move(run, place)
-    only = ["--seeds", "1", "--arms", "blanks"]
-    main(argv(plan_file, tmp_path / "out", *only))
-    main(argv(plan_file, tmp_path / "whole", *only))
-    assert_same_study(tmp_path / "out" / "tiny", tmp_path / "whole" / "tiny")
+    main(argv(plan_file, tmp_path / "out", "--seeds", "1", "--arms", "blanks"))
+    assert_same_runs(tmp_path / "out" / "tiny", ended)
 
 
 def test_a_run_that_is_not_of_the_arm_is_refused_before_anything_is_trained(
@@ -703,7 +731,7 @@ def test_a_worker_is_told_how_to_compute(plan_file, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # Ray starts some processes, and waits for them on a busy machine
 @pytest.mark.usefixtures("unchecked")
-def test_on_ray_the_same_runs_come_out(plan_file, tmp_path, monkeypatch):
+def test_on_ray_the_same_runs_come_out(ended, plan_file, tmp_path, monkeypatch):
     """A Ray of one core, started here."""
     ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -711,10 +739,7 @@ def test_on_ray_the_same_runs_come_out(plan_file, tmp_path, monkeypatch):
     try:
         only = ["--seeds", "1", "--arms", "blanks"]
         main(argv(plan_file, tmp_path / "ray", *only, "--engine", "ray"))
-        with monkeypatch.context() as patched:
-            patched.setattr(study, "open_engine", lambda *args: Inline())
-            main(argv(plan_file, tmp_path / "whole", *only))
-        assert_same_study(tmp_path / "ray" / "tiny", tmp_path / "whole" / "tiny")
+        assert_same_runs(tmp_path / "ray" / "tiny", ended)
         assert ray.is_initialized()  # one that was there before is left running
     finally:
         ray.shutdown()
@@ -723,8 +748,8 @@ def test_on_ray_the_same_runs_come_out(plan_file, tmp_path, monkeypatch):
 # -- results ------------------------------------------------------------------------------------
 
 
-def test_an_export_holds_the_results_of_the_study(plan_file, tmp_path, inline, capsys):
-    main(argv(plan_file, tmp_path / "out", "--arms", "blanks"))
+def test_an_export_holds_the_results_of_the_study(ended, plan_file, tmp_path, capsys):
+    copied(ended, tmp_path / "out", *BLANKS)
     root, to = tmp_path / "out" / "tiny", tmp_path / "small"
     unfinished = root / "no-blanks" / "seed-0000"
     shutil.copytree(root / "blanks" / "seed-0000", unfinished)
@@ -751,9 +776,11 @@ def test_an_export_holds_the_results_of_the_study(plan_file, tmp_path, inline, c
         export(replace(exported, plan=load_plan(plan_file)), to)
 
 
-def test_a_study_goes_on_elsewhere_from_its_export_alone(plan_file, tmp_path, inline, capsys):
+def test_a_study_goes_on_elsewhere_from_its_export_alone(
+    ended, plan_file, tmp_path, inline, capsys
+):
     here, there, to = tmp_path / "here", tmp_path / "there", tmp_path / "small"
-    main(argv(plan_file, here, "--arms", "blanks"))
+    copied(ended, here, *BLANKS)
     main(["export", "--study", str(here / "tiny"), "--to", str(to)])
     first = load_results(to)
     capsys.readouterr()
@@ -800,8 +827,8 @@ def test_curves_come_back_from_their_compact_form(curve):
     assert _unpack_curve(json.loads(json.dumps(_pack_curve(curve)))) == curve
 
 
-def test_progress_is_read_from_the_run_folder(plan_file, tmp_path, inline):
-    main(argv(plan_file, tmp_path, "--seeds", "1", "--arms", "blanks"))
+def test_progress_is_read_from_the_run_folder(ended, plan_file, tmp_path):
+    copied(ended, tmp_path, "blanks/seed-0000")
     plan = load_plan(plan_file)
     job = Job(tmp_path / "tiny", "blanks", 0)
     config = replace(plan.arm("blanks").config, steps=60)
@@ -826,8 +853,8 @@ def test_progress_is_read_from_the_run_folder(plan_file, tmp_path, inline):
     ]
 
 
-def test_engines_are_asked_only_when_something_is_left(plan_file, tmp_path, inline, monkeypatch):
-    main(argv(plan_file, tmp_path))
+def test_engines_are_asked_only_when_something_is_left(ended, plan_file, tmp_path, monkeypatch):
+    copied(ended, tmp_path, *map(str, runs_in(ended)))
 
     def never(*args: object) -> None:
         raise AssertionError("nothing is left to do")
