@@ -8,12 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup explore test check clean
+.PHONY: help setup explore test test-all check clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make explore   serve the explorer and print its address (works offline once set up)"
-	@echo "make test      run the tests"
+	@echo "make test      run the tests, of exhaustive walks a part"
+	@echo "make test-all  run all of them, as CI does"
 	@echo "make check     lint, formatting and types"
 	@echo "make setup     only make the environment in $(VENV); the others do this by themselves"
 	@echo "make clean     remove the environment and caches; runs/ and results/ stay"
@@ -32,8 +33,13 @@ explore: setup
 
 # Bytecode is kept, whatever the environment says: each worker and each command that a test starts
 # would compile the same modules anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: setup
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	$(PYTEST) -m "not exhaustive" $(ARGS)
+
+test-all: setup
+	$(PYTEST) $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,8 @@
-"""Annotations that are checked while tests run, and how not to check them."""
+"""Annotations that are checked while tests run, and how not to check them.
+
+Of every function the first few calls in a test are checked: what a loop calls a thousand times is
+given the same types each time, and to check them took longer than the loop.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial, wraps
 from inspect import get_annotations, isgeneratorfunction
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, get_args
 
 import beartype
@@ -14,7 +18,9 @@ import jaxtyping
 from jaxtyping import _decorator
 
 PACKAGES = ("interp", "training", "analyses", "explorer")
+CHECKED_CALLS = 8  # of each function, in a test's fixtures and again in the test
 _jaxtyped, _resolved = _decorator.jaxtyped, _decorator._destring_annotation
+_calls: dict[int, int] = {}  # by the identity of the function's code
 
 
 def check_annotations() -> None:
@@ -33,6 +39,11 @@ def without_checks() -> Iterator[None]:
         jaxtyping.config.update("jaxtyping_disable", False)
 
 
+def check_anew() -> None:
+    """From here on the first calls of every function count as its first ones again."""
+    _calls.clear()
+
+
 def checked(function: Any = None, *, typechecker: Any) -> Any:
     """``jaxtyped``, but faster: that binds every call's arguments and checks them twice over, for
     a longer message, and keeps account of sizes also where no annotation is of an array."""
@@ -40,14 +51,23 @@ def checked(function: Any = None, *, typechecker: Any) -> Any:
         return partial(checked, typechecker=typechecker)
     if not isinstance(function, FunctionType):  # a class, a property: their functions come here
         return _jaxtyped(function, typechecker=typechecker)
-    hints = {
-        name: _resolved(hint, function.__globals__)
-        for name, hint in get_annotations(function).items()
-    }
+    hints = _hints(function.__code__, function)
     arrays = any(map(_of_arrays, hints.values()))
     if arrays and isgeneratorfunction(function):  # runs when its call is over
         return _jaxtyped(function, typechecker=typechecker)
     return _either(function, hints, arrays)
+
+
+def _hints(code: CodeType, function: FunctionType) -> dict[str, Any]:
+    """Of functions that a function makes anew in every call, too: they share their code."""
+    if id(code) not in _known:
+        annotations = get_annotations(function).items()
+        hints = {name: _resolved(hint, function.__globals__) for name, hint in annotations}
+        _known[id(code)] = code, hints  # held, so that no other code comes to have its identity
+    return _known[id(code)][1]
+
+
+_known: dict[int, tuple[CodeType, dict[str, Any]]] = {}
 
 
 def _of_arrays(hint: Any) -> bool:
@@ -66,11 +86,14 @@ def _twin(function: FunctionType, hints: dict[str, Any]) -> Callable[..., Any]:
 def _either(function: FunctionType, hints: dict[str, Any], arrays: bool) -> Callable[..., Any]:
     twin = cache(partial(_twin, function, hints))  # made when it is called: most never are
     one_call = _jaxtyped("context") if arrays else nullcontext()  # names of sizes hold in one call
+    code = id(function.__code__)
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if jaxtyping.config.jaxtyping_disable:
+        before = _calls.get(code, 0)
+        if before >= CHECKED_CALLS or jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
+        _calls[code] = before + 1
         with one_call:
             return twin()(*args, **kwargs)
 

@@ -1,9 +1,10 @@
 """What all tests share: annotations that are checked, one thread, and reproducible examples.
 
 Every function and dataclass of our packages is checked against its jaxtyping annotations while
-tests run: a tensor of the wrong type or shape raises an error (tests/test_checks.py). Names that a
-module imports for type checkers only (``if TYPE_CHECKING``) mean nothing at run time, and are not
-checked. Commands that tests start as processes run as users have them, unchecked.
+tests run, functions in the first calls of each test: a tensor of the wrong type or shape raises an
+error (tests/test_checks.py). Names that a module imports for type checkers only
+(``if TYPE_CHECKING``) mean nothing at run time, and are not checked. Commands that tests start as
+processes run as users have them, unchecked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.checks import PACKAGES, check_annotations, without_checks
+from tests.checks import PACKAGES, check_anew, check_annotations, without_checks
 
 if early := [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
     raise RuntimeError(f"{early[0]} was imported before its annotations could be checked")
@@ -34,6 +35,14 @@ hypothesis.settings.register_profile(
     derandomize=True,
 )
 hypothesis.settings.load_profile("sortscope")
+
+
+def pytest_runtest_setup() -> None:
+    check_anew()
+
+
+def pytest_runtest_call() -> None:
+    check_anew()  # what the fixtures called does not count
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, TypeCheckError
 from torch import Tensor
 
 from interp.task import SortTask
-from tests.checks import checked, without_checks
+from tests.checks import CHECKED_CALLS, check_anew, checked, without_checks
 
 
 @checked(typechecker=beartype)
@@ -64,3 +64,30 @@ def test_our_own_packages_are_checked_unless_a_test_says_otherwise() -> None:
         SortTask(max_len="3")  # type: ignore[arg-type]
     with without_checks():
         assert named("a", 0) == "a"
+
+
+def test_the_first_calls_are_checked_in_every_test() -> None:
+    for _ in range(CHECKED_CALLS):
+        assert named("a") == ["a"]
+    assert named("a", 0) == "a"  # in a loop one believes what was right so often
+    check_anew()  # as before each test
+    with pytest.raises(BeartypeCallHintReturnViolation):
+        named("a", 0)
+
+
+def makes(n: int) -> int:
+    @checked(typechecker=beartype)
+    def inner(k: int) -> int:
+        return k + n
+
+    return inner(n) if n < 9 else inner("9")  # type: ignore[arg-type]
+
+
+def test_a_function_that_is_made_in_every_call() -> None:
+    assert [makes(1), makes(2)] == [2, 4]
+    with pytest.raises(BeartypeCallHintParamViolation):
+        makes(9)
+    for _ in range(CHECKED_CALLS):
+        makes(1)
+    with pytest.raises(TypeError):  # of the sum itself
+        makes(9)

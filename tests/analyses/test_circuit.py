@@ -35,7 +35,13 @@ def result_of(name: str) -> CircuitResult:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SORTERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "slots",  # of which other tests are as well; the scoreboard itself asks of all
+        *(pytest.param(n, marks=pytest.mark.exhaustive) for n in SORTERS if n != "slots"),
+    ],
+)
 def test_the_scoreboards_questions(name: str, unchecked: None) -> None:
     said = EXPERIMENT.outcome(result_of(name)).verdicts
     for question in EXPERIMENT.questions:
@@ -105,9 +111,16 @@ def test_which_edges_lead_where() -> None:
     assert leading_to(edges, logits_node(2), Region.LAST_BLANK) == [4]
 
 
+ALSO_IN_WALKS = ("ordinary", "no blanks", "three layers")  # over analyses, and over commands
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["ordinary", "no blanks", "one digit", "one layer", "three layers", "silent"]
+    "kind",
+    [
+        *("one digit", "one layer", "silent"),
+        *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ALSO_IN_WALKS),
+    ],
 )
 def test_any_model(kind: str, unchecked: None) -> None:
     model = {

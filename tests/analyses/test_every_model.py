@@ -19,6 +19,7 @@ from interp.checkpoints import save_model
 from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.task import SortTask
+from tests.covers import crossed
 
 SHAPES: dict[str, dict[str, Any]] = {
     "one layer": {"n_layers": 1},
@@ -101,28 +102,22 @@ def check(one: Experiment, argv: list[str], shape: str, status: Any, capsys: Any
     assert json.loads(capsys.readouterr().out, parse_constant=no_number)["finding"] is not None
 
 
-QUICK = ("one layer", "no blanks", "two blanks", "the least of all")
+COMMANDS = {one.name: one for one in asked_of_models()}
+FEW = ("one layer", "no blanks", "two blanks", "the least of all")
+OF_ONE_LIST = [
+    (name, shape)
+    for name, one in COMMANDS.items()
+    for shape in FEW
+    if issubclass(kind_of(one), OfList)  # three of them refused what their defaults did not fit
+]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("shape", QUICK)
 @pytest.mark.parametrize(
-    "one",
-    [one for one in asked_of_models() if issubclass(kind_of(one), OfList)],
-    ids=lambda one: one.name,
+    ("name", "shape"), crossed(list(COMMANDS), list(SHAPES), every=5, always=OF_ONE_LIST)
 )
-def test_what_is_of_one_list_fits_every_model(one, shape, models, tmp_path, status, capsys):
-    """Three of them refused the models that their own defaults did not fit."""
-    check(one, on(one, models / shape, tmp_path), shape, status, capsys)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_command_fits_every_model(shape, models, tmp_path, status, capsys, monkeypatch):
+def test_every_command_fits_every_model(name, shape, models, tmp_path, status, capsys, monkeypatch):
     monkeypatch.setattr(circuit, "LEVELS", LOOSE)
-    for one in asked_of_models():
-        if shape in QUICK and issubclass(kind_of(one), OfList):
-            continue  # the test above is of these
-        check(one, on(one, models / shape, tmp_path), shape, status, capsys)
+    one = COMMANDS[name]
+    check(one, on(one, models / shape, tmp_path), shape, status, capsys)

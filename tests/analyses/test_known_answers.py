@@ -51,6 +51,7 @@ def test_every_method_on_small_sorters(unchecked: None) -> None:
     check(compute(KnownAnswersConfig(8)))
 
 
+@pytest.mark.exhaustive  # the same questions as of the small ones
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_method_on_sorters_of_full_size(unchecked: None) -> None:

@@ -21,7 +21,7 @@ from interp.task import SortTask
 from tests.analyses.test_every_model import asked_of_models, on
 from tests.models import small_model
 
-EACH = 6  # of each command
+EACH = 4  # of each command
 COUNTS = (
     "-1",
     "0",
@@ -83,7 +83,7 @@ def corpus(one: Experiment) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("odd") / "model"
-    save_model(folder, small_model(task=SortTask(4, 3)))
+    save_model(folder, small_model(n_layers=1, task=SortTask(4, 3)))
     return folder
 
 
