@@ -2,25 +2,26 @@
 // dozens of files, after the server has answered. Here they are asked for while it still works.
 ((soon, later) => {
   const entry = () => document.querySelector('script[type="module"][src]')?.src;
-  const ready = () => {
+  const at = (name) => new URL(name, entry()).href;
+  const drawn = () => {
     const app = document.querySelector('[data-testid="stApp"]');
     return app?.getAttribute("data-test-script-state") === "notRunning" && document.querySelector("h1");
   };
-  const begin = async () => {
+  // Fetched and compiled only: to run it takes a moment in which a page does not answer.
+  const fetchOnly = (name) => {
+    const link = document.createElement("link");
+    Object.assign(link, { rel: "modulepreload", crossOrigin: "", href: at(name) });
+    document.head.append(link);
+  };
+  addEventListener("DOMContentLoaded", () => {
     if (!entry()) return;
     // Run, as every page needs them; one that cannot be had is Streamlit's to miss.
-    await Promise.allSettled(soon.map((name) => import(new URL(name, entry()).href)));
-    const home = location.pathname === "/"; // has none of the others: it comes first
+    for (const name of soon) import(at(name)).catch(() => {});
+    if (location.pathname !== "/") return; // any other page asks for the rest itself, at once
     const timer = setInterval(() => {
-      if (home && !ready()) return;
+      if (!drawn()) return;
       clearInterval(timer);
-      // Fetched and compiled only: to run them takes a moment in which a page does not answer.
-      for (const name of later) {
-        const link = document.createElement("link");
-        Object.assign(link, { rel: "modulepreload", crossOrigin: "", href: new URL(name, entry()).href });
-        document.head.append(link);
-      }
+      later.forEach(fetchOnly);
     }, 100);
-  };
-  addEventListener("DOMContentLoaded", begin);
+  });
 })

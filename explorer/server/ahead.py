@@ -23,8 +23,8 @@ SOON = (
     "StreamlitSyntaxHighlighter",
 )
 """Kinds of elements of every page: the sidebar, the sequence of tokens, a command to be typed."""
-LATER = ("PlotlyChart", "ButtonGroup", "Radio", "DownloadButton", "ArrowVegaLiteChart", "DataFrame")
-"""Those of a page with figures."""
+LATER = ("PlotlyChart", "ButtonGroup", "Radio", "DownloadButton")
+"""Those of a page with figures, once Home, which has none, is drawn."""
 
 
 @cache

@@ -2,7 +2,7 @@
 browser still loads its own scripts, and that of all others once the first page stands.
 
 PyTorch alone takes a second or two, during which the server would otherwise wait for the browser;
-what draws tables takes another, the first time that a page has one.
+what draws tables takes another half.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 _FIRST = ("explorer.shell", "explorer.pages.home.page")
-_LAST = ("pandas", "plotly.graph_objects")
-"""What draws tables (with pyarrow), and figures."""
+_TABLES = ("pandas", "pyarrow")
+"""What draws tables. Plotly looks for it in ``sys.modules``, and fails where it is half imported:
+so it is not left to a thread beside one that draws."""
 _PAUSE = 1.0  # seconds in which the browser still draws the first page, and asks for more scripts
 _waiting = threading.Event()
 """Set while the other pages are still to be imported, once a first one has been drawn."""
@@ -29,14 +30,16 @@ def preload() -> None:
 
 def preload_others(modules: Iterable[str]) -> None:
     """A page has been drawn: now there is time for the others, once. Nothing where no server runs,
-    for none has called :func:`preload`.
+    for none has called :func:`preload`. Returns once what draws tables is there.
 
     Args:
         modules: the pages'.
     """
     if _waiting.is_set():
         _waiting.clear()
-        _in_thread("preload others", (*modules, *_LAST), _PAUSE)
+        for name in _TABLES:
+            import_module(name)
+        _in_thread("preload others", tuple(modules), _PAUSE)
 
 
 def _in_thread(name: str, modules: Sequence[str], pause: float) -> None:

@@ -16,11 +16,18 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = browser_needed
 
 
-@pytest.fixture
-def window(chromium: Any) -> Iterator[Any]:
-    """A new one for each test: one that was used has a history."""
+@pytest.fixture(scope="module")
+def browsing(chromium: Any) -> Iterator[Any]:
     with a_window(chromium) as page:
-        yield page
+        yield page.context
+
+
+@pytest.fixture
+def window(browsing: Any) -> Iterator[Any]:
+    """A new tab for each test: one that was used has a history."""
+    page = browsing.new_page()
+    yield page
+    page.close()
 
 
 def entries(visitor: Visitor) -> int:
