@@ -9,7 +9,8 @@
                  jobs.py      long results, computed in the background
                  menu.py      what the menu says of models, and lists that one gets wrong
                  history.py   the browser's history: one entry for one choice
-                 preload.py   what a first page needs, imported before it is asked for
+                 preload.py   what pages need, imported before it is asked for
+                 ahead.py     what the browser needs, loaded while the server works
                  runs.py      the training runs there are
     parts/       controls.py  the sidebar: model, list, and what is intervened on
                  study.py     an experiment over many lists: shipped, or asked for

@@ -17,6 +17,7 @@ from explorer.parts.speech import is_sorting
 from explorer.parts.style import SHEET
 from explorer.server import session
 from explorer.server.places import Places, places_from
+from explorer.server.preload import preload_others
 from interp.support.errors import UserError
 
 HOME = "home"
@@ -25,7 +26,7 @@ HOME = "home"
 
 @dataclass(frozen=True)
 class Page:
-    """One of the explorer's pages: ``explorer.pages.<path>.page.draw(view, places)``."""
+    """One of the explorer's pages: ``draw(view, places)`` of its module."""
 
     title: str
     path: str
@@ -36,11 +37,15 @@ class Page:
     published_alone: str = ""
     """What of the page is of the published task alone, where that is all of it."""
 
+    @property
+    def module(self) -> str:
+        return f"explorer.pages.{self.path}.page"
+
     def draw(self, places: Places, links: Mapping[str, StreamlitPage]) -> None:
         """Import the page's module, and let it draw; a first page need not wait for the others."""
         title = self.title if is_sorting() else self.elsewhere or self.title
         st.set_page_config(page_title=f"{title} · sortscope")
-        module = importlib.import_module(f"explorer.pages.{self.path}.page")
+        module = importlib.import_module(self.module)
         if self.path == HOME:  # says something before a model is open
             module.draw(partial(controls.sidebar, places), links)
         elif (view := controls.sidebar(places)) is not None:
@@ -104,6 +109,7 @@ def show(arguments: Sequence[str] = (), only: str | None = None) -> None:
             _chosen(places).run()
         else:
             next(page for page in PAGES if page.path == only).draw(places, {})
+    preload_others(page.module for page in PAGES)
 
 
 def _chosen(places: Places) -> StreamlitPage:

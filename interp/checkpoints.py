@@ -27,8 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional, subcommand
-
 from interp.config import ModelConfig
 from interp.elsewhere.asked import Import, ImportAlgoformer
 from interp.rules import SORT, read_rule
@@ -45,12 +43,14 @@ from interp.weights import check_finite
 
 if TYPE_CHECKING:
     import torch
+    from tyro import conf
 
     from interp.elsewhere.rivals import Read
     from interp.imports import Told
     from interp.model import SortTransformer
 else:
     torch = lazy_import("torch")
+    conf = lazy_import("tyro.conf")  # a quarter of a second, which only commands need
 
 FORMAT = 1  # of config.json; raised when an older reader would misread it
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -431,7 +431,7 @@ class ListModels:
 class Info:
     """Show what a model is: sizes, hash, how it was trained, what it reaches."""
 
-    name: Positional[str]  # a shipped name, a run folder or a checkpoint
+    name: conf.Positional[str]  # a shipped name, a run folder or a checkpoint
     task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
 
     def __post_init__(self) -> None:
@@ -439,16 +439,17 @@ class Info:
             read_rule(self.task)
 
 
-Command = (
-    Annotated[ListModels, subcommand("list")]
-    | Annotated[Info, subcommand("info")]
-    | Annotated[Import, subcommand("import")]
-    | Annotated[ImportAlgoformer, subcommand("import-algoformer")]
-)
-
-
 def main(argv: list[str] | None = None) -> None:
-    run_command(Command, _command, "python -m interp.checkpoints", argv)
+    run_command(_commands(), _command, "python -m interp.checkpoints", argv)
+
+
+def _commands() -> Any:
+    return (
+        Annotated[ListModels, conf.subcommand("list")]
+        | Annotated[Info, conf.subcommand("info")]
+        | Annotated[Import, conf.subcommand("import")]
+        | Annotated[ImportAlgoformer, conf.subcommand("import-algoformer")]
+    )
 
 
 def _command(args: ListModels | Info | Import | ImportAlgoformer) -> None:

@@ -254,7 +254,7 @@ def flags(settings: Any, default: Any) -> list[str]:
         value = getattr(settings, field.name)
         if value == getattr(default, field.name):
             continue
-        if not str(field.type).startswith("Positional"):  # typed by itself
+        if not str(field.type).removeprefix("conf.").startswith("Positional"):  # typed by itself
             words.append(_flag(field.name))
         if not isinstance(value, bool):  # one that is on is its flag alone
             words += map(str, value) if isinstance(value, (tuple, list)) else [str(value)]

@@ -84,7 +84,7 @@ def sequence(
     data = described(task, said, attention, touched, step, head, tools)
     told = {} if on_click is None else {k: _telling(key, k, on_click) for k in ("used", "gone")}
     callbacks = {f"on_{kind}_change": tell for kind, tell in told.items()}
-    found = _component()(key=key, data=data, **callbacks)
+    found = _component()(key=key, data=_without_lists(data), **callbacks)
     return on_click is not None and found.used is not None
 
 
@@ -148,6 +148,12 @@ def packed(attention: Attention) -> str:
     n = len(attention.labels)
     rows = np.rint(attention.pattern.reshape(-1, n, n) * LEVELS).clip(0, LEVELS).astype(np.uint8)
     return base64.b64encode(rows[:, *np.tril_indices(n)].tobytes()).decode()
+
+
+def _without_lists(data: dict[str, Any]) -> dict[str, Any]:
+    """The same to the browser. A list, Streamlit asks whether it is a table, and imports pandas and
+    pyarrow to ask; a tuple it sends as it is."""
+    return {key: tuple(one) if isinstance(one, list) else one for key, one in data.items()}
 
 
 def _output(output: Output) -> dict[str, Any]:

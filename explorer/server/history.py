@@ -1,8 +1,8 @@
 """The page's address behaves: the script that keeps the browser's history is put into every page.
 
 ``history.js`` says what it does. Streamlit has no place for a script that runs before its own, so
-it is added to the HTML that the server sends. ``/home`` leads to the page Home, whose address is
-``/``.
+it is added to the HTML that the server sends, with the one that loads the page's own scripts ahead
+(:mod:`explorer.server.ahead`). ``/home`` leads to the page Home, whose address is ``/``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from explorer.server.ahead import ahead
 from explorer.server.guard import Application, Message, Receive, Send
 
 _SCRIPT = Path(__file__).with_name("history.js")
@@ -20,7 +21,7 @@ _UNASKED = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range"
 
 
 class History:
-    """ASGI middleware that adds ``history.js`` to the pages it passes on."""
+    """ASGI middleware that adds :func:`script` to the pages it passes on."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
@@ -79,5 +80,5 @@ def _is_html(start: Message) -> bool:
 
 @cache
 def script() -> bytes:
-    """The script, as it stands in the page."""
-    return _SCRIPT.read_bytes()
+    """Both scripts, as they stand in the page."""
+    return _SCRIPT.read_bytes() + ahead()

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from tyro.conf import Positional
+from typing import TYPE_CHECKING, Literal
 
 from interp.config import Activation, Norm
 from interp.elsewhere.facts import Facts, Positions, agreed, read_config
 from interp.rules import read_rule, rule_named
 from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
 from interp.task import Task
+
+if TYPE_CHECKING:
+    from tyro import conf
+else:
+    conf = lazy_import("tyro.conf")
 
 
 @dataclass(frozen=True)
 class ImportAlgoformer:
     """Turn weights saved by the original code into a model that every command opens."""
 
-    file: Positional[Path]  # a model_6000.pth of the original code
-    folder: Positional[Path]  # where to write the model; the explorer lists what is in runs/
+    file: conf.Positional[Path]  # a model_6000.pth of the original code
+    folder: conf.Positional[Path]  # where to write the model; the explorer lists what is in runs/
     published: bool = False  # as the published experiment, but for the flags that are given
     max_len: int | None = None  # digits of the longest list (published: 48)
     n_blanks: int | None = None  # blanks it was trained with (published: one more than digits)
@@ -40,8 +44,8 @@ class ImportAlgoformer:
 class Import:
     """Turn the state dict of a HookedTransformer into a model that every command opens."""
 
-    file: Positional[Path]  # a state dict: torch.save's, or .safetensors
-    folder: Positional[Path]  # where to write the model; the explorer lists what is in runs/
+    file: conf.Positional[Path]  # a state dict: torch.save's, or .safetensors
+    folder: conf.Positional[Path]  # where to write the model; the explorer lists what is in runs/
     task: str  # what it was trained for: sort, reverse, ..., or FILE.py with a task of yours
     max_len: int  # symbols of the longest list
     n_blanks: int  # blanks between list and answer; 0: the answer follows SEP

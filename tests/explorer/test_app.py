@@ -55,7 +55,7 @@ shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model 
 def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Open the page with a link, on a server that may open ``folder``."""
     monkeypatch.setenv("SORTSCOPE_MODELS", str(folder))
-    return partial(open_page, "sort")
+    return partial(open_page, "sort", part="answer")
 
 
 @pytest.fixture

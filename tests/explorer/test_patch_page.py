@@ -379,7 +379,14 @@ def test_the_preview_stands_beside_the_exact_map() -> None:
     assert f"over the {int(exact.possible.sum())} cells" in captions(page)
 
 
-def test_the_preview_is_there_before_the_sweep_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_preview_is_there_before_the_sweep_begins(
+    monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    """Where the sweep takes long; one that is quick comes at once."""
+    if not quick:
+        monkeypatch.setattr(patch_page, "_QUICK", 0)
+    preview = [] if quick else ["gradient"]
     seen: list[str] = []
     shown, sweep = patch_page._plain_map, patch_page.outcome
 
@@ -394,10 +401,10 @@ def test_the_preview_is_there_before_the_sweep_begins(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(patch_page, "_plain_map", show)
     monkeypatch.setattr(patch_page, "outcome", compute_exactly)
-    page = open_page("patch", model=SLOTS, list="2718", corrupt="2719")
-    assert seen == ["gradient", "patch map"]
+    page = open_page("patch", model=SLOTS, list=f"271{int(quick)}", corrupt="2719")
+    assert seen == [*preview, "patch map"]
     page.run()
-    assert seen == ["gradient", "patch map", "patch map"]  # there already: no preview
+    assert seen == [*preview, "patch map", "patch map"]  # there already: no preview
 
 
 def test_the_whole_analysis_is_computed_when_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:

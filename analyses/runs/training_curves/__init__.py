@@ -17,18 +17,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-from tyro.conf import Positional
+from typing import TYPE_CHECKING
 
 from analyses.experiment import Experiment
 from analyses.experiment.subjects import OfLogs
+from interp.support.lazy import lazy_import
+
+if TYPE_CHECKING:
+    from tyro import conf
+else:
+    conf = lazy_import("tyro.conf")
 
 
 @dataclass(frozen=True)
 class CurvesSettings:
     """Whose curves: of runs, or of a study."""
 
-    runs: Positional[tuple[str, ...]] = ()  # shipped names, run folders, STUDY/ARM/seed-0000
+    runs: conf.Positional[tuple[str, ...]] = ()  # shipped names, run folders, STUDY/ARM/seed-0000
     study: Path | None = None  # instead: a study's folder or export, arm by arm
     log: bool = False  # steps on a logarithmic axis (step 0 has no place there)
 

@@ -58,6 +58,20 @@ def window(chromium: Any) -> Iterator[Any]:
         yield page
 
 
+@pytest.fixture(scope="module")
+def _another(chromium: Any) -> Iterator[Any]:
+    with a_window(chromium) as page:
+        yield page
+
+
+@pytest.fixture
+def colleague(_another: Any) -> Iterator[Any]:
+    """An empty window with cookies and storage of its own, beside the visitor's; also one for a
+    whole file."""
+    yield _another
+    empty(_another)
+
+
 @pytest.fixture
 def visitor(window: Any, server: Server) -> Iterator[Visitor]:
     """An empty window; at the end nothing may have gone wrong, nor left the machine."""

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.browser import WAIT_MS, Server
 from explorer.server.history import History, script
+from tests.covers import LEFT_OUT
 from tests.explorer.browser.visitor import Visitor, a_window, browser_needed, shipped, small
 from tests.pages import address, open_page
 
@@ -16,11 +17,18 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = browser_needed
 
 
-@pytest.fixture
-def window(chromium: Any) -> Iterator[Any]:
-    """A new one for each test: one that was used has a history."""
+@pytest.fixture(scope="module")
+def browsing(chromium: Any) -> Iterator[Any]:
     with a_window(chromium) as page:
-        yield page
+        yield page.context
+
+
+@pytest.fixture
+def window(browsing: Any) -> Iterator[Any]:
+    """A new tab for each test: one that was used has a history."""
+    page = browsing.new_page()
+    yield page
+    page.close()
 
 
 def entries(visitor: Visitor) -> int:
@@ -90,7 +98,10 @@ def test_quick_choices_are_not_taken_for_steps_back(
 
 @shipped
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["sort", "tour", "algorithm", "home"])
+@pytest.mark.parametrize(
+    "path",
+    ["home", "sort", *(pytest.param(p, marks=LEFT_OUT) for p in ("tour", "algorithm"))],
+)
 def test_every_page_has_an_address_of_its_own(visitor: Visitor, server: Server, path: str) -> None:
     visitor.open(f"{server.address}/{path}?list=31415")
     assert visitor.page.get_by_role("dialog").count() == 0

@@ -37,19 +37,20 @@ def parity(folder: Path) -> str:
     return quote(str(next(folder.glob("*-parity-*"))), safe="")
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_the_words_are_those_of_the_task(
-    visitor: Visitor, server: Server, parity: str, path: str
-) -> None:
-    page = visitor.page
-    page.goto(f"{server.address}/{path}?model={parity}&list=1,0,1&part=all&other={parity}")
-    page.get_by_role("textbox", name="List: answered with").wait_for(timeout=WAIT_MS)
-    settle(page, 600)
-    assert page.locator('[data-testid="stException"]').count() == 0
-    text = page.evaluate(_SEEN)
-    assert len(text) > 400
-    lines = [line for line in text.splitlines() if _PUBLISHED.search(line)]
-    assert lines == []
+def test_the_words_are_those_of_the_task(visitor: Visitor, server: Server, parity: str) -> None:
+    """On every page, with all of its parts."""
+    page, found = visitor.page, {}
+    for n, path in enumerate(PATHS):
+        link = f"{server.address}/{path}?model={parity}&list=1,0,1&part=all&other={parity}"
+        page.goto(link) if n == 0 else visitor.go_on(link)
+        page.get_by_role("textbox", name="List: answered with").wait_for(timeout=WAIT_MS)
+        settle(page, 600)
+        assert page.locator('[data-testid="stException"]').count() == 0
+        text = page.evaluate(_SEEN)
+        found[page.title()] = [line for line in text.splitlines() if _PUBLISHED.search(line)]
+        assert len(text) > 400
+    assert len(found) == len(PATHS)
+    assert {title: lines for title, lines in found.items() if lines} == {}
 
 
 def test_the_measure_finds_the_words() -> None:

@@ -29,7 +29,7 @@ def pattern(folder: Path) -> np.ndarray:
 
 @pytest.fixture
 def sort(visitor: Visitor, server: Server, folder: Path) -> Visitor:
-    visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2&part=all")
+    visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2")
     visitor.page.locator(".sequence .token").first.wait_for(timeout=WAIT_MS)
     return visitor
 
@@ -128,6 +128,9 @@ def test_blanks_are_dropped_and_exchanged_by_click(sort: Visitor) -> None:
 
 def test_the_answer_plays_and_the_page_follows(sort: Visitor) -> None:
     page = sort.page
+    page.get_by_text("Step by step", exact=True).click()
+    page.wait_for_url("**part=step*")
+    sort.settle()
     page.get_by_role("button", name="▶ Play").click()
     page.locator(".sequence .token.unsaid").first.wait_for(timeout=WAIT_MS)
     page.wait_for_url("**step=2*")

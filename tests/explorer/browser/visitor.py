@@ -61,9 +61,24 @@ class Visitor:
         self.settle()
         assert self.page.locator('[data-testid="stException"]').count() == 0
 
+    def go_on(self, address: str) -> None:
+        """To another page of the same server, as by a step in the history: without loading the
+        scripts of them all again, which takes longer than to draw most pages."""
+        self.page.evaluate(_STEP, address)
+        self.page.wait_for_url(lambda url: "back=" not in url, timeout=WAIT_MS)
+        self.settle()
+        assert self.page.locator('[data-testid="stException"]').count() == 0
+
     def settle(self) -> None:
         """Until the server has nothing more to draw."""
         settle(self.page)
+
+
+# Past what history.js listens to, as the browser itself changes the address on Back and Forward.
+_STEP = """(url) => {
+    History.prototype.pushState.call(history, {}, '', url)
+    dispatchEvent(new PopStateEvent('popstate', {state: {}}))
+}"""
 
 
 def complaint(said: Any) -> list[str]:
