@@ -10,6 +10,7 @@ from plotly import subplots
 from analyses.which_program.result import WhichProgramResult
 from analyses.which_program.words import ITSELF
 from interp import figures
+from interp.stats import Estimate
 
 
 def figure(result: WhichProgramResult) -> go.Figure:
@@ -61,9 +62,9 @@ def _cells(values: list[list[float | None]], words: list[list[str]], x: Any, y: 
 
 
 def _agreement(result: WhichProgramResult, names: list[str]) -> go.Heatmap:
-    kinds = range(len(result.kinds))
-    rates = [
-        [result.agreement(p, k) for p in range(len(names))] + [result.itself(k)] for k in kinds
+    rates: list[list[Estimate | None]] = [
+        [*(result.agreement(p, k) for p in range(len(names))), result.itself(k)]
+        for k in range(len(result.kinds))
     ]
     return _cells(
         [[rate.value if rate else None for rate in line] for line in rates],
