@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int
 
-from interp.programs.edits import KINDS, as_prompts
+from interp.programs.edits import KINDS, as_prompts, drop
 from interp.programs.program import Program
 from interp.programs.prompts import Prompts, check_lengths
 from interp.task import N_DIGITS, SortTask
@@ -82,7 +82,7 @@ def make_pool(task: SortTask, n: int, seed: int) -> Prompts:
 def _group(chance: random.Random, task: SortTask, length: int) -> list[tuple[list[int], list[int]]]:
     """Where a change is impossible, or leaves no digit to go on to, the first prompt again."""
     digits = chance.sample(range(N_DIGITS), chance.choice((3, 5, 10, 10)))
-    values = [chance.choice(digits) for _ in range(length)]
+    values: list[int] = []
     while len(set(values)) < 2:
         values = [chance.choice(digits) for _ in range(length)]
     prefix = _prefix(chance, task, values)
@@ -92,7 +92,7 @@ def _group(chance: random.Random, task: SortTask, length: int) -> list[tuple[lis
         prefix,
         _other_copies(chance, prefix),
         [*prefix[:-1], chance.choice([v for v in values if v < max(values)])],
-        _other_smaller(chance, prefix),
+        _other_smaller(chance, values, prefix),
     ]
     made = [(listed, given) for listed in lists for given in prefixes]
     return [
@@ -140,12 +140,10 @@ def _other_copies(chance: random.Random, prefix: list[int]) -> list[int]:
     return [*prefix, prefix[-1]]
 
 
-def _other_smaller(chance: random.Random, prefix: list[int]) -> list[int]:
+def _other_smaller(chance: random.Random, values: list[int], prefix: list[int]) -> list[int]:
     """An output unlike the last is left out, or put in front where there is none."""
-    others = [place for place, digit in enumerate(prefix) if digit != prefix[-1]]
-    if others:
-        place = chance.choice(others)
-        return prefix[:place] + prefix[place + 1 :]
+    if (dropped := drop(chance, values, prefix, len(prefix))) is not None:
+        return dropped
     return [chance.randrange(prefix[-1]), *prefix] if prefix[-1] else prefix
 
 
