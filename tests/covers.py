@@ -40,6 +40,26 @@ def crossed(
     ]
 
 
+def few(values: Sequence[Any], *taken: Any) -> list[Any]:
+    """All of them, as parameters; marked ``exhaustive`` are those that not every run takes.
+
+    Args:
+        values: of one parameter; or tuples, of several.
+
+    Raises:
+        ValueError: if one that every run is to take is none of them.
+    """
+    if missing := [each for each in taken if each not in values]:
+        raise ValueError(f"{missing[0]!r} is none of {list(values)}")
+    return [
+        pytest.param(
+            *(each if isinstance(each, tuple) else [each]),
+            marks=[] if each in taken else LEFT_OUT,
+        )
+        for each in values
+    ]
+
+
 LEFT_OUT = [pytest.mark.exhaustive, pytest.mark.slow]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.covers import crossed, dealt
+from tests.covers import crossed, dealt, few
 
 
 def taken(cases: list[Any]) -> list[tuple[Any, ...]]:
@@ -24,6 +24,13 @@ def test_each_thing_on_either_side_is_taken(sizes: tuple[int, int]) -> None:
     assert {one for one, _ in pairs} == set(first) and {other for _, other in pairs} == set(second)
     assert (1, "model 1") in pairs
     assert len(pairs) <= len(cases) / 5 + max(sizes) / 2
+
+
+def test_some_are_taken_and_the_others_are_still_there() -> None:
+    assert [case.values for case in few(["a", "b", "c"], "b")] == [("a",), ("b",), ("c",)]
+    assert taken(few([("a", 1), ("b", 2)], ("b", 2))) == [("b", 2)]
+    with pytest.raises(ValueError, match=r"'d' is none of \['a'\]"):
+        few(["a"], "d")
 
 
 def test_what_has_no_cover_is_said() -> None:

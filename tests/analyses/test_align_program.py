@@ -23,19 +23,14 @@ from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.stats import wilson
 from interp.task import SortTask
+from tests.covers import few
 from tests.models import small_model
 
 TASK = SortTask(10, 11)
 FEW = AlignConfig(prompts=96, pairs=20)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "slots",  # the scoreboard asks the same of all
-        *(pytest.param(n, marks=pytest.mark.exhaustive) for n in SORTERS if n != "slots"),
-    ],
-)
+@pytest.mark.parametrize("name", few(SORTERS, "slots"))
 def test_the_variables_of_compiled_sorters_are_where_they_were_put(name: str) -> None:
     sorter = compile_sorter(name, TASK)
     found = verdicts(compute(sorter.model, FEW, seed=1))

@@ -22,6 +22,7 @@ from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, truth_of
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
+from tests.covers import few
 from tests.models import small_model
 
 SMALL, FEW = SortTask(6, 7), CircuitConfig(lists=16, searched=24)
@@ -35,13 +36,7 @@ def result_of(name: str) -> CircuitResult:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "slots",  # of which other tests are as well; the scoreboard itself asks of all
-        *(pytest.param(n, marks=pytest.mark.exhaustive) for n in SORTERS if n != "slots"),
-    ],
-)
+@pytest.mark.parametrize("name", few(SORTERS, "slots"))  # of which other tests are as well
 def test_the_scoreboards_questions(name: str, unchecked: None) -> None:
     said = EXPERIMENT.outcome(result_of(name)).verdicts
     for question in EXPERIMENT.questions:
@@ -111,17 +106,11 @@ def test_which_edges_lead_where() -> None:
     assert leading_to(edges, logits_node(2), Region.LAST_BLANK) == [4]
 
 
-ALSO_IN_WALKS = ("ordinary", "no blanks", "three layers")  # over analyses, and over commands
+KINDS = ("one digit", "one layer", "silent", "ordinary", "no blanks", "three layers")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *("one digit", "one layer", "silent"),
-        *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ALSO_IN_WALKS),
-    ],
-)
+@pytest.mark.parametrize("kind", few(KINDS, "one digit", "silent"))  # others are in walks
 def test_any_model(kind: str, unchecked: None) -> None:
     model = {
         "ordinary": small_model(task=SortTask(6, 7)),

@@ -116,7 +116,7 @@ OF_ONE_LIST = [
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
-    ("name", "shape"), crossed(list(COMMANDS), list(SHAPES), every=5, always=OF_ONE_LIST)
+    ("name", "shape"), crossed(list(COMMANDS), list(SHAPES), every=7, always=OF_ONE_LIST)
 )
 def test_every_command_fits_every_model(name, shape, models, tmp_path, status, capsys, monkeypatch):
     monkeypatch.setattr(circuit, "LEVELS", LOOSE)

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from analyses import shift_blanks
+from analyses.experiment import catalogue
 from analyses.experiment.catalogue import reported
 from analyses.known_answers import EXPERIMENT, KnownAnswersConfig, asked
 from analyses.known_answers.body import KnownAnswers, Row, summary, to_json
 from interp.sorters.truth import SORTERS, compiled_for
 from interp.support.errors import UserError
+from tests.covers import few
 
 METHODS = Path(__file__).parents[2] / "docs" / "methods.md"
 MISLEADING = {
@@ -46,9 +48,21 @@ def check(result: KnownAnswers) -> None:
     assert len(result.rows) == sum(len(one.questions) for one in asked()) * len(SORTERS)
 
 
+ASKED = [one.name for one in asked()]
+QUICK = [
+    *("ablate_blanks", "attribution", "behaviour", "blank_output_matrix", "logit_lens"),
+    *("heads.attention_patterns", "reduce_blanks", "transplant_blanks"),
+]
+"""Those that take a second or two; every run takes some of the others on one sorter elsewhere."""
+
+
 @pytest.mark.slow
-def test_every_method_on_small_sorters(unchecked: None) -> None:
-    check(compute(KnownAnswersConfig(8)))
+@pytest.mark.parametrize("method", few(ASKED, *QUICK))
+def test_a_method_on_small_sorters(method: str, unchecked: None) -> None:
+    result = compute(KnownAnswersConfig(8, only=(method,)))
+    misled = {words: about for words, about in MISLEADING.items() if words.startswith(f"{method}:")}
+    assert wrong_in(result) == misled
+    assert len(result.rows) == len(catalogue.experiment(method).questions) * len(SORTERS)
 
 
 @pytest.mark.exhaustive  # the same questions as of the small ones
@@ -70,6 +84,7 @@ OF_OTHER_TASKS = {
 """As ``MISLEADING``."""
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("task", OF_OTHER_TASKS)
 def test_every_method_on_models_of_another_task(task: str, unchecked: None) -> None:

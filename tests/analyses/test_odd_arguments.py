@@ -19,6 +19,7 @@ from analyses.experiment import Experiment, arguments, main
 from interp.checkpoints import save_model
 from interp.task import SortTask
 from tests.analyses.test_every_model import asked_of_models, on
+from tests.covers import few
 from tests.models import small_model
 
 EACH = 6  # of each command
@@ -87,17 +88,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+EVERY = {one.name: one for one in asked_of_models()}
+NAMES = list(EVERY)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("one", asked_of_models(), ids=lambda one: one.name)
+@pytest.mark.parametrize("name", few(NAMES, *NAMES[::3]))
 def test_an_odd_argument_is_an_answer_or_one_line(
-    one: Experiment,
+    name: str,
     model: Path,
     tmp_path: Path,
     status: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    one = EVERY[name]
     for flag, value in corpus(one):
         code = status(partial(main, one), [*on(one, model, tmp_path / "out"), flag, value])
         said = capsys.readouterr()

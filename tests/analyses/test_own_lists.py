@@ -28,6 +28,7 @@ from interp.rules import PARITY, REVERSE, UNIQUE
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import SortBatch, Task, typed
+from tests.covers import few
 from tests.models import TASK, small_model
 
 SEED = 3
@@ -101,7 +102,7 @@ def test_other_lists_give_something_else(unchecked):
     assert all_of_them != fewer
 
 
-@pytest.mark.parametrize("name", OF_MODELS)
+@pytest.mark.parametrize("name", few(OF_MODELS, *OF_MODELS[::3]))
 def test_the_fewest_lists_are_enough(name, unchecked):
     """All of one length, for what compares positions."""
     one, model = experiment(name), small_model(n_layers=1 + (name != "circuit"))  # fewer edges

@@ -33,6 +33,7 @@ from interp.interventions import Mask
 from interp.stats import wilson
 from interp.support.errors import UserError
 from interp.task import SortTask
+from tests.covers import few
 from tests.pages import address, button, captions, errors, open_page, run_job, sequences
 
 shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
@@ -474,7 +475,7 @@ def test_cells_say_right_and_wrong_without_colour(model: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", compiled_names())
+@pytest.mark.parametrize("name", few(compiled_names(), "compiled:slots", "compiled:direct"))
 def test_compiled_sorters_open(start: Any, name: str) -> None:
     bits = name == "compiled:tally"
     page = start(

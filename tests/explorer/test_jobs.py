@@ -18,6 +18,7 @@ from explorer.server.store import Store, store
 from interp.checkpoints import load_bare, shipped_models
 from interp.support.errors import UserError
 from interp.support.progress import Progress
+from tests.covers import few
 from tests.pages import captions, open_page, run_job
 
 shipped_only = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped")
@@ -178,7 +179,7 @@ def test_a_job_goes_on_while_other_pages_are_looked_at(
 
 
 @shipped_only
-@pytest.mark.parametrize("name", ["logit_lens", "transplant_blanks"])
+@pytest.mark.parametrize("name", few(["logit_lens", "transplant_blanks"], "transplant_blanks"))
 @pytest.mark.slow
 def test_shipped_results_are_what_the_command_computes(name: str) -> None:
     one, loaded = catalogue.experiment(name), load_bare("blanks")

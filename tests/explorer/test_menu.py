@@ -68,6 +68,8 @@ def test_a_list_that_it_gets_wrong_is_wrong() -> None:
     assert any("✗ Not sorted." in m.value for m in page.markdown)
 
 
+@pytest.mark.exhaustive
+@pytest.mark.slow
 @shipped
 def test_a_sorter_that_makes_no_mistake_has_no_such_list() -> None:
     page = open_page("sort", model="compiled:successor", list="3,1,2")

@@ -27,6 +27,7 @@ from interp.checkpoints import load_bare, shipped_models
 from interp.sites import Component, Site
 from interp.stats import wilson
 from interp.task import BLANK, SortTask
+from tests.covers import crossed
 from tests.pages import address, button, errors, open_page
 
 LIST, DIGITS = "3,1,4,1,5", (3, 1, 4, 1, 5)
@@ -58,8 +59,9 @@ def reveal(page: AppTest, step: int) -> str:
 # -- finding one's way --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["with", "without", "compiled:slots"])
-@pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.parametrize(
+    ("model", "step"), crossed(["with", "without", "compiled:slots"], range(1, 7), every=3)
+)
 def test_every_step_opens_on_every_kind_of_model(visit: Any, model: str, step: int) -> None:
     page = visit(step, model)
     assert not page.error

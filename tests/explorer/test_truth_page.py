@@ -39,6 +39,7 @@ from interp.sites import Component, Site
 from interp.sorters.truth import SORTERS, truth_of
 from interp.task import BLANK, Region, SortTask
 from tests.analyses.test_known_answers import MISLEADING
+from tests.covers import few
 from tests.pages import address, button, errors, open_page, run_job, small_models
 
 TASK = SortTask()
@@ -234,8 +235,7 @@ CLAIMS: dict[tuple[str, str], Callable[[], bool]] = {
 
 
 @pytest.mark.parametrize(
-    ("sorter", "page"),
-    [pytest.param(*c, marks=[pytest.mark.slow] if c[1] == "Inside" else []) for c in CLAIMS],
+    ("sorter", "page"), few(list(CLAIMS), *(claim for claim in CLAIMS if claim[1] != "Inside"))
 )
 def test_what_to_look_for_is_there(sorter: str, page: str, unchecked: None) -> None:
     with torch.no_grad():
@@ -259,6 +259,7 @@ FOUND = {  # by a probe at the blanks, as the claim says it: sorted[j], the coun
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_what_probes_find(unchecked: None) -> None:
     found = asked("probe_blanks")
@@ -332,7 +333,7 @@ def fitting() -> str:
     return ",".join(map(str, FITTING_LIST))
 
 
-@pytest.mark.parametrize("sorter", SORTERS)
+@pytest.mark.parametrize("sorter", few(SORTERS, "direct"))
 def test_the_sorter_that_is_open_beside_what_methods_see(sorter: str) -> None:
     page = open_page("truth", model=f"compiled:{sorter}", list=fitting())
     assert not page.error

@@ -56,6 +56,7 @@ from interp.sites import Component, Site
 from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.analyses.test_every_model import FEWER
+from tests.covers import few
 from tests.models import TASK, small_model
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -324,10 +325,11 @@ def kind_of(about: Any) -> type:
     return about if isinstance(about, type) else type(about)
 
 
+OF_MODELS = [one.name for one in EVERY.values() if issubclass(kind_of(one.about), OfModel)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [one.name for one in EVERY.values() if issubclass(kind_of(one.about), OfModel)]
-)
+@pytest.mark.parametrize("name", few(OF_MODELS, *OF_MODELS[::3]))
 def test_an_analysis_computes_the_model_that_it_was_given(name: str) -> None:
     one = EVERY[name]
     fewer = {

@@ -28,6 +28,7 @@ from interp.sites import Component, Site
 from interp.support import files
 from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
+from tests.covers import few
 from training import runs
 from training.course import logged
 from training.loop import Trainer, TrainingDiverged
@@ -428,10 +429,7 @@ def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> Non
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     "recipe",
-    [
-        "original",  # with dropout
-        pytest.param("stable", marks=pytest.mark.exhaustive),  # stopped in process, below
-    ],
+    few(["original", "stable"], "original"),  # with dropout; without, stopped in process, below
 )
 def test_a_killed_run_reaches_the_same_bits(recipe, tmp_path):
     """SIGKILL at a random moment after the first checkpoint, then resume."""
@@ -476,7 +474,7 @@ def whole(tmp_path_factory) -> Path:
     return the_run(out)
 
 
-@pytest.mark.parametrize("at", [0, 3, 7, 8, 20, 21, 29])
+@pytest.mark.parametrize("at", few([0, 3, 7, 8, 20, 21, 29], 0, 8, 29))
 def test_a_run_stopped_anywhere_reaches_the_same_bits(at, whole, tmp_path, monkeypatch):
     """Before, at and after checkpoints (every 7 steps) and evaluations (every 10)."""
     with monkeypatch.context() as patched:
@@ -731,6 +729,7 @@ def test_a_full_disk_is_one_line(write, tmp_path, capsys, monkeypatch):
     assert list(run.rglob(".*")) == []  # nothing half-written is left
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_files_that_may_not_grow_are_one_line(tmp_path):
     """A real limit of the system, met in the middle of a checkpoint."""

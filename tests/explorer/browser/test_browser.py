@@ -23,6 +23,7 @@ from interp.answers.treatment import Treatment
 from interp.checkpoints import load_model
 from interp.figures import write_html
 from interp.task import SortTask
+from tests.covers import few
 from tests.explorer.browser.visitor import (
     Visitor,
     a_window,
@@ -267,11 +268,14 @@ def test_a_figure_is_printed_as_lines_and_letters(
 
 @pytest.mark.parametrize(
     "link",
-    [
-        "attention?list=3,1,2&layer=0&head=1&att_rows=every",
-        "blanks?list=3,1,2&blanks=1-2&kind=zero&b=2,2,7",
-        "inside?list=3,1,2&output=1&layer=0",
-    ],
+    few(
+        [
+            "attention?list=3,1,2&layer=0&head=1&att_rows=every",
+            (BLANKS := "blanks?list=3,1,2&blanks=1-2&kind=zero&b=2,2,7"),
+            "inside?list=3,1,2&output=1&layer=0",
+        ],
+        BLANKS,
+    ),
 )
 def test_a_copied_link_opens_the_same_view(
     visitor: Visitor, server: Server, folder: Path, colleague: Any, link: str

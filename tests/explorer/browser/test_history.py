@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.browser import WAIT_MS, Server
 from explorer.server.history import History, script
-from tests.covers import LEFT_OUT
+from tests.covers import few
 from tests.explorer.browser.visitor import Visitor, a_window, browser_needed, shipped, small
 from tests.pages import address, open_page
 
@@ -100,7 +100,7 @@ def test_quick_choices_are_not_taken_for_steps_back(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    ["home", "sort", *(pytest.param(p, marks=LEFT_OUT) for p in ("tour", "algorithm"))],
+    few(["home", "sort", "tour", "algorithm"], "sort"),
 )
 def test_every_page_has_an_address_of_its_own(visitor: Visitor, server: Server, path: str) -> None:
     visitor.open(f"{server.address}/{path}?list=31415")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.browser import WAIT_MS, Server, settle
+from tests.covers import few
 from tests.explorer.browser.visitor import PATHS, Visitor, a_window, browser_needed, shipped
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -34,7 +35,7 @@ PAGES = [each for path in PATHS for each in STEPS.get(path, (path,))]
 
 @shipped
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", few(PAGES, "sort", "patch"))
 def test_a_page_opens_is_not_long_and_nothing_is_cut_overlaps_or_is_too_faint(
     visitor: Visitor, server: Server, path: str
 ) -> None:

@@ -37,6 +37,8 @@ def parity(folder: Path) -> str:
     return quote(str(next(folder.glob("*-parity-*"))), safe="")
 
 
+@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_the_words_are_those_of_the_task(visitor: Visitor, server: Server, parity: str) -> None:
     """On every page, with all of its parts."""
     page, found = visitor.page, {}

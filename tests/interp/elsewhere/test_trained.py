@@ -23,6 +23,7 @@ from interp.checkpoints import load_model, main
 from interp.rules import read_rule
 from interp.support.errors import UserError
 from interp.task import Task
+from tests.covers import few
 from tests.interp.elsewhere.theirs import trained_on_digits
 
 TUTORIAL = Path(__file__).parents[3] / "docs" / "your-own-weights.md"
@@ -52,6 +53,7 @@ def inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
+@pytest.mark.exhaustive  # another tutorial trains, too, and what follows imports
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_the_tutorial(tmp_path, capsys):
@@ -119,11 +121,14 @@ def asked(folder: Path, to: Path, *flags: str, file: str = "theirs.pt") -> list[
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "flags"),
-    [
+    few(
+        [
+            ("theirs.pt", ["--activation", "gelu"]),
+            ("theirs.pt", ["--config", "config.json"]),
+            ("folded.pt", ["--activation", "gelu", "--norm", "pre"]),
+        ],
         ("theirs.pt", ["--activation", "gelu"]),
-        ("theirs.pt", ["--config", "config.json"]),
-        ("folded.pt", ["--activation", "gelu", "--norm", "pre"]),
-    ],
+    ),
 )
 def test_the_right_flags_are_believed(file, flags, digits, tmp_path, capsys):
     flags = [str(digits / flag) if flag.endswith(".json") else flag for flag in flags]

@@ -21,6 +21,7 @@ from interp.model import SortTransformer
 from interp.passes.forward import forward
 from interp.sites import Component, Site, all_sites, head_sites
 from interp.task import SortTask
+from tests.covers import crossed
 from tests.models import TASK, in_float64, small_model
 
 LENGTH = 5
@@ -69,8 +70,7 @@ def test_the_gradient_is_a_finite_difference(norm: str) -> None:
             torch.testing.assert_close(here, (ahead - behind) / 2e-6, atol=1e-7, rtol=1e-4)
 
 
-@pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(("direction", "norm"), crossed(DIRECTIONS, NORMS, every=2))
 def test_integrated_gradients_add_up_to_patching_the_whole_site(
     norm: str, direction: Direction
 ) -> None:

@@ -24,6 +24,7 @@ from interp.passes.packed import embed
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, truth_of
 from interp.task import SortTask
+from tests.covers import few
 from tests.models import small_model
 
 SMALL = SortTask(6, 7)
@@ -46,7 +47,7 @@ def true(name: str, task: SortTask) -> list[str]:
 # -- what is known to be true -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SORTERS)
+@pytest.mark.parametrize("name", few(SORTERS, "slots", "successor"))
 def test_exactly_the_compiled_circuit(name: str, unchecked: None) -> None:
     assert found(compile_sorter(name, SMALL).model) == true(name, SMALL)
 
@@ -54,14 +55,18 @@ def test_exactly_the_compiled_circuit(name: str, unchecked: None) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task"),
-    [
-        ("slots", SortTask(6, 6)),  # the last blank holds a sorted digit as well
-        ("slots", SortTask(5, 12)),
-        ("histogram", SortTask(4, 1)),  # nothing but the last blank
-        ("direct", SortTask(6, 0)),  # the first output is emitted at SEP
-        ("successor", SortTask(5, 0)),
-        ("sink", SortTask(4, 2)),
-    ],
+    few(
+        [
+            ("slots", SortTask(6, 6)),  # the last blank holds a sorted digit as well
+            ("slots", SortTask(5, 12)),
+            ("histogram", SortTask(4, 1)),  # nothing but the last blank
+            ("direct", SortTask(6, 0)),  # the first output is emitted at SEP
+            ("successor", SortTask(5, 0)),
+            ("sink", SortTask(4, 2)),
+        ],
+        ("histogram", SortTask(4, 1)),
+        ("direct", SortTask(6, 0)),
+    ),
 )
 def test_exactly_the_compiled_circuit_of_other_tasks(
     name: str, task: SortTask, unchecked: None

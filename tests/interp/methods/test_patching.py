@@ -19,6 +19,7 @@ from interp.sites import PER_HEAD, Component, Site, all_sites
 from interp.support.errors import UserError
 from interp.support.progress import Progress
 from interp.task import SortTask
+from tests.covers import crossed
 from tests.models import small_model
 
 TASK = SortTask(max_len=6, n_blanks=3)
@@ -89,8 +90,7 @@ def assert_equals_hooks(model: SortTransformer, sites: list[Site]) -> None:
                 torch.testing.assert_close(fast[i, j], expected, atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("norm", ["pre", "post", "none"])
-@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize(("norm", "n_layers"), crossed(["pre", "post", "none"], [1, 2, 3], every=3))
 def test_equals_hooks_at_every_site(norm: str, n_layers: int) -> None:
     with torch.no_grad():
         assert_equals_hooks(build(norm, n_layers), sites_of(n_layers))

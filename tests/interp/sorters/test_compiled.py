@@ -19,6 +19,7 @@ from interp.sorters.truth import N_HEADS, Edge, truth_of
 from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.task import BLANK, N_DIGITS, Region, SortBatch, SortTask
+from tests.covers import few
 
 SMALL = SortTask(5, 6)
 ALL_HEADS = list(itertools.product(range(2), range(N_HEADS)))
@@ -56,7 +57,7 @@ def sorted_share(model, batch, hooks=()) -> float:
 # -- every list is sorted -----------------------------------------------------------------------
 
 
-@every_sorter
+@pytest.mark.parametrize("name", few(SORTERS, "slots", "sink"))
 def test_every_list_is_sorted_and_blanks_are_predicted(name, unchecked):
     model = compile_sorter(name).model
     task = model.task

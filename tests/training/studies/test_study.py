@@ -381,6 +381,7 @@ def holder_of(lock: Path) -> int:
         return 0
 
 
+@pytest.mark.exhaustive  # a run that is killed is in every run of the tests
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkeypatch):
@@ -414,6 +415,7 @@ def test_a_study_killed_in_the_middle_equals_one_that_never_was(tmp_path, monkey
     assert not list(root.glob("*/*.lock"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_ctrl_c_writes_checkpoints_in_the_workers(tmp_path):
     plan = written(tmp_path / "tiny.toml", 100_000, **{"every = 7": "every = 100000"})
@@ -728,6 +730,7 @@ def test_a_worker_is_told_how_to_compute(plan_file, tmp_path):
         assert make_run(args) is Status.HELD
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # Ray starts some processes, and waits for them on a busy machine
 @pytest.mark.usefixtures("unchecked")
