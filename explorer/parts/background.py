@@ -23,7 +23,12 @@ _EVERY = 0.7  # seconds between two looks at how far a job is
 
 
 def in_background(
-    key: Hashable, title: str, compute: Callable[[Progress], T], button: str, name: str
+    key: Hashable,
+    title: str,
+    compute: Callable[[Progress], T],
+    button: str,
+    name: str,
+    pause: float = 0.0,
 ) -> T | None:
     """The result of that key, once it is there.
 
@@ -33,6 +38,7 @@ def in_background(
         button: the words on the button that starts it; empty to start at once, and to let go of
             what the same visitor had under way by that name.
         name: of the button on its page.
+        pause: seconds before it begins, where it would keep the page from being drawn.
     """
     store = stores.store()
     if store.has(key):
@@ -45,7 +51,7 @@ def in_background(
     if not button:
         _let_go(key, name)
     if (job is None or job.ended) and not button:
-        job = jobs().start(key, title, compute, store)
+        job = jobs().start(key, title, compute, store, pause)
     elif job is None or job.ended:
         place = st.empty()
         if not place.button(button, key=name, icon=":material/play_arrow:"):

@@ -16,6 +16,8 @@ from interp.answers.treatment import Treatment
 from interp.stats import Estimate
 from interp.support.progress import Progress
 
+_PAUSE = 0.4  # seconds; who slides on meanwhile is spared the scoring of where he was
+
 
 def scored(
     opened: OpenModel, treatments: Sequence[Treatment], name: str
@@ -37,4 +39,4 @@ def scored(
 
     key = ("exact matches", opened.hash, tuple(treatments))
     title = f"Scoring {results.SAMPLE} held-out lists"
-    return in_background(key, title, compute, "", name)
+    return in_background(key, title, compute, "", name, _PAUSE)

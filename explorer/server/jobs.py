@@ -54,6 +54,8 @@ class Job(Progress):
     store: Store
     state: State = State.WAITING
     error: str = ""
+    pause: float = 0.0
+    """Seconds before it begins, in which the page that asked for it is drawn."""
     seconds: float = 0.0
     """How long it took, once it is done."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -98,7 +100,9 @@ class Job(Progress):
 
     def run(self) -> None:
         """All of it, in the thread that works."""
-        self.state, began = State.RUNNING, time.monotonic()
+        self.state = State.RUNNING
+        self._stop.wait(self.pause)
+        began = time.monotonic()
         try:
             self._check()
             result = self.compute(self)
@@ -128,14 +132,20 @@ class Jobs:
     _thread: threading.Thread | None = None
 
     def start(
-        self, key: Hashable, title: str, compute: Callable[[Progress], Any], store: Store
+        self,
+        key: Hashable,
+        title: str,
+        compute: Callable[[Progress], Any],
+        store: Store,
+        pause: float = 0.0,
     ) -> Job:
-        """The job of that key: the one that is under way, or a new one in its turn."""
+        """The job of that key: the one that is under way, or a new one in its turn, which begins
+        after so many seconds."""
         with self._lock:
             job = self._jobs.get(key)
             if job is not None and not job.ended:
                 return job
-            job = self._jobs[key] = Job(key, title, compute, store)
+            job = self._jobs[key] = Job(key, title, compute, store, pause=pause)
             self._queue.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True)

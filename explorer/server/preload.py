@@ -8,6 +8,7 @@ what draws tables takes another half.
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,9 @@ _waiting = threading.Event()
 
 def preload() -> None:
     """Begin; returns at once. A page that is asked for meanwhile waits for the rest, no longer."""
+    # Before PyTorch is imported: of models this small a pass is slower on two cores than on one,
+    # and the browser has use for the other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     _waiting.set()
     _in_thread("preload", _FIRST, 0.0)
 

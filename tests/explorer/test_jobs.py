@@ -73,6 +73,18 @@ def test_a_job_ends_when_it_is_cancelled_and_may_be_started_again() -> None:
     assert kept.has("a")
 
 
+def test_a_job_that_is_let_go_while_it_pauses_computes_nothing() -> None:
+    server, kept, gate = Jobs(), Store(), Gate()
+    job = server.start("a", "First", gate, kept, 600.0)
+    server.cancel("a")
+    server.wait()
+    assert job.state is State.CANCELLED and not gate.begun.is_set()
+    gate.open.set()
+    server.start("a", "First", gate, kept, 0.05)
+    server.wait()
+    assert kept.get("a", lambda: "again") == "result"
+
+
 def test_at_the_end_nothing_runs_on() -> None:
     """A process that ends while a thread computes would be aborted."""
     running, later, began, kept = Jobs(), [], threading.Event(), Store()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -41,6 +42,7 @@ class Importing:
 @pytest.fixture
 def importing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Importing]:
     found = Importing()
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(preload, "import_module", found)
     monkeypatch.setattr(preload, "_PAUSE", 0.0)
     yield found
@@ -54,6 +56,18 @@ def test_it_begins_and_lets_the_server_go_on(importing: Importing) -> None:
     importing.end("preload")
     assert importing.imported[0] == "explorer.shell" and all(map(find_spec, importing.imported))
     assert gc.get_freeze_count() > 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("3", "3")])
+def test_a_pass_has_one_core_unless_told_otherwise(
+    before: str | None, after: str, importing: Importing
+) -> None:
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if before is not None:
+        os.environ["OMP_NUM_THREADS"] = before
+    preload.preload()
+    assert os.environ["OMP_NUM_THREADS"] == after
+    importing.end("preload")
 
 
 def test_the_other_pages_follow_once_when_the_first_has_been_drawn(importing: Importing) -> None:
