@@ -30,12 +30,8 @@ def scored(
     """
 
     def compute(progress: Progress) -> Sequence[Estimate]:
-        progress.begin(len(treatments), "")
-        found = []
-        for treatment in treatments:
-            found.append(results.exact_match(opened, treatment))
-            progress.step()
-        return found
+        progress.begin(len(treatments) * results.PARTS, "")
+        return [results.exact_match(opened, one, progress.step) for one in treatments]
 
     key = ("exact matches", opened.hash, tuple(treatments))
     title = f"Scoring {results.SAMPLE} held-out lists"

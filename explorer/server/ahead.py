@@ -24,7 +24,7 @@ SOON = (
 )
 """Kinds of elements of every page: the sidebar, the sequence of tokens, a command to be typed."""
 LATER = ("PlotlyChart", "ButtonGroup", "Radio", "DownloadButton")
-"""Those of a page with figures, once Home, which has none, is drawn."""
+"""Those of a page with figures, once the first page is drawn."""
 
 
 @cache
