@@ -59,49 +59,42 @@ class Server:
 def serve(
     arguments: Sequence[str] = (),
     *,
-    threads: int | None = None,
-    wait: bool = True,
     folder: Path = ROOT,
 ) -> Iterator[Server]:
-    """``streamlit run app.py`` on a free port, for as long as the block lasts.
+    """``streamlit run app.py`` on a free port, once it answers and for as long as the block lasts.
 
     Args:
         arguments: for the page itself, as ``["--models", "runs"]``.
-        threads: processor threads for PyTorch; None leaves that to it.
-        wait: until it answers; without, a caller can measure how long that takes.
         folder: where it is started.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--server.headless", "true", "--server.port", str(port)]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(ROOT / "app.py"),
-        *options,
-        "--",
-        *arguments,
-    ]
-    limit = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    port = free_port()
     with TemporaryDirectory() as kept, (log := Path(kept) / "server.log").open("w") as out:
         process = subprocess.Popen(
-            command,
+            _command(port, arguments),
             cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **limit},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         server = Server(f"http://localhost:{port}", log, process, folder)
         try:
-            if wait:
-                wait_until_healthy(server)
+            wait_until_healthy(server)
             yield server
         finally:
             process.terminate()
             process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """One that nobody listens at now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _command(port: int, arguments: Sequence[str]) -> list[str]:
+    run = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
+    return [*run, "--server.headless", "true", "--server.port", str(port), "--", *arguments]
 
 
 def wait_until_healthy(server: Server, seconds: float = 60) -> None:

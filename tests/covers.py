@@ -29,12 +29,7 @@ def crossed(
     if every > min(len(first), len(second)):
         raise ValueError(f"{len(first)} by {len(second)} things have no cover of 1 in {every}")
     return [
-        pytest.param(
-            one,
-            other,
-            marks=[] if (i + j) % every == 0 or (one, other) in always else LEFT_OUT,
-            id=f"{one}-{other}",
-        )
+        _marked((one, other), (i + j) % every == 0 or (one, other) in always, id=f"{one}-{other}")
         for i, one in enumerate(first)
         for j, other in enumerate(second)
     ]
@@ -51,13 +46,11 @@ def few(values: Sequence[Any], *taken: Any) -> list[Any]:
     """
     if missing := [each for each in taken if each not in values]:
         raise ValueError(f"{missing[0]!r} is none of {list(values)}")
-    return [
-        pytest.param(
-            *(each if isinstance(each, tuple) else [each]),
-            marks=[] if each in taken else LEFT_OUT,
-        )
-        for each in values
-    ]
+    return [_marked(each if isinstance(each, tuple) else (each,), each in taken) for each in values]
+
+
+def _marked(values: tuple[Any, ...], taken: bool, id: str | None = None) -> Any:
+    return pytest.param(*values, marks=[] if taken else LEFT_OUT, id=id)
 
 
 LEFT_OUT = [pytest.mark.exhaustive, pytest.mark.slow]

@@ -50,14 +50,13 @@ def in_background(
         return None  # it would fail again
     if not button:
         _let_go(key, name)
-    if (job is None or job.ended) and not button:
+    if job is None or job.ended:
+        if button:
+            place = st.empty()
+            if not place.button(button, key=name, icon=":material/play_arrow:"):
+                return None
+            place.empty()
         job = jobs().start(key, title, compute, store, pause)
-    elif job is None or job.ended:
-        place = st.empty()
-        if not place.button(button, key=name, icon=":material/play_arrow:"):
-            return None
-        place.empty()
-        job = jobs().start(key, title, compute, store)
     _watch(job, name if button else "")
     return None
 

@@ -30,8 +30,8 @@ def scored(
     """
 
     def compute(progress: Progress) -> Sequence[Estimate]:
-        progress.begin(len(treatments) * results.PARTS, "")
-        return [results.exact_match(opened, one, progress.step) for one in treatments]
+        progress.begin(len(treatments) * results.SAMPLE, "")
+        return [results.exact_match(opened, one, progress) for one in treatments]
 
     key = ("exact matches", opened.hash, tuple(treatments))
     title = f"Scoring {results.SAMPLE} held-out lists"

@@ -6,10 +6,9 @@ keeps it out of the key) is the model itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
-import torch
 
 from analyses.one_list.answers import Answer, Attention, Decoded
 from analyses.one_list.subject import ListSubject
@@ -18,11 +17,10 @@ from explorer.server.store import list_store
 from interp.answers import decode
 from interp.answers.treatment import Act, Treatment, blank_positions
 from interp.interventions import Intervention, Mask
-from interp.stats import Estimate, wilson
+from interp.stats import Estimate
+from interp.support.progress import SILENT, Progress
 
 SAMPLE = 500  # held-out lists: enough for an interval of a few percent, in about a second
-PARTS = 5
-"""In which they are scored, so that a job that is let go ends soon."""
 
 
 def subject(opened: OpenModel, digits: tuple[int, ...], treatment: Treatment) -> ListSubject:
@@ -69,33 +67,25 @@ def _attention(
     return subject(_opened, digits, treatment).run().attention
 
 
-def exact_match(
-    opened: OpenModel, treatment: Treatment, after_part: Callable[[], None] = lambda: None
-) -> Estimate:
+def exact_match(opened: OpenModel, treatment: Treatment, progress: Progress = SILENT) -> Estimate:
     """The share of ``SAMPLE`` held-out lists that are answered without a mistake, as the model is
     or under a mask of blanks (see :func:`is_of_any_list`). Kept for all visitors.
 
     Args:
-        after_part: called after each of ``PARTS``; what it raises ends the scoring.
+        progress: gets a step a list; what it raises ends the scoring.
     """
     key = ("exact match", opened.hash, treatment)
-    return list_store().get(key, lambda: _exact_match(opened, treatment, after_part))
+    return list_store().get(key, lambda: _exact_match(opened, treatment, progress))
 
 
-def _exact_match(
-    opened: OpenModel, treatment: Treatment, after_part: Callable[[], None]
-) -> Estimate:
+def _exact_match(opened: OpenModel, treatment: Treatment, progress: Progress) -> Estimate:
     task = opened.task
     if treatment.act is Act.MASK:  # rows that a list does not have are not scored
         rows = range(task.first_output_row, task.n_ctx)
         done: Sequence[Intervention] = [Mask(rows, blank_positions(task, treatment.blanks))]
     else:
         done = treatment.on_any(task)
-    batch, right = task.held_out(SAMPLE, 0), 0
-    for index in torch.arange(SAMPLE).chunk(PARTS):
-        right += int(decode.score(opened.model, batch[index], interventions=done).exact.sum())
-        after_part()
-    return wilson(right, SAMPLE)
+    return decode.exact_match(opened.model, SAMPLE, interventions=done, progress=progress)
 
 
 def is_of_any_list(treatment: Treatment) -> bool:

@@ -26,6 +26,7 @@ from interp.passes.packed import Window, packed_logits, parts_of, window
 from interp.passes.untouched import touch
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.errors import UserError
+from interp.support.progress import SILENT, Progress
 from interp.task import SortBatch, SortTask
 from interp.transformer import Transformer
 
@@ -88,12 +89,14 @@ def score(
     *,
     digits_only: bool = True,
     interventions: Sequence[Intervention] = (),
+    progress: Progress = SILENT,
 ) -> Answers:
     """One forward pass per list along the right answer, in float32.
 
     Args:
         digits_only: score the sorted digits; otherwise the BLANK predictions as well.
         interventions: what to change on the way; they hold for lists of any length.
+        progress: gets a step a list.
     """
     task, edits = model.task, edits_of(model, interventions)
     first = window(task, batch, digits_only).first_row
@@ -107,6 +110,7 @@ def score(
         else:
             logits = packed_logits(model, part.tokens, view)
         predicted[index, : logits.shape[1]] = logits.argmax(-1)
+        progress.step(len(index))
     predicted = predicted.masked_fill(wanted == task.pad, task.pad)
     return Answers(task=task, lengths=batch.lengths, wanted=wanted, predicted=predicted)
 
@@ -117,10 +121,15 @@ def exact_match(
     seed: int = 0,
     *,
     interventions: Sequence[Intervention] = (),
+    progress: Progress = SILENT,
 ) -> Estimate:
-    """The share of so many held-out lists without a mistake, with a Wilson interval."""
+    """The share of so many held-out lists without a mistake, with a Wilson interval.
+
+    Args:
+        progress: gets a step a list.
+    """
     batch = model.task.held_out(lists, seed).to(model.W_U.device)
-    return score(model, batch, interventions=interventions).exact_match()
+    return score(model, batch, interventions=interventions, progress=progress).exact_match()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, truth_of
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
+from tests.analyses.test_analyses import MODELS
 from tests.covers import few
 from tests.models import small_model
 
@@ -106,20 +107,10 @@ def test_which_edges_lead_where() -> None:
     assert leading_to(edges, logits_node(2), Region.LAST_BLANK) == [4]
 
 
-KINDS = ("one digit", "one layer", "silent", "ordinary", "no blanks", "three layers")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", few(KINDS, "one digit", "silent"))  # others are in walks
+@pytest.mark.parametrize("kind", few([*MODELS, "silent"], "one digit", "silent"))  # or in walks
 def test_any_model(kind: str, unchecked: None) -> None:
-    model = {
-        "ordinary": small_model(task=SortTask(6, 7)),
-        "no blanks": small_model("post", task=SortTask(5, 0)),
-        "one digit": small_model(task=SortTask(1, 2)),
-        "one layer": small_model("none", n_layers=1, task=SortTask(4, 3)),
-        "three layers": small_model("post", n_layers=3, task=SortTask(4, 3)),
-        "silent": small_model(task=SortTask(3, 2), seed=4),
-    }[kind]
+    model = MODELS.get(kind) or small_model(task=SortTask(3, 2), seed=4)
     if kind == "silent":
         model.W_U.data.zero_()
     outcome = EXPERIMENT.outcome(EXPERIMENT.compute(model, CircuitConfig(lists=8, searched=8)))

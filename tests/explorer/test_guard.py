@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.browser import free_port
 from explorer.server.guard import known_host, known_origin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,9 +98,7 @@ def offline(tmp_path) -> dict[str, str]:
 @pytest.fixture
 def port(offline) -> Iterator[int]:
     """The README's server."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        number = free.getsockname()[1]
+    number = free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     process = subprocess.Popen([*command, "--server.port", str(number)], cwd=ROOT, env=offline)
     try:

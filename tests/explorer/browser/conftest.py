@@ -41,7 +41,7 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     serves all visitors."""
     # One thread: on a busy machine two wait for each other longer than they work.
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    with serve(["--models", str(folder)], threads=1, folder=elsewhere) as running:
+    with serve(["--models", str(folder)], folder=elsewhere) as running:
         yield running
 
 

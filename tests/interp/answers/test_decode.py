@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from interp.answers.ablation import published_mask
-from interp.answers.decode import decode_stepwise, greedy_decode, score
+from interp.answers.decode import decode_stepwise, exact_match, greedy_decode, score
 from interp.config import ModelConfig
 from interp.interventions import intervene
 from interp.model import SortTransformer
+from interp.support.progress import Progress
 from interp.support.seeds import stream
 from interp.task import PAD, SortTask
 from tests.models import as_matrix, cached_decode
@@ -225,3 +226,18 @@ def test_decoding_step_by_step_shares_nothing_with_the_fast_passes(with_blanks, 
     assert decode_stepwise(with_blanks, lists) == wanted
     with pytest.raises(AssertionError, match="a fast pass was used"):
         greedy_decode(with_blanks, lists)
+
+
+def test_a_scoring_says_how_far_it_is_and_can_be_left(trained: SortTransformer) -> None:
+    steps: list[int] = []
+
+    class Counting(Progress):
+        def step(self, done: int = 1) -> None:
+            steps.append(done)
+            if sum(steps) > 200:
+                raise KeyboardInterrupt
+
+    counted = exact_match(trained, 200, progress=Counting())
+    assert counted == exact_match(trained, 200) and sum(steps) == 200 and len(steps) > 1
+    with pytest.raises(KeyboardInterrupt):
+        exact_match(trained, 200, progress=Counting())
