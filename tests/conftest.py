@@ -4,7 +4,7 @@ Every function and dataclass of our packages is checked against its jaxtyping an
 tests run, functions in the first calls of each test: a tensor of the wrong type or shape raises an
 error (tests/test_checks.py). Names that a module imports for type checkers only
 (``if TYPE_CHECKING``) mean nothing at run time, and are not checked. Commands that tests start as
-processes run as users have them, unchecked.
+processes run as users have them, unchecked, but for their one thread.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+# Of the commands that tests start as processes, too: a test runs on every core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.checks import PACKAGES, check_anew, check_annotations, without_checks
 from tests.covers import dealt
