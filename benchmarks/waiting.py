@@ -23,25 +23,34 @@ from explorer import shell
 QUIET_MS = 250  # at rest for so long, a page has come to rest; not part of the time
 READS_MS = 2500
 """A visitor looks at a page before the first click; meanwhile scripts are loaded ahead, and the
-browser is deaf for a moment: what begins and ends within it would never be seen to run."""
+browser is deaf for a moment."""
+UNSEEN_MS = 4000
+"""A run that begins and ends while the browser is deaf is never seen to run. What has not been seen
+after so long has ended; then the time is that of the last change of the page."""
 _BEGIN = """() => {
-    window.began = window.rested = undefined
+    window.began = window.rested = window.changed = undefined
     window.ran = false
     for (const kind of ['pointerdown', 'keydown']) {
         addEventListener(kind, () => { window.began ??= performance.now() }, {capture: true})
     }
     const state = {attributes: true, subtree: true, attributeFilter: ['data-test-script-state']}
-    new MutationObserver(() => { window.ran = true }).observe(document.body, state)
+    new MutationObserver((seen) => {
+        if (seen.some(one => one.type === 'attributes')) window.ran = true
+        else window.changed = performance.now()
+    }).observe(document.body, {...state, childList: true})
 }"""
-_RESTED = """(ms) => {
+_RESTED = """([ms, unseen_ms]) => {
     const app = document.querySelector('[data-testid="stApp"]')
     const charts = [...document.querySelectorAll('[data-testid="stPlotlyChart"]')]
-    const busy = app?.getAttribute('data-test-script-state') !== 'notRunning' || !window.ran ||
+    const now = performance.now()
+    const unseen = !window.ran && now - (window.began ?? now) >= unseen_ms
+    const busy = app?.getAttribute('data-test-script-state') !== 'notRunning' ||
+        !(window.ran || unseen) ||
         document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]') ||
         !document.querySelector('h1') || !charts.every(el => el.querySelector('.main-svg'))
-    window.rested = busy ? undefined : window.rested ?? performance.now()
+    window.rested = busy ? undefined : window.rested ?? (unseen ? window.changed : now)
     const at = window.rested
-    return at !== undefined && performance.now() - at >= ms ? (at - window.began) / 1000 : null
+    return at !== undefined && now - at >= ms ? (at - window.began) / 1000 : null
 }"""
 
 
@@ -49,7 +58,7 @@ def timed(page: Any, act: Callable[[], Any]) -> float:
     """Seconds from the first click or key of ``act`` until the page is at rest."""
     page.evaluate(_BEGIN)
     act()
-    found = page.wait_for_function(_RESTED, arg=QUIET_MS, timeout=WAIT_MS, polling=20)
+    found = page.wait_for_function(_RESTED, arg=[QUIET_MS, UNSEEN_MS], timeout=WAIT_MS, polling=20)
     return round(float(found.json_value()), 3)
 
 
