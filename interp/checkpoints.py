@@ -93,9 +93,13 @@ def shipped_task_models() -> list[str]:
 
 def shipped_folder(name: str) -> Path | None:
     """Where the files of a shipped model are; None for what is no name of one."""
-    if name in shipped_models():
-        return PRETRAINED / name
-    return SHIPPED_TASKS / name if name in shipped_task_models() else None
+    if Path(name).name != name:  # of a folder elsewhere
+        return None
+    there = (folder / name for folder in (PRETRAINED, SHIPPED_TASKS))
+    try:
+        return next((folder for folder in there if (folder / CONFIG).is_file()), None)
+    except OSError:  # too long for a name
+        return None
 
 
 def shipped_runs() -> dict[str, Path]:

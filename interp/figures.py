@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ from interp.support.plotly_script import TRACES, packed
 from interp.task import Region
 
 if TYPE_CHECKING:
+    import numpy as np
     import plotly.graph_objects as go
 
     from interp.stats import Estimate
 else:
+    np = lazy_import("numpy")
     go = lazy_import("plotly.graph_objects")
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -46,21 +48,22 @@ DIVERGING = "RdBu"  # for effects with a sign; always centred on zero
 
 def style(figure: go.Figure, title: str = "", height: int = 420) -> go.Figure:
     """Margins, fonts and grid of the house, on any figure that has its traces; returns it."""
-    figure.update_layout(
-        title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 16}},
-        height=height,
-        margin={"l": 60, "r": 20, "t": 60 if title else 20, "b": 60},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif", "size": 13},
-        legend={"orientation": "h", "y": -0.2, "x": 0},
-    )
-    figure.update_xaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
-    figure.update_yaxes(gridcolor=GRID, zerolinecolor=GREY, automargin=True)
-    bare = {"showgrid": False, "zeroline": False}  # lines would show where a cell is empty
+    # Set one by one: `update_layout` and `update_xaxes` take several times as long.
+    layout, clear = figure.layout, "rgba(0,0,0,0)"
+    head, margin, legend = layout.title, layout.margin, layout.legend
+    head.text, head.x, head.xanchor, head.font.size = title, 0, "left", 16
+    margin.l, margin.r, margin.t, margin.b = 60, 20, 60 if title else 20, 60
+    legend.orientation, legend.y, legend.x = "h", -0.2, 0
+    layout.height, layout.paper_bgcolor, layout.plot_bgcolor = height, clear, clear
+    layout.font.family = "Source Sans Pro, Segoe UI, Helvetica, Arial, sans-serif"
+    layout.font.size = 13
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):
+        axis.gridcolor, axis.zerolinecolor, axis.automargin = GRID, GREY, True
     maps = list(figure.select_traces({"type": "heatmap"}))
-    axes = {trace[f"{side}axis"] or side for trace in maps for side in "xy"}
-    return figure.update_layout({f"{axis[0]}axis{axis[1:]}": bare for axis in axes})
+    for name in {trace[f"{side}axis"] or side for trace in maps for side in "xy"}:
+        axis = layout[f"{name[0]}axis{name[1:]}"]
+        axis.showgrid = axis.zeroline = False  # lines would show where a cell is empty
+    return figure
 
 
 def heatmap(
@@ -75,11 +78,13 @@ def heatmap(
         limit: the top of the scale.
     """
     # Positions of a list may share a label (pad): plot against numbers, and label the ticks.
+    names = np.empty((len(y), len(x), 2), object)  # lists Plotly would check one by one
+    names[..., 0], names[..., 1] = np.array(y, object)[:, None], np.array(x, object)
     return go.Heatmap(
         z=values,
         x=list(range(len(x))),
         y=list(range(len(y))),
-        customdata=[[[row, column] for column in x] for row in y],
+        customdata=names,
         hovertemplate="%{customdata[0]} · %{customdata[1]}<br>" + name + " %{z:.3f}<extra></extra>",
         colorscale=DIVERGING if signed else SEQUENTIAL,
         zmin=-limit if signed else 0.0,
@@ -88,6 +93,33 @@ def heatmap(
         xgap=0.5,
         ygap=0.5,
     )
+
+
+def dividers(
+    figure: go.Figure,
+    columns: Iterable[float] = (),
+    rows: Iterable[float] = (),
+    *,
+    colour: str = GREY,
+    width: float = 1.0,
+    row: int | None = None,
+    col: int | None = None,
+) -> None:
+    """Lines across a panel, as ``add_vline`` and ``add_hline`` draw them, in a tenth of the time.
+
+    Args:
+        columns: where a line goes from top to bottom.
+        rows: where one goes from left to right.
+        row, col: the panel, in a figure of several.
+    """
+    axes = figure.layout if row is None else figure.get_subplot(row, col)
+    x, y = (axis.plotly_name.replace("axis", "") for axis in (axes.xaxis, axes.yaxis))
+    line = {"color": colour, "width": width}
+    across = {"type": "line", "line": line, "xref": x, "yref": f"{y} domain", "y0": 0, "y1": 1}
+    along = {"type": "line", "line": line, "yref": y, "xref": f"{x} domain", "x0": 0, "x1": 1}
+    lines = [{**across, "x0": at, "x1": at} for at in columns]
+    lines += [{**along, "y0": at, "y1": at} for at in rows]
+    figure.layout.shapes = (*figure.layout.shapes, *lines)
 
 
 def agreement_cells(agrees: Any, x: list[Any], y: list[str], text: Any, **more: Any) -> go.Heatmap:
@@ -166,34 +198,45 @@ def unlinked(figure: go.Figure) -> go.Figure:
     Plotly reads texts as a kind of HTML. The name of a run, a folder, can be a link or a style that
     fetches something; neither is ever meant.
     """
-    return retold(figure, lambda text: _OWN_TAG.sub("&lt;", text))
-
-
-def copied(figure: go.Figure) -> go.Figure:
-    """A copy. Its template, Plotly's own as in every figure of ours, is not checked once more:
-    that takes several times as long as the rest."""
     parts = figure.to_dict()
+    changed = without_links(parts)
+    return figure if changed is parts else assembled(changed)
+
+
+def without_links(parts: Any) -> Any:
+    """The parts of a figure as :func:`unlinked` has them; the same object, where none changes."""
+    return retold(parts, lambda text: _OWN_TAG.sub("&lt;", text) if "<" in text else text)
+
+
+def parts_of(figure: go.Figure) -> dict[str, Any]:
+    """A figure as plain lists and dictionaries, to be changed and made a figure again. Without the
+    template, Plotly's own as in every figure of ours: to check it once more takes several times as
+    long as the rest."""
+    parts: dict[str, Any] = figure.to_dict()
     parts["layout"].pop("template", None)
+    return parts
+
+
+def assembled(parts: dict[str, Any]) -> go.Figure:
+    """The figure of these parts."""
     return go.Figure(parts)
 
 
-def retold(figure: go.Figure, change: Callable[[str], str]) -> go.Figure:
-    """``figure`` with every text in it changed so; the same object, where that changes nothing."""
-    parts = figure.to_dict()
-    changed = _each_text(parts, change)
-    return figure if changed is parts else go.Figure(changed)
+def copied(figure: go.Figure) -> go.Figure:
+    """A copy."""
+    return assembled(parts_of(figure))
 
 
-def _each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """The same object, where nothing in it changes."""
+def retold(value: Any, change: Callable[[str], str]) -> Any:
+    """The parts of a figure, every text in them changed so; the same object, where none changes."""
     if isinstance(value, str):
         return value if (changed := change(value)) == value else changed
     if isinstance(value, dict):
-        told = {key: _each_text(one, change) for key, one in value.items()}
+        told = {key: retold(one, change) for key, one in value.items()}
         return told if any(told[key] is not one for key, one in value.items()) else value
     if isinstance(value, list | tuple) or _is_array_of_text(value):
         kept = list(value)
-        each = [_each_text(one, change) for one in kept]
+        each = [retold(one, change) for one in kept]
         return each if any(a is not b for a, b in zip(each, kept, strict=True)) else value
     return value
 

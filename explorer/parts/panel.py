@@ -21,7 +21,7 @@ import streamlit as st
 from explorer.parts.elements import sentences
 from explorer.parts.pictures import pictures
 from explorer.parts.speech import is_sorting, says
-from interp.figures import CONFIG, GREY, copied, html_page, retold, unlinked
+from interp.figures import CONFIG, GREY, assembled, html_page, parts_of, retold, without_links
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -107,7 +107,11 @@ def panel(
 
 def ready(figure: go.Figure, of: About) -> go.Figure:
     """A copy as it may be seen: in the words of the task that is open, and saying what it is of."""
-    return unlinked(named(figure if is_sorting() else retold(figure, says), of))
+    parts = parts_of(figure)
+    if not is_sorting():
+        parts = retold(parts, says)
+    _name(parts["layout"], of)
+    return assembled(without_links(parts))
 
 
 def downloads(
@@ -158,20 +162,16 @@ def file_name(of: About, key: str) -> str:
     return "-".join(part for part in safe if part)
 
 
-def named(figure: go.Figure, of: About) -> go.Figure:
-    """A copy of the figure that says below its title what it is of."""
-    figure = copied(figure)
+def _name(layout: dict[str, Any], of: About) -> None:
+    """Say below the title of a figure what it is of."""
     lines = of.lines
     more = _LINE * len(lines) + 8
-    height, margin = figure.layout.height or 420, figure.layout.margin.t
-    top = (60 if margin is None else margin) + more
+    height, margin = layout.get("height") or 420, layout.get("margin", {})
     small = {"text": "<br>".join(lines), "font": {"size": 11, "color": GREY}}
-    figure.update_layout(
-        title={"subtitle": small, "y": 1 - 26 / (height + more), "yref": "container"},
-        margin={"t": top},
-        height=height + more,
-    )
-    return figure
+    above = {"subtitle": small, "y": 1 - 26 / (height + more), "yref": "container"}
+    layout["title"] = {**layout.get("title", {}), **above}
+    layout["margin"] = {**margin, "t": margin.get("t", 60) + more}
+    layout["height"] = height + more
 
 
 _LINE = 15  # pixels

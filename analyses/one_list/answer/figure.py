@@ -143,8 +143,8 @@ def heads_figure(attention: Attention, step: int) -> go.Figure:
     figure.update_yaxes(
         title="layer.head", type="category", autorange="reversed", showgrid=False, dtick=1
     )
-    for layer in range(1, n_layers):
-        figure.add_hline(layer * n_heads - 0.5, line_width=2, line_color="white")
+    layers = [layer * n_heads - 0.5 for layer in range(1, n_layers)]
+    figures.dividers(figure, rows=layers, colour="white", width=2.0)
     _draw_regions(figure, attention, n_keys)
     title = f"Output {step}: what the row {labels[-1]} attends to"
     figures.style(figure, title, height=max(400, 16 * len(heads) + 240))
@@ -154,6 +154,7 @@ def heads_figure(attention: Attention, step: int) -> go.Figure:
 def _draw_regions(figure: go.Figure, attention: Attention, n_keys: int) -> None:
     """Lines between regions, and above them a coloured band, named where there is room."""
     edges = [0, *(edge for edge in attention.edges if edge < n_keys), n_keys]
+    figures.dividers(figure, columns=[edge - 0.5 for edge in edges[1:-1]], colour="white")
     for left, right in pairwise(edges):
         region = attention.regions[left]
         figure.add_shape(
@@ -166,8 +167,6 @@ def _draw_regions(figure: go.Figure, attention: Attention, n_keys: int) -> None:
             fillcolor=figures.REGION_COLOURS[region],
             line_width=0,
         )
-        if left:
-            figure.add_vline(left - 0.5, line_width=1, line_color="white")
         if right - left >= _NAMED * n_keys:
             figure.add_annotation(
                 x=(left + right - 1) / 2,

@@ -131,10 +131,13 @@ def enlarged(cells: HeadMap, head: tuple[int, int], signed: bool = False) -> go.
     figure.update_xaxes(type="category", title="looked at", tickangle=-90, **columns)
     rows = figures.label_axis(cells.queries)
     figure.update_yaxes(type="category", autorange="reversed", **rows)
-    for edge in cells.key_edges:
-        figure.add_vline(edge - 0.5, line_width=1.5, line_color=figures.ORANGE)
-    for edge in cells.row_edges:
-        figure.add_hline(edge - 0.5, line_width=1.5, line_color=figures.ORANGE)
+    figures.dividers(
+        figure,
+        columns=[edge - 0.5 for edge in cells.key_edges],
+        rows=[edge - 0.5 for edge in cells.row_edges],
+        colour=figures.ORANGE,
+        width=1.5,
+    )
     name = f"Head {head_name(head)}" + (": what the intervention changes" if signed else "")
     height = max(320, min(900, 14 * len(cells.queries) + 200))
     # Names of positions stand upright below the cells, and need their room.

@@ -75,8 +75,6 @@ def dress_map(fig: go.Figure, found: AnswerRows, column: int) -> None:
     fig.update_yaxes(autorange="reversed", row=1, col=column, **rows)
     if len(found.keys) > figures.MOST_GAPPED:
         fig.update_traces(xgap=0, ygap=0, row=1, col=column)
-    for span in list(found.spans.values())[1:]:
-        if span.start < len(found.keys):
-            fig.add_vline(
-                x=span.start - 0.5, line_width=1, line_color=figures.GREY, row=1, col=column
-            )
+    starts = [span.start for span in list(found.spans.values())[1:]]
+    edges = [start - 0.5 for start in starts if start < len(found.keys)]
+    figures.dividers(fig, columns=edges, row=1, col=column)

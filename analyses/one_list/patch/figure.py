@@ -23,8 +23,7 @@ def figure(found: PatchMap) -> go.Figure:
     fig = go.Figure(cells)
     fig.update_xaxes(tickangle=-90, showgrid=False, **figures.label_axis(found.labels, 74))
     fig.update_yaxes(autorange="reversed", showgrid=False, **figures.label_axis(found.names))
-    for edge in found.edges:
-        fig.add_vline(edge - 0.5, line_width=1, line_color=figures.GREY)
+    figures.dividers(fig, columns=[edge - 0.5 for edge in found.edges])
     how = "every cell patched" if found.method == "exact" else f"guessed by {found.method}"
     title = f"Activation patching, {found.direction}: share of the answer's change · {how}"
     return figures.style(fig, title, height=26 * len(found.names) + 170)
