@@ -198,14 +198,23 @@ def unlinked(figure: go.Figure) -> go.Figure:
     Plotly reads texts as a kind of HTML. The name of a run, a folder, can be a link or a style that
     fetches something; neither is ever meant.
     """
+    return retold(figure, _without_links)
+
+
+def parts_unlinked(parts: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a figure as :func:`unlinked` has them."""
+    return parts_retold(parts, _without_links)
+
+
+def _without_links(text: str) -> str:
+    return _OWN_TAG.sub("&lt;", text) if "<" in text else text
+
+
+def retold(figure: go.Figure, change: Callable[[str], str]) -> go.Figure:
+    """``figure`` with every text in it changed so; the same object, where that changes nothing."""
     parts = figure.to_dict()
-    changed = without_links(parts)
+    changed = parts_retold(parts, change)
     return figure if changed is parts else assembled(changed)
-
-
-def without_links(parts: Any) -> Any:
-    """The parts of a figure as :func:`unlinked` has them; the same object, where none changes."""
-    return retold(parts, lambda text: _OWN_TAG.sub("&lt;", text) if "<" in text else text)
 
 
 def parts_of(figure: go.Figure) -> dict[str, Any]:
@@ -227,16 +236,16 @@ def copied(figure: go.Figure) -> go.Figure:
     return assembled(parts_of(figure))
 
 
-def retold(value: Any, change: Callable[[str], str]) -> Any:
+def parts_retold(value: Any, change: Callable[[str], str]) -> Any:
     """The parts of a figure, every text in them changed so; the same object, where none changes."""
     if isinstance(value, str):
         return value if (changed := change(value)) == value else changed
     if isinstance(value, dict):
-        told = {key: retold(one, change) for key, one in value.items()}
+        told = {key: parts_retold(one, change) for key, one in value.items()}
         return told if any(told[key] is not one for key, one in value.items()) else value
     if isinstance(value, list | tuple) or _is_array_of_text(value):
         kept = list(value)
-        each = [retold(one, change) for one in kept]
+        each = [parts_retold(one, change) for one in kept]
         return each if any(a is not b for a, b in zip(each, kept, strict=True)) else value
     return value
 

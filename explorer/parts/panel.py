@@ -21,7 +21,15 @@ import streamlit as st
 from explorer.parts.elements import sentences
 from explorer.parts.pictures import pictures
 from explorer.parts.speech import is_sorting, says
-from interp.figures import CONFIG, GREY, assembled, html_page, parts_of, retold, without_links
+from interp.figures import (
+    CONFIG,
+    GREY,
+    assembled,
+    html_page,
+    parts_of,
+    parts_retold,
+    parts_unlinked,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -109,9 +117,9 @@ def ready(figure: go.Figure, of: About) -> go.Figure:
     """A copy as it may be seen: in the words of the task that is open, and saying what it is of."""
     parts = parts_of(figure)
     if not is_sorting():
-        parts = retold(parts, says)
+        parts = parts_retold(parts, says)
     _name(parts["layout"], of)
-    return assembled(without_links(parts))
+    return assembled(parts_unlinked(parts))
 
 
 def downloads(

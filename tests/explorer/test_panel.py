@@ -19,7 +19,7 @@ from analyses import logit_lens
 from analyses.one_list import glance
 from explorer.parts.controls import View
 from explorer.parts.one_list import about_list
-from explorer.parts.panel import About, as_csv, as_json, file_name, named
+from explorer.parts.panel import About, as_csv, as_json, file_name, ready
 from explorer.parts.study import about_model
 from explorer.server.models import OpenModel
 from interp.answers.treatment import Treatment
@@ -95,7 +95,7 @@ def test_no_rows() -> None:
 def test_a_figure_says_below_its_title_what_it_is_of() -> None:
     figure = go.Figure(go.Bar(x=[1], y=[2]))
     figure.update_layout(title={"text": "Bars"}, height=300, margin={"t": 50})
-    said = named(figure, OF)
+    said = ready(figure, OF)
     assert said.layout.title.text == "Bars"
     lines = said.layout.title.subtitle.text.split("<br>")
     assert lines == ["blanks (162a689) · seed 7 · list 3,1,4", "blank 3: keys and values zero"]
@@ -109,7 +109,7 @@ def test_a_figure_of_no_one_list_names_none() -> None:
 
 
 def test_a_page_cannot_be_broken_out_of() -> None:
-    figure = named(go.Figure(), About("</script><script>alert(1)</script>", "h", "", "", 0, ""))
+    figure = ready(go.Figure(), About("</script><script>alert(1)</script>", "h", "", "", 0, ""))
     assert "<script>alert(1)" not in html_page(figure)
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.figures import GREY, assembled, copied, dividers, heatmap, parts_of, retold, style
+from interp.figures import GREY, copied, dividers, heatmap, retold, style
 
 
 def test_all_texts_of_a_figure_are_changed_and_nothing_else() -> None:
     figure = go.Figure(go.Scatter(x=["two digits", "b"], y=[1, None], customdata=[("digit", True)]))
     figure.update_layout(title_text="a digit", meta={"digits": ["digit", 3]})
-    parts = parts_of(figure)
-    told = assembled(retold(parts, lambda text: text.replace("digit", "bit")))
+    told = retold(figure, lambda text: text.replace("digit", "bit"))
     assert list(told.data[0].x) == ["two bits", "b"] and list(told.data[0].y) == [1, None]
     assert list(map(tuple, told.data[0].customdata)) == [("bit", True)]
     assert told.layout.title.text == "a bit" and told.layout.meta == {"digits": ["bit", 3]}
     assert figure.layout.title.text == "a digit"
-    assert retold(parts, str) is parts
+    assert retold(figure, str) is figure
     assert copied(figure) is not figure and copied(figure) == figure
 
 
