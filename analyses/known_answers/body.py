@@ -133,7 +133,7 @@ _FEWER = {
     "pairs": 16,
     "steps": 8,
     "reference": 12,
-    "prompts": 64,
+    "prompts": 96,
     "parted": 12,
     "tries": 2000,
 }

@@ -21,7 +21,7 @@ from interp.programs.catalogue import PROGRAMS
 from interp.programs.edits import KINDS, PROBES, any_edit, as_prompts, edited
 from interp.programs.program import Program
 from interp.programs.prompts import Prompts, check_lengths, right_prefixes, says, says_along
-from interp.support.progress import Progress
+from interp.support.progress import SILENT, Progress
 from interp.task import N_DIGITS
 from interp.transformer import Transformer
 
@@ -42,8 +42,7 @@ def compute(
     """Ask the model and the programs (default: all of the catalogue) about every prompt."""
     check_lengths(model.task)
     compared = tuple(PROGRAMS if programs is None else programs)
-    by_edit = {name: edited(model.task, name, settings.prompts, seed) for name in KINDS}
-    by_edit = {name: prompts for name, prompts in by_edit.items() if len(prompts)}
+    by_edit = _by_edit(model, settings, seed)
     progress.begin(len(by_edit), "prompts")
     asked = [_clean(model, CLEAN, settings.lists, N_DIGITS, seed)]
     for name, prompts in by_edit.items():
@@ -55,13 +54,52 @@ def compute(
     asked += [
         _edited(model, name, asks, seed, judged=False) for name, asks in probes.items() if asks
     ]
-    together = search(model, compared, sum(by_edit.values(), _no_prompts()), settings, seed)
-    asked.append(_edited(model, "all edits", together, None))
+    told = torch.cat([each.said for each in asked[1 : 1 + len(by_edit)]])
+    asked.append(_together(model, compared, by_edit, told, settings, seed))
     *kinds, everything = [each.answered(compared) for each in asked]
     result = WhichProgramResult(compared, tuple(kinds), everything, settings, seed)
     if result.winner or not settings.fit:
         return result
     return _with_balance(model, result, asked, by_edit, progress)
+
+
+def quick_verdicts(
+    model: Transformer, settings: WhichProgramConfig, seed: int
+) -> dict[str, list[str]]:
+    """:func:`verdicts`, without what they do not rest on: lists of few digits, other orders."""
+    check_lengths(model.task)
+    by_edit = _by_edit(model, settings, seed)
+    asked = [_edited(model, name, prompts, None) for name, prompts in by_edit.items()]
+    told = torch.cat([each.said for each in asked])
+    asked.insert(0, _clean(model, CLEAN, settings.lists, N_DIGITS, seed))
+    asked.append(_together(model, PROGRAMS, by_edit, told, settings, seed))
+    *kinds, everything = [each.answered(PROGRAMS) for each in asked]
+    result = WhichProgramResult(tuple(PROGRAMS), tuple(kinds), everything, settings, seed)
+    if not result.winner and settings.fit:
+        result = _with_balance(model, result, asked, by_edit, SILENT)
+    return verdicts(result)
+
+
+def _by_edit(model: Transformer, settings: WhichProgramConfig, seed: int) -> dict[str, Prompts]:
+    """The kinds of wrong prefix that there are in the model's task."""
+    found = {name: edited(model.task, name, settings.prompts, seed) for name in KINDS}
+    return {name: prompts for name, prompts in found.items() if len(prompts)}
+
+
+def _together(
+    model: Transformer,
+    programs: Sequence[Program],
+    by_edit: Mapping[str, Prompts],
+    told: Int[torch.Tensor, "list 1"],
+    settings: WhichProgramConfig,
+    seed: int,
+) -> Asked:
+    """All wrong prefixes, of which the model has told the answers, and those that are searched."""
+    known = sum(by_edit.values(), _no_prompts())
+    prompts = search(model, programs, known, settings, seed)
+    more = prompts.take(torch.arange(len(known), len(prompts)))
+    said = torch.cat([told, says(model, more)[:, None]])
+    return Asked("all edits", True, prompts.inputs(), said, torch.ones_like(said, dtype=torch.bool))
 
 
 def _with_balance(

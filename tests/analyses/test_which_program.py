@@ -13,7 +13,7 @@ import torch
 from analyses.which_program import EXPERIMENT, WhichProgramConfig, body, compute
 from analyses.which_program.body import CLEAN, summary, to_json, verdicts
 from interp.programs.catalogue import PROGRAMS, program_of
-from interp.programs.prompts import Prompts
+from interp.programs.prompts import Prompts, says
 from interp.programs.same_function import same_function
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
@@ -37,6 +37,29 @@ def test_the_program_of_a_compiled_sorter_wins(name: str, max_len: int) -> None:
     for other in others:
         n, right, wrong = result.parted(best, other)
         assert n >= FEW.parted and right == n and wrong == 0
+
+
+@pytest.mark.parametrize("fit", [0, 60])
+@pytest.mark.parametrize(
+    "make", [lambda: compile_sorter("successor", SortTask(8, 9)).model, small_model]
+)
+def test_verdicts_rest_on_nothing_that_the_scoreboard_leaves_out(
+    make: Callable[[], Transformer], fit: int
+) -> None:
+    model, asked = make(), replace(FEW, fit=fit)
+    assert body.quick_verdicts(model, asked, 3) == verdicts(compute(model, asked, seed=3))
+
+
+def test_what_is_said_to_all_wrong_prefixes_is_what_was_said_to_each_kind() -> None:
+    """And to those that are searched, of which the model is asked alone."""
+    model = small_model()
+    by_edit = body._by_edit(model, FEW, 3)
+    told = torch.cat([says(model, prompts) for prompts in by_edit.values()])[:, None]
+    known = sum(by_edit.values(), Prompts((), ()))
+    together = body.search(model, PROGRAMS, known, FEW, 3)
+    assert len(known) == len(told) < len(together)
+    said = body._together(model, PROGRAMS, by_edit, told, FEW, 3).said
+    assert torch.equal(said[:, 0], says(model, together))
 
 
 def test_a_program_that_is_not_compared_leaves_none_of_these() -> None:
