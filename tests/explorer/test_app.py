@@ -53,8 +53,9 @@ shipped = pytest.mark.skipif("blanks" not in shipped_models(), reason="no model 
 
 @pytest.fixture
 def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Open the page with a link, on a server that may open ``folder``."""
+    """Open the page with a link, on a server that may open ``folder``, and no runs beside it."""
     monkeypatch.setenv("SORTSCOPE_MODELS", str(folder))
+    monkeypatch.setattr("explorer.server.places.RUNS", folder / "no runs")
     return partial(open_page, "sort", part="answer")
 
 
