@@ -77,11 +77,11 @@ def _draw_positions(fig: go.Figure, result: PatchResult, direction: int) -> None
         cells.colorbar.update(len=span[1] - span[0], y=sum(span) / 2)
     fig.update_xaxes(tickangle=-90, **figures.label_axis(shown), row=row, col=1)
     _label_rows(fig, _site_labels(result), row, 1)
-    for region in (Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS):
-        span = result.pairs.task.region(region, result.pairs.length)
-        if span:
-            edge = span.start - result.positions[0] - 0.5
-            fig.add_vline(edge, line_width=1, line_color=figures.GREY, row=row, col=1)
+    task, length = result.pairs.task, result.pairs.length
+    regions = (Region.SEP, Region.BLANKS, Region.LAST_BLANK, Region.OUTPUTS)
+    starts = [span.start for region in regions if (span := task.region(region, length))]
+    edges = [start - result.positions[0] - 0.5 for start in starts]
+    figures.dividers(fig, columns=edges, row=row, col=1)
 
 
 def _draw_places(fig: go.Figure, result: PatchResult, direction: int) -> None:

@@ -40,44 +40,53 @@ def compute(
     programs: Sequence[Program] | None = None,
 ) -> WhichProgramResult:
     """Ask the model and the programs (default: all of the catalogue) about every prompt."""
-    check_lengths(model.task)
-    compared = tuple(PROGRAMS if programs is None else programs)
-    by_edit = _by_edit(model, settings, seed)
-    progress.begin(len(by_edit), "prompts")
-    asked = [_clean(model, CLEAN, settings.lists, N_DIGITS, seed)]
-    for name, prompts in by_edit.items():
-        asked.append(_edited(model, name, prompts, seed))
-        progress.step()
-    few = -(-settings.lists // 3)
-    asked += [_clean(model, name, few, distinct, seed) for name, distinct in FEW.items()]
-    probes = {name: edited(model.task, name, settings.prompts, seed) for name in PROBES}
-    asked += [
-        _edited(model, name, asks, seed, judged=False) for name, asks in probes.items() if asks
-    ]
-    told = torch.cat([each.said for each in asked[1 : 1 + len(by_edit)]])
-    asked.append(_together(model, compared, by_edit, told, settings, seed))
-    *kinds, everything = [each.answered(compared) for each in asked]
-    result = WhichProgramResult(compared, tuple(kinds), everything, settings, seed)
-    if result.winner or not settings.fit:
-        return result
-    return _with_balance(model, result, asked, by_edit, progress)
+    return _result(model, settings, seed, progress, PROGRAMS if programs is None else programs)
 
 
 def quick_verdicts(
     model: Transformer, settings: WhichProgramConfig, seed: int
 ) -> dict[str, list[str]]:
     """:func:`verdicts`, without what they do not rest on: lists of few digits, other orders."""
+    return verdicts(_result(model, settings, seed, SILENT, PROGRAMS, all_kinds=False))
+
+
+def _result(
+    model: Transformer,
+    settings: WhichProgramConfig,
+    seed: int,
+    progress: Progress,
+    programs: Sequence[Program],
+    *,
+    all_kinds: bool = True,
+) -> WhichProgramResult:
+    """The result; without ``all_kinds`` of those alone that are judged, asked in one order."""
     check_lengths(model.task)
     by_edit = _by_edit(model, settings, seed)
-    asked = [_edited(model, name, prompts, None) for name, prompts in by_edit.items()]
+    progress.begin(len(by_edit), "prompts")
+    asked = []
+    for name, prompts in by_edit.items():
+        asked.append(_edited(model, name, prompts, seed if all_kinds else None))
+        progress.step()
     told = torch.cat([each.said for each in asked])
     asked.insert(0, _clean(model, CLEAN, settings.lists, N_DIGITS, seed))
-    asked.append(_together(model, PROGRAMS, by_edit, told, settings, seed))
-    *kinds, everything = [each.answered(PROGRAMS) for each in asked]
-    result = WhichProgramResult(tuple(PROGRAMS), tuple(kinds), everything, settings, seed)
-    if not result.winner and settings.fit:
-        result = _with_balance(model, result, asked, by_edit, SILENT)
-    return verdicts(result)
+    if all_kinds:
+        asked += _not_judged(model, settings, seed)
+    asked.append(_together(model, programs, by_edit, told, settings, seed))
+    *kinds, everything = [each.answered(programs) for each in asked]
+    result = WhichProgramResult(tuple(programs), tuple(kinds), everything, settings, seed)
+    if result.winner or not settings.fit:
+        return result
+    return _with_balance(model, result, asked, by_edit, progress)
+
+
+def _not_judged(model: Transformer, settings: WhichProgramConfig, seed: int) -> list[Asked]:
+    """Right prefixes of lists of few digits, and the probes."""
+    few = -(-settings.lists // 3)
+    lists = [_clean(model, name, few, distinct, seed) for name, distinct in FEW.items()]
+    probes = {name: edited(model.task, name, settings.prompts, seed) for name in PROBES}
+    return lists + [
+        _edited(model, name, asks, seed, judged=False) for name, asks in probes.items() if asks
+    ]
 
 
 def _by_edit(model: Transformer, settings: WhichProgramConfig, seed: int) -> dict[str, Prompts]:

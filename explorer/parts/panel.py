@@ -21,15 +21,7 @@ import streamlit as st
 from explorer.parts.elements import sentences
 from explorer.parts.pictures import pictures
 from explorer.parts.speech import is_sorting, says
-from interp.figures import (
-    CONFIG,
-    GREY,
-    assembled,
-    html_page,
-    parts_of,
-    parts_retold,
-    parts_unlinked,
-)
+from interp.figures import CONFIG, GREY, copied, html_page, parts_retold, parts_unlinked
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -115,11 +107,14 @@ def panel(
 
 def ready(figure: go.Figure, of: About) -> go.Figure:
     """A copy as it may be seen: in the words of the task that is open, and saying what it is of."""
-    parts = parts_of(figure)
-    if not is_sorting():
-        parts = parts_retold(parts, says)
-    _name(parts["layout"], of)
-    return assembled(parts_unlinked(parts))
+
+    def as_seen(parts: dict[str, Any]) -> dict[str, Any]:
+        if not is_sorting():
+            parts = parts_retold(parts, says)
+        _name(parts["layout"], of)
+        return parts_unlinked(parts)
+
+    return copied(figure, as_seen)
 
 
 def downloads(

@@ -121,8 +121,8 @@ def _draw_pattern(
         for region in (Region.DIGITS, Region.SEP, Region.BLANKS, Region.OUTPUTS)
         if (span := task.region(region, stats.length))
     }
-    for edge in [span[0] for span in spans.values()][1:]:
-        fig.add_vline(edge - 0.5, line_width=1, line_color="#FFFFFF", row=row, col=col)
+    edges = [span[0] - 0.5 for span in spans.values()][1:]
+    figures.dividers(fig, columns=edges, colour="#FFFFFF", row=row, col=col)
     named = {region: span for region, span in spans.items() if region is not Region.SEP}
     fig.update_xaxes(
         tickvals=[sum(span) / len(span) for span in named.values()],
