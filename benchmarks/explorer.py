@@ -182,13 +182,14 @@ _MAP = ".st-key-patch_exact .vega-embed"
 def soak(
     browser: Any, server: Server, minutes: float, rng: random.Random
 ) -> dict[str, float | int]:
-    """The server's memory before, on the way (the most) and after random clicking."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    """The server's memory before, on the way (the most) and after two visitors' random clicking,
+    by turns."""
+    windows = [browser.new_page(viewport={"width": 1280, "height": 900}) for _ in range(2)]
     names = [*shipped_models(), *compiled_names()]
     before = most = server.resident_mb
     stop, visits = time.monotonic() + 60 * minutes, 0
     while time.monotonic() < stop:
-        path, name = rng.choice(PATHS), rng.choice(names)
+        page, path, name = windows[visits % 2], rng.choice(PATHS), rng.choice(names)
         link = f"?model={quote(name)}&list={random_list(rng)}&do={quote(rng.choice(_DONE))}"
         page.goto(address(server, path) + link)
         page.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
@@ -197,7 +198,8 @@ def soak(
             change_list(page, random_list(rng, rng.choice([5, 10])))
         visits, most = visits + 1, max(most, server.resident_mb)
     after = server.resident_mb
-    page.close()
+    for window in windows:
+        window.close()
     return {"before": before, "most": most, "after": after, "visits": visits, "minutes": minutes}
 
 

@@ -16,7 +16,7 @@ from interp.answers.treatment import Treatment
 from interp.stats import Estimate
 from interp.support.progress import Progress
 
-_PAUSE = 0.4  # seconds; who slides on meanwhile is spared the scoring of where he was
+_PAUSE = 0.8  # seconds; who slides on meanwhile is spared the scoring of where he was
 
 
 def scored(

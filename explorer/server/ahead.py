@@ -23,7 +23,17 @@ SOON = (
     "StreamlitSyntaxHighlighter",
 )
 """Kinds of elements of every page: the sidebar, the sequence of tokens, a command to be typed."""
-LATER = ("PlotlyChart", "ButtonGroup", "Radio", "DownloadButton")
+LATER = (
+    "PlotlyChart",
+    "ButtonGroup",
+    "Radio",
+    "DownloadButton",
+    "Slider",
+    "Metric",
+    "Multiselect",
+    "Progress",
+    "DataFrame",
+)
 """Those of a page with figures, once the first page is drawn."""
 
 
