@@ -35,7 +35,8 @@ from urllib.parse import quote
 from benchmarks.browser import WAIT_MS, Server, chromium, serve, settle
 from benchmarks.waiting import control_times, page_times, together
 from explorer import shell
-from interp.checkpoints import compiled_names, shipped_models
+from interp.checkpoints import COMPILED, shipped_models
+from interp.sorters.truth import SORTERS
 from interp.support.cli import note, run_command
 from interp.support.errors import at_least
 
@@ -185,7 +186,7 @@ def soak(
     """The server's memory before, on the way (the most) and after two visitors' random clicking,
     by turns."""
     windows = [browser.new_page(viewport={"width": 1280, "height": 900}) for _ in range(2)]
-    names = [*shipped_models(), *compiled_names()]
+    names = [*shipped_models(), *(f"{COMPILED}{name}" for name in SORTERS)]  # lists of digits
     before = most = server.resident_mb
     stop, visits = time.monotonic() + 60 * minutes, 0
     while time.monotonic() < stop:
