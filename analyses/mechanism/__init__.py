@@ -3,7 +3,7 @@
     python -m analyses.mechanism
     python -m analyses.mechanism --model no-blanks
 
-Four things, for a model whose program is *copy and count*:
+Five things, for a model whose program is *copy and count*:
 
 - which head compares: exchanged alone at the answering row, its output turns "the next digit" into
   "the same again" most often, between prompts that are alike;
@@ -13,7 +13,9 @@ Four things, for a model whose program is *copy and count*:
 - where its attention is, on random lists;
 - when the model stays: the curve over copies in the list and copies out, and the *soft program* of
   ``interp.programs.soft``, six numbers for a digit, fitted on every second list and judged on the
-  others, on random lists, lists of few digits, and on edited prefixes that it was not fitted on.
+  others, on random lists, lists of few digits, and on edited prefixes that it was not fitted on;
+- what one number of that head does (``interp.methods.dial``), where it is a head of layer 0: set
+  from low to high after right prefixes, and taken from wrong prefixes to right ones.
 
 What it does not show: that six numbers are what the model computes with. They say when it stays,
 and not how the next larger digit is found.
@@ -35,9 +37,10 @@ class MechanismConfig:
     lists: int = 480  # of every kind, ten of every length up to 48; half to fit, half to judge
     prompts: int = 360  # from which pairs for the heads are taken
     pairs: int = 96  # alike, in which staying is exchanged
+    turned: int = 240  # wrong prefixes of each kind, from which a head's number is taken
 
     def __post_init__(self) -> None:
-        at_least(self, lists=2, prompts=2, pairs=1)
+        at_least(self, lists=2, prompts=2, pairs=1, turned=1)
 
 
 EXPERIMENT = Experiment(

@@ -12,10 +12,12 @@ from jaxtyping import Bool, Float, Int
 from analyses.mechanism import MechanismConfig
 from analyses.mechanism.figure import figure
 from analyses.mechanism.result import Judged, MechanismResult, Weights
+from analyses.mechanism.turning import turning
 from analyses.mechanism.words import MASSES, summary, to_json
+from interp.methods.dial import digit_streams, regions
 from interp.methods.interchange import exchanged, record, writers
 from interp.passes.forward import forward
-from interp.passes.packed import length_sorted, norm_before, window
+from interp.passes.packed import length_sorted, window
 from interp.passes.untouched import refuse_touched
 from interp.programs.copy_and_count import COPY_AND_COUNT
 from interp.programs.edits import KINDS, edited
@@ -43,7 +45,7 @@ def compute(
 ) -> MechanismResult:
     """Find the head, read its weights, and fit the soft program."""
     refuse_touched(model, "the mechanism")
-    progress.begin(len(LISTS) + 3, "mechanism")
+    progress.begin(len(LISTS) + 4, "mechanism")
     flips, head = _flips(model, settings, seed)
     progress.step()
     by_kind: dict[str, Decisions] = {}
@@ -65,8 +67,11 @@ def compute(
     progress.step()
     masses = _masses(model, head, model.task.held_out(min(96, settings.lists), seed))
     progress.step()
-    read = _weights(model, head[1]) if head[0] == 0 else None
-    return MechanismResult(flips, head, read, masses, together, soft, tuple(judged), seed)
+    read, turned = None, None
+    if head[0] == 0:
+        read, turned = _weights(model, head[1]), turning(model, head[1], settings.turned, seed)
+    progress.step()
+    return MechanismResult(flips, head, read, masses, together, soft, tuple(judged), turned, seed)
 
 
 def _for_fit(number: Int[torch.Tensor, " row"], max_len: int) -> Bool[torch.Tensor, " row"]:
@@ -177,24 +182,17 @@ def _kinds(
 def _weights(model: Transformer, head: int) -> Weights:
     """Scores and outputs of a head of layer 0, for every digit at every position."""
 
-    task, block = model.task, model.blocks[0]
-    listed = torch.arange(task.max_len)
-    out = torch.arange(task.first_output_row + 1, task.n_ctx - 1)
-    attn = block.attn
-
-    def stream(positions: torch.Tensor) -> Float[torch.Tensor, "digit pos d_model"]:
-        x = model.W_E[:N_DIGITS, None] + model.pos_embed.W_pos[positions.to(model.W_U.device)]
-        return norm_before(x, block.ln1, model.config.norm)
-
-    query = stream(out) @ attn.W_Q[head] + attn.b_Q[head]
+    attn, (listed, out) = model.blocks[0].attn, regions(model.task)
+    query = digit_streams(model, out) @ attn.W_Q[head] + attn.b_Q[head]
     scores, highest, written = [], [], []
     for region in (listed, out):
-        key = stream(region) @ attn.W_K[head] + attn.b_K[head]
+        stream = digit_streams(model, region)
+        key = stream @ attn.W_K[head] + attn.b_K[head]
         every = torch.einsum("qrd,kpd->qkrp", query, key) / key.shape[-1] ** 0.5
         own = torch.arange(N_DIGITS, device=every.device)
         highest.append((every.argmax(1) == own[:, None, None]).double().mean().cpu())
         scores.append(every.mean((2, 3)).cpu())
-        value = (stream(region) @ attn.W_V[head] + attn.b_V[head]) @ attn.W_O[head]
+        value = (stream @ attn.W_V[head] + attn.b_V[head]) @ attn.W_O[head]
         written.append(value.mean(1).cpu())
     table = torch.stack(scores)
     same = torch.eye(N_DIGITS, dtype=torch.bool)

@@ -5,25 +5,28 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly import subplots
 
-from analyses.mechanism.result import MechanismResult
+from analyses.mechanism.result import MechanismResult, Turned
 from analyses.mechanism.words import curve
 from interp import figures
 from interp.task import N_DIGITS
 
 
 def figure(result: MechanismResult) -> go.Figure:
-    """Scores of the head by digit; the share that stays; the hard and the soft program."""
+    """Scores of the head by digit; the share that stays; the hard and the soft program; what its
+    number does, where it is a head of layer 0."""
     layer, head = result.head
+    rows = 2 if result.turned is None else 3
     fig = subplots.make_subplots(
-        rows=2,
+        rows=rows,
         cols=2,
-        vertical_spacing=0.18,
+        vertical_spacing=0.18 if rows == 2 else 0.15,
         horizontal_spacing=0.14,
         subplot_titles=[
             f"Score of head {layer}.{head}: row's digit by digit of the list",
             "… by digit among the outputs",
             "Share that says the digit again, by copies to come",
             "Lists that a program gets in every output, %",
+            *([] if result.turned is None else _TITLES),
         ],
     )
     if result.weights is not None:
@@ -33,7 +36,10 @@ def figure(result: MechanismResult) -> go.Figure:
             trace = go.Heatmap(
                 z=table.tolist(), x=digits, y=digits, colorscale=figures.DIVERGING,
                 zmin=-limit, zmax=limit, showscale=column == 2, xgap=1, ygap=1,
-                colorbar={"title": {"text": "score"}, "thickness": 12, "len": 0.42, "y": 0.8},
+                colorbar={
+                    "title": {"text": "score"}, "thickness": 12,
+                    "len": 0.84 / rows, "y": 1 - 0.4 / rows,
+                },
                 hovertemplate="row's digit %{y}, key %{x}: %{z:.1f}<extra></extra>",
             )  # fmt: skip
             fig.add_trace(trace, row=1, col=column)
@@ -41,7 +47,63 @@ def figure(result: MechanismResult) -> go.Figure:
             fig.update_yaxes(title="row's digit", dtick=1, row=1, col=column)
     _draw_curve(fig, result)
     _draw_judged(fig, result)
-    return figures.style(fig, "Copies to come against copies out", 820)
+    if result.turned is not None:
+        _draw_turned(fig, result.turned)
+        _draw_exchanged(fig, result.turned)
+    figures.style(fig, "Copies to come against copies out", 430 * rows)
+    if result.turned is not None:  # a legend below each of the panels that it is of
+        above, left, right = fig.layout.yaxis3.domain[0], *(fig.layout[x].domain[0] for x in _LAST)
+        fig.update_layout(
+            legend={"y": above - 0.06, "yanchor": "top"},
+            legend2={**_BELOW, "x": left},
+            legend3={**_BELOW, "x": right},
+        )
+    return fig
+
+
+_LAST = ("xaxis5", "xaxis6")
+_BELOW = {"orientation": "h", "y": -0.06, "yanchor": "top"}
+_TITLES = (
+    "Said when its number is set after right prefixes, %",
+    "As after a wrong prefix, with a part of that run, %",
+)
+
+
+def _draw_turned(fig: go.Figure, turned: Turned) -> None:
+    looks = (
+        (figures.PURPLE, "x"),
+        (figures.BLUE, "circle"),
+        (figures.GREEN, "square"),
+        (figures.VERMILLION, "diamond"),
+    )
+    numbers = turned.values.tolist()
+    for (name, rates), (colour, symbol) in zip(turned.shares().items(), looks, strict=True):
+        fig.add_trace(
+            go.Scatter(
+                x=numbers, y=[100 * rate.value for rate in rates], name=name, mode="lines+markers",
+                line={"color": colour}, marker={"symbol": symbol, "size": 5},
+                legend="legend2",
+                hovertemplate=f"number %{{x:.2f}}: %{{y:.0f}} %, n = {len(turned.last)}"
+                f"<extra>{name}</extra>",
+            ),
+            row=3, col=1,
+        )  # fmt: skip
+    figures.dividers(fig, turned.right, row=3, col=1)
+    fig.update_xaxes(title="number; between the grey lines, 90 % of right prefixes", row=3, col=1)
+    fig.update_yaxes(range=[-4, 104], row=3, col=1)
+
+
+def _draw_exchanged(fig: go.Figure, turned: Turned) -> None:
+    kinds = [each.kind for each in turned.exchanged]
+    for what, name, colour, symbol in (
+        ("nothing", "nothing of it", figures.GREY, "x"),
+        ("another head", "another head, the best", figures.ORANGE, "diamond"),
+        ("its number", "the number alone", figures.BLUE, "circle"),
+    ):
+        rates = [each.rates()[what] for each in turned.exchanged]
+        trace = figures.rate_points(kinds, rates, name, colour, symbol)
+        fig.add_trace(trace.update(showlegend=True, legend="legend3"), row=3, col=2)
+    fig.update_yaxes(range=[-4, 104], row=3, col=2)
 
 
 def _draw_curve(fig: go.Figure, result: MechanismResult) -> None:

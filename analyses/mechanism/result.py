@@ -59,6 +59,65 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Exchanged:
+    """A run after a right prefix, with something of the run after a wrong one that ends in the same
+    digit: whether it says what that one says."""
+
+    kind: str
+    numbers: tuple[float, float]
+    """The head's number after the wrong prefixes: between these in 90 % of them."""
+    untouched: Bool[torch.Tensor, " pair"]
+    """With nothing of it."""
+    number: Bool[torch.Tensor, " pair"]
+    """With the head's number alone."""
+    head: Bool[torch.Tensor, " pair"]
+    """With all that the head writes."""
+    others: Bool[torch.Tensor, "other pair"]
+    """With what another head of its layer writes, of each."""
+
+    def rates(self) -> dict[str, Estimate]:
+        """By what is exchanged; of the other heads the one that gets most."""
+        most = int(self.others.sum(1).max()) if len(self.others) else int(self.untouched.sum())
+        counts = {
+            "nothing": int(self.untouched.sum()),
+            "its number": int(self.number.sum()),
+            "the head": int(self.head.sum()),
+            "another head": most,
+        }
+        return {name: wilson(count, len(self.number)) for name, count in counts.items()}
+
+
+@dataclass(frozen=True)
+class Turned:
+    """What is said when one number of the head is set (:mod:`interp.methods.dial`)."""
+
+    head: int
+    values: Float[torch.Tensor, " value"]
+    said: Int[torch.Tensor, "value prompt"]
+    """After right prefixes of which all copies of the last digit are out, and more is to come."""
+    last: Int[torch.Tensor, " prompt"]
+    larger: Int[torch.Tensor, " prompt"]
+    """The next larger digit of the list, which is right."""
+    right: tuple[float, float]
+    """The number that there is, between these in 90 % of those prefixes and of those one shorter,
+    after which the digit may be to come again."""
+    exchanged: tuple[Exchanged, ...]
+
+    def shares(self) -> dict[str, list[Estimate]]:
+        """By what is said, the share of prompts at every value."""
+        said, last, larger = self.said, self.last, self.larger
+        kinds = {
+            "a smaller digit": said < last,
+            "the same again": said == last,
+            "the next larger": said == larger,
+            "too far up": said > larger,
+        }
+        return {
+            name: [wilson(int(row.sum()), len(row)) for row in rows] for name, rows in kinds.items()
+        }
+
+
+@dataclass(frozen=True)
 class MechanismResult:
     """See the module's description."""
 
@@ -74,4 +133,6 @@ class MechanismResult:
     """After right prefixes of all kinds of lists."""
     soft: SoftProgram
     judged: tuple[Judged, ...]
+    turned: Turned | None
+    """None for a head that is not in layer 0."""
     seed: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analyses.mechanism.result import MechanismResult
+from analyses.mechanism.result import MechanismResult, Turned
 
 MASSES = (
     "copies in the list",
@@ -42,6 +42,8 @@ def summary(result: MechanismResult) -> list[str]:
                 f"; lists: hard {each.lists(False).percent()}, soft {each.lists(True).percent()}"
             )
         lines.append(f"{text} (n = {hard.n} lists)")
+    if result.turned is not None:
+        lines += _turned(result.turned)
     return [*lines, _finding(result)]
 
 
@@ -58,6 +60,32 @@ def _weights(result: MechanismResult, head: int) -> list[str]:
         f"length, by {apart} (digits 0 to 9); the mean cosine of that difference between two "
         f"digits is {float(weights.shared):.2f}.",
     ]
+
+
+def _turned(turned: Turned) -> list[str]:
+    low, high = turned.right
+    lines = [
+        f"The number of head 0.{turned.head}, from about 1 (copies in the list alone) to about -1 "
+        f"(copies out alone); after right prefixes {low:.2f} to {high:.2f} in 90 %. Set after "
+        f"right prefixes with all copies of their last digit out (n = {len(turned.last)}):"
+    ]
+    for at in _turns(turned):
+        shares = (f"{name} {rates[at].percent(0)}" for name, rates in turned.shares().items())
+        lines.append(f"  {float(turned.values[at]):+.1f}: {', '.join(shares)}")
+    lines.append(
+        "Of a wrong prefix's run in that of the right one that ends in the same digit; it then "
+        "says what the model says after the wrong one, with"
+    )
+    for each in turned.exchanged:
+        rates = each.rates()
+        words = ", ".join(f"{name} {rate.percent()}" for name, rate in rates.items())
+        lines.append(f"  {each.kind}: {words} (n = {len(each.number)})")
+    return lines
+
+
+def _turns(turned: Turned) -> range:
+    """Every fourth of the values: a table is read, a curve is looked at."""
+    return range(0, len(turned.values), 4)
 
 
 def _finding(result: MechanismResult) -> str:
@@ -102,7 +130,26 @@ def to_json(result: MechanismResult) -> dict[str, Any]:
             }
             for each in result.judged
         },
+        "turned": None if result.turned is None else _turned_json(result.turned),
         "curve": curve(result),
+    }
+
+
+def _turned_json(turned: Turned) -> dict[str, Any]:
+    return {
+        "head": turned.head,
+        "values": [round(value, 4) for value in turned.values.tolist()],
+        "said": {
+            name: [rate.to_dict() for rate in rates] for name, rates in turned.shares().items()
+        },
+        "right": list(turned.right),
+        "exchanged": {
+            each.kind: {
+                "numbers": list(each.numbers),
+                **{name: rate.to_dict() for name, rate in each.rates().items()},
+            }
+            for each in turned.exchanged
+        },
     }
 
 

@@ -8,10 +8,12 @@ import torch
 
 from analyses.mechanism import MechanismConfig, compute
 from analyses.mechanism.body import MASSES, summary, to_json
+from analyses.mechanism.turning import turning
 from interp.programs.parts import NONE
 from interp.programs.soft import Decisions, fit_soft
 from interp.sorters.compiled import compile_sorter
 from interp.task import SortTask
+from tests.models import small_model
 
 
 def decisions(slope: float, digits: range = range(10)) -> Decisions:
@@ -54,3 +56,33 @@ def test_the_head_that_knows_whether_to_stay_is_found_in_the_successor() -> None
     assert abs(float(result.masses.sum()) - 1) < 1e-5 and len(result.masses) == len(MASSES)
     assert result.judged[0].outputs(soft=False).value == 1
     assert summary(result) and to_json(result)["soft"]["weights"]
+
+
+def test_what_one_number_of_a_head_does() -> None:
+    """Of a random model, whose answers follow no program: what must hold whatever it says."""
+    task = SortTask(max_len=6, n_blanks=4)
+    found = turning(small_model("pre", 2, task), 1, 40, 0)
+    assert found is not None
+    shares = found.shares()
+    assert all(len(rates) == len(found.values) == 41 for rates in shares.values())
+    at_zero = (found.said[20] == found.last).double().mean()
+    assert shares["the same again"][20].value == float(at_zero)
+    for each in found.exchanged:
+        rates = each.rates()
+        assert {rate.n for rate in rates.values()} == {len(each.number)}
+        assert rates["nothing"].value <= 1 and each.numbers[0] <= each.numbers[1]
+
+
+def test_a_head_that_is_all_that_differs_carries_everything() -> None:
+    """Of a model whose layer 0 has one head that writes, and no MLP: what it writes says it all."""
+    task = SortTask(max_len=6, n_blanks=4)
+    model = small_model("none", 1, task)
+    with torch.no_grad():
+        model.blocks[0].attn.W_V[0] = 0
+        model.blocks[0].attn.b_V[0] = 0
+        model.pos_embed.W_pos[task.first_output_row + 1 :] = model.pos_embed.W_pos[-1]
+    found = turning(model, 1, 40, 0)
+    assert found is not None and len(found.exchanged) > 5
+    for each in found.exchanged:
+        assert each.rates()["the head"].value == 1
+        assert each.others.equal(each.untouched[None])  # the other head writes nothing
