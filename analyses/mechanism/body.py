@@ -14,7 +14,7 @@ from analyses.mechanism.figure import figure
 from analyses.mechanism.result import Judged, MechanismResult, Weights
 from analyses.mechanism.turning import turning
 from analyses.mechanism.words import MASSES, summary, to_json
-from interp.methods.dial import digit_streams, regions
+from interp.methods.dial import equality, gathered, scores
 from interp.methods.interchange import exchanged, record, writers
 from interp.passes.forward import forward
 from interp.passes.packed import length_sorted, window
@@ -182,27 +182,19 @@ def _kinds(
 def _weights(model: Transformer, head: int) -> Weights:
     """Scores and outputs of a head of layer 0, for every digit at every position."""
 
-    attn, (listed, out) = model.blocks[0].attn, regions(model.task)
-    query = digit_streams(model, out) @ attn.W_Q[head] + attn.b_Q[head]
-    scores, highest, written = [], [], []
-    for region in (listed, out):
-        stream = digit_streams(model, region)
-        key = stream @ attn.W_K[head] + attn.b_K[head]
-        every = torch.einsum("qrd,kpd->qkrp", query, key) / key.shape[-1] ** 0.5
-        own = torch.arange(N_DIGITS, device=every.device)
+    own, same = torch.arange(N_DIGITS, device=model.W_U.device), torch.eye(N_DIGITS).bool()
+    table, highest = [], []
+    for every in scores(model, head):
         highest.append((every.argmax(1) == own[:, None, None]).double().mean().cpu())
-        scores.append(every.mean((2, 3)).cpu())
-        value = (stream @ attn.W_V[head] + attn.b_V[head]) @ attn.W_O[head]
-        written.append(value.mean(1).cpu())
-    table = torch.stack(scores)
-    same = torch.eye(N_DIGITS, dtype=torch.bool)
-    equality = table[:, same].mean(1) - table[:, ~same].mean(1)
+        table.append(every.mean((2, 3)).cpu())
+    w_o = model.blocks[0].attn.W_O[head]
+    written = [(values @ w_o).mean(1).cpu() for values in gathered(model, head)]
     apart = written[0] - written[1]
     size = (written[0].norm(dim=1) + written[1].norm(dim=1)) / 2
     unit = torch.nn.functional.normalize(apart, dim=1)
     return Weights(
-        table,
-        equality,
+        torch.stack(table),
+        torch.tensor(equality(model, head)),
         torch.stack(highest).float(),
         apart.norm(dim=1) / size,
         (unit @ unit.T)[~same].mean(),

@@ -9,15 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.mechanism.result import Exchanged, Turned
-from interp.methods.dial import Dial, beside, dial_of, turned
+from interp.methods.dial import NUMBERS, Dial, beside, dial_of, turned
 from interp.methods.interchange import Part, Rows, exchanged, record
 from interp.programs.edits import KINDS, edited
 from interp.programs.prompts import Prompts, digits_said
 from interp.sites import Component, Site
 from interp.transformer import Transformer
 
-VALUES = torch.arange(-20, 21) / 20
-"""Of the number, from all copies out to all copies to come."""
 _OVERDRAWN = "repeat"  # of this kind are the prompts whose right prefixes the number is set in
 
 
@@ -46,9 +44,9 @@ def turning(model: Transformer, head: int, prompts: int, seed: int) -> Turned | 
     numbers = torch.cat([dial.read(base), dial.read(record(model, _one_shorter(beside_it)))])
     return Turned(
         head,
-        VALUES,
+        NUMBERS,
         torch.stack(
-            [_said(turned(model, base, dial, value.expand(len(base)))) for value in VALUES]
+            [_said(turned(model, base, dial, value.expand(len(base)))) for value in NUMBERS]
         ),
         torch.tensor([prefix[-1] for prefix in beside_it.prefixes]),
         torch.tensor([min(v for v in values if v > prefix[-1]) for values, prefix in beside_it]),

@@ -14,7 +14,7 @@ for a dose and its response: what does the model say of a number larger than the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,9 @@ from interp.sites import Component
 from interp.task import N_DIGITS, SortTask
 from interp.transformer import Transformer
 
+NUMBERS = torch.arange(-20, 21) / 20
+"""What a number is set to: from copies out alone to copies in the list alone."""
+
 
 def digit_streams(
     model: Transformer, positions: Int[Tensor, " pos"]
@@ -40,6 +43,33 @@ def digit_streams(
 def regions(task: SortTask) -> tuple[Int[Tensor, " listed"], Int[Tensor, " out"]]:
     """Positions of the list, and of outputs that are read by a later one."""
     return torch.arange(task.max_len), torch.arange(task.first_output_row + 1, task.n_ctx - 1)
+
+
+def scores(model: Transformer, head: int) -> Iterator[Float[Tensor, "query key row pos"]]:
+    """A head of layer 0's attention scores of every digit for every digit, from its weights: of
+    rows that answer for positions of the list, then of the outputs."""
+    attn, places = model.blocks[0].attn, regions(model.task)
+    query = digit_streams(model, places[1]) @ attn.W_Q[head] + attn.b_Q[head]
+    for region in places:
+        key = digit_streams(model, region) @ attn.W_K[head] + attn.b_K[head]
+        yield torch.einsum("qrd,kpd->qkrp", query, key) / key.shape[-1] ** 0.5
+
+
+@torch.no_grad()
+def equality(model: Transformer, head: int) -> tuple[float, float]:
+    """How much higher the mean score of equal digits is than that of others: in the list, and among
+    the outputs."""
+    same = torch.eye(N_DIGITS, dtype=torch.bool)
+    tables = [every.mean((2, 3)).cpu() for every in scores(model, head)]
+    listed, out = (float(table[same].mean() - table[~same].mean()) for table in tables)
+    return listed, out
+
+
+def gathered(model: Transformer, head: int) -> Iterator[Float[Tensor, "digit pos d_head"]]:
+    """What a head of layer 0 gathers of every digit: in the list, then among the outputs."""
+    attn = model.blocks[0].attn
+    for region in regions(model.task):
+        yield digit_streams(model, region) @ attn.W_V[head] + attn.b_V[head]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +106,9 @@ _NOTHING = 1e-4  # of their mean length: rounding
 @torch.no_grad()
 def dial_of(model: Transformer, head: int) -> Dial | None:
     """From the weights of a head of layer 0; None where it writes the same for both."""
-    attn, places = model.blocks[0].attn, regions(model.task)
-    if not all(map(len, places)):  # answers of one output, which none reads
+    if not all(map(len, regions(model.task))):  # answers of one output, which none reads
         return None
-    listed, out = (
-        (digit_streams(model, region) @ attn.W_V[head] + attn.b_V[head]).mean((0, 1))
-        for region in places
-    )
+    listed, out = (values.mean((0, 1)) for values in gathered(model, head))
     size = listed.norm() + out.norm()
     return Dial(head, (listed - out) / 2) if (listed - out).norm() > _NOTHING * size else None
 

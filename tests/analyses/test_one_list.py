@@ -276,7 +276,12 @@ def test_what_cannot_be_asked(
     assert not (tmp_path / "out").exists()
 
 
-TAKE_A_SECOND_LIST = {"patch": "corrupt", "without": "other", "programs": "prefix"}
+TAKE_A_SECOND_LIST = {
+    "patch": "corrupt",
+    "without": "other",
+    "programs": "prefix",
+    "dial": "prefix",
+}
 
 
 @pytest.mark.parametrize(("name", "flag"), TAKE_A_SECOND_LIST.items())
@@ -297,8 +302,8 @@ def test_a_second_list_may_stand_in_a_file(
 
     (tmp_path / "one").write_text("\n3,1,4,2\n")
     (tmp_path / "two").write_text("3142\n3143\n")
-    typed = "3,1,4,2" if name != "programs" else "1,2"
-    if name == "programs":
+    typed = "1,2" if flag == "prefix" else "3,1,4,2"
+    if flag == "prefix":
         (tmp_path / "one").write_text("1,2")
     assert said(str(tmp_path / "one")) == said(typed)
     for file, why in (("two", "holds 2 lists"), ("none", "neither a list")):

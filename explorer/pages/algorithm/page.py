@@ -8,7 +8,7 @@ from itertools import product
 import streamlit as st
 
 from analyses.experiment import catalogue
-from analyses.one_list import programs
+from analyses.one_list import dial, programs
 from analyses.one_list.answers import Attention, attention_along
 from analyses.one_list.programs.body import missing_one, parse_prefix
 from explorer.parts.controls import View
@@ -112,6 +112,27 @@ def _looks(view: View, prefix: tuple[int, ...]) -> None:
         "more, with the share in percent where it is 1 or more.",
         "that what is looked at is used; the tables below ask that.",
     )
+    if layer == 0 and prefix and not view.treatment:
+        _dial(view, head)
+
+
+def _dial(view: View, head: int) -> None:
+    """What is said at every number of that head of layer 0, where it has one."""
+    settings = dial.DialSettings(st.session_state[PREFIX].strip(), head)
+    try:
+        found = show(
+            view,
+            dial.EXPERIMENT,
+            settings,
+            "dial",
+            "the probability of each next digit when the number of the head is set, from copies "
+            "out alone (-1) to copies in the list alone (1), all else as it is; the line is where "
+            "it stands.",
+        )
+    except UserError as error:
+        st.caption(plain(str(error)))
+        return
+    st.markdown(plain(" ".join(found.words)))
 
 
 def _attention(view: View, prefix: tuple[int, ...]) -> Attention:
