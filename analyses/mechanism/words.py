@@ -83,6 +83,21 @@ def _turned(turned: Turned) -> list[str]:
     return lines
 
 
+def _carried(turned: Turned) -> str:
+    """What the number alone carries, over the kinds of wrong prefixes, and another head at most."""
+    kinds = {each.kind: each.rates() for each in turned.exchanged}
+    ranked = sorted(kinds, key=lambda kind: kinds[kind]["its number"].value)
+    least, most = ranked[0], ranked[-1]
+    other = max((kinds[kind]["another head"] for kind in kinds), key=lambda rate: rate.value)
+    return (
+        f"One number of head 0.{turned.head}, taken from a run after a wrong prefix to one after a "
+        "right prefix that ends in the same digit, makes it say what the model says after the "
+        f"wrong one in {kinds[least]['its number'].percent()} ({least}, the worst kind) to "
+        f"{kinds[most]['its number'].percent()} ({most}) of prompts; another head does so in "
+        f"{other.percent()} at most. "
+    )
+
+
 def _turns(turned: Turned) -> range:
     """Every fourth of the values: a table is read, a curve is looked at."""
     return range(0, len(turned.values), 4)
@@ -96,10 +111,12 @@ def _finding(result: MechanismResult) -> str:
         for each in few
     )
     words = "is no worse than" if better else "is not always better than"
+    number = "" if result.turned is None else _carried(result.turned)
     return (
-        f"The soft program says what the model says in {random.outputs(True).percent()} of outputs "
-        f"of random lists, and {words} the hard one on lists of few digits. After edited prefixes, "
-        f"where sorting programs part, it does so in {edited.outputs(True).percent()}."
+        f"{number}The soft program says what the model says in {random.outputs(True).percent()} "
+        f"of outputs of random lists, and {words} the hard one on lists of few digits. After "
+        "edited prefixes, where sorting programs part, it does so in "
+        f"{edited.outputs(True).percent()}."
     )
 
 

@@ -55,7 +55,7 @@ EXPERIMENT = Experiment(
     title="What the blanks are for",
     about=OfModel,
     settings=ReduceConfig(),
-    chapter=16,
+    chapter=17,
     needs_blanks=True,
     questions=(
         Question(

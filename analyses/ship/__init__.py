@@ -20,7 +20,7 @@ from interp.support.cli import run_command
 from interp.support.errors import UserError
 
 PROG = "python -m analyses.ship"
-MORE = ("reduce_blanks", "mechanism")
+MORE = ("reduce_blanks",)
 """Those of one model that no page offers as a section, and that are shipped all the same."""
 _OF_ALL_SORTERS = "truth"  # the page whose experiments are of no shipped model
 
