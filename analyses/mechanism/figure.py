@@ -51,18 +51,18 @@ def figure(result: MechanismResult) -> go.Figure:
         _draw_turned(fig, result.turned)
         _draw_exchanged(fig, result.turned)
     figures.style(fig, "Copies to come against copies out", 430 * rows)
-    if result.turned is not None:  # a legend below each of the panels that it is of
-        above, left, right = fig.layout.yaxis3.domain[0], *(fig.layout[x].domain[0] for x in _LAST)
+    if result.turned is not None:  # a legend below each row of panels that it is of
+        above = fig.layout.yaxis3.domain[0]
         fig.update_layout(
             legend={"y": above - 0.06, "yanchor": "top"},
-            legend2={**_BELOW, "x": left},
-            legend3={**_BELOW, "x": right},
+            legend2={**_BELOW, "y": -0.06, "title": {"text": "left:"}},
+            legend3={**_BELOW, "y": -0.085, "title": {"text": "right:"}},
+            margin_b=130,
         )
     return fig
 
 
-_LAST = ("xaxis5", "xaxis6")
-_BELOW = {"orientation": "h", "y": -0.06, "yanchor": "top"}
+_BELOW = {"orientation": "h", "x": 0, "yanchor": "top"}
 _TITLES = (
     "Said when its number is set after right prefixes, %",
     "As after a wrong prefix, with a part of that run, %",
