@@ -48,7 +48,6 @@ EXPERIMENT = Experiment(
     title="How copies are counted",
     about=OfModel,
     settings=MechanismConfig(),
-    chapter=16,
     needs_task=Needs.ANY_LENGTH,
     on_page=OnPage(
         page="algorithm",

@@ -55,7 +55,7 @@ EXPERIMENT = Experiment(
     title="What the blanks are for",
     about=OfModel,
     settings=ReduceConfig(),
-    chapter=17,
+    chapter=16,
     needs_blanks=True,
     questions=(
         Question(

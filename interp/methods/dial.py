@@ -23,6 +23,7 @@ from torch import Tensor
 
 from interp.methods.interchange import Change, Rows, rerun
 from interp.passes.packed import norm_before
+from interp.passes.untouched import refuse_touched
 from interp.programs.prompts import Prompts
 from interp.sites import Component
 from interp.task import N_DIGITS, SortTask
@@ -35,7 +36,12 @@ NUMBERS = torch.arange(-20, 21) / 20
 def digit_streams(
     model: Transformer, positions: Int[Tensor, " pos"]
 ) -> Float[Tensor, "digit pos d_model"]:
-    """What layer 0 reads of every digit at these positions, normalised as it normalises."""
+    """What layer 0 reads of every digit at these positions, normalised as it normalises.
+
+    Raises:
+        UserError: if something acts on the model, here and in all that is read off its weights.
+    """
+    refuse_touched(model, "what layer 0 reads")
     x = model.W_E[:N_DIGITS, None] + model.pos_embed.W_pos[positions.to(model.W_U.device)]
     return norm_before(x, model.blocks[0].ln1, model.config.norm)
 

@@ -44,7 +44,7 @@ FEWER |= {"lists_any_length": 60, "lists_one_length": 60, "decoded": 4}
 FEWER |= {"prompts": 40, "parted": 4, "tries": 300, "fit": 20, "searched": 4}
 LOOSE = (0.5,)  # what circuits may lose: untrained weights have none, so each edge is tried singly
 ABOUT_BLANKS = "has no blanks"
-ABOUT_LENGTH = "lists of at least 3 digits"
+ABOUT_LENGTH = "lists of at least "
 
 
 @pytest.fixture(scope="module")

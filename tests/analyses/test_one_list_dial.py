@@ -60,6 +60,8 @@ def test_what_has_no_number_is_refused(settings: DialSettings, message: str) -> 
 
 def test_nor_is_it_set_where_something_else_is_done_or_nothing_can_be() -> None:
     masked = Treatment(Act.MASK, (0, 1))
+    with pytest.raises(UserError, match="lists of at least 2 digits"):
+        dialled(ListSubject(small_model("pre", 2, TASK), (3,)), DialSettings())
     with pytest.raises(UserError, match="nothing else is done"):
         dialled(ListSubject(small_model("pre", 2, TASK), LIST, masked), DialSettings("1"))
     compiled = load_bare("compiled:slots").model

@@ -33,6 +33,7 @@ from interp.answers.treatment import Treatment
 from interp.answers.trials import chunks, donors_for, nothing, run_trials, stratified
 from interp.answers.use import exact_without_blanks, follow_rate
 from interp.interventions import Set, Zero, intervene
+from interp.methods import dial
 from interp.methods.attention import attention_stats
 from interp.methods.attribution import against_other_digits, direct_paths, paths_of, places_read
 from interp.methods.circuit_run import Graph
@@ -149,6 +150,11 @@ CALLS: dict[str, Callable[[SortTransformer], Any]] = {
     "contribution": lambda m: contribution(m, BATCH),
     "says": lambda m: says(m, PROMPTS),
     "says_along": lambda m: says_along(m, BATCH),
+    "digit_streams": lambda m: dial.digit_streams(m, torch.arange(3)),
+    "scores": lambda m: list(dial.scores(m, 1)),
+    "equality": lambda m: dial.equality(m, 1),
+    "gathered": lambda m: list(dial.gathered(m, 1)),
+    "dial_of": lambda m: dial.dial_of(m, 1),
 }
 BEFORE: dict[str, Callable[[SortTransformer], Callable[[], Any]]] = {}
 """What is given something that was made when nothing was on the model: it must refuse."""
@@ -165,6 +171,13 @@ def before(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @before("rerun")
 def _rerun(model: SortTransformer) -> Callable[[], Any]:
     return partial(rerun, model, record_rows(model, PROMPTS), {})
+
+
+@before("turned")
+def _turned(model: SortTransformer) -> Callable[[], Any]:
+    one = dial.dial_of(model, 1)
+    assert one is not None
+    return partial(dial.turned, model, record_rows(model, PROMPTS), one, torch.zeros(len(PROMPTS)))
 
 
 @before("exchanged")
@@ -263,6 +276,7 @@ def obeys_or_refuses(
 
 REFUSE = {"direct_paths", "paths_of", "patched_logits", "qk_circuit", "ov_circuit"}
 REFUSE |= {"interchange.record"}
+REFUSE |= {"digit_streams", "scores", "equality", "gathered", "dial_of"}
 
 
 @pytest.mark.parametrize("name", CALLS)

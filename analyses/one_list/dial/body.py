@@ -39,6 +39,8 @@ def dialled(subject: ListSubject, settings: DialSettings) -> Dialled:
     model, digits = subject.model, subject.digits
     if subject.treatment:
         raise UserError("a head's number is set in a model to which nothing else is done (--do)")
+    if len(digits) < 2:
+        raise UserError("after an output, something is to come in lists of at least 2 digits only")
     if not (prefix := parse_prefix(model.task, digits, settings.prefix)):
         raise UserError("the number is of copies of the last output: give at least one (--prefix)")
     dial = _dial(model, settings.head)
