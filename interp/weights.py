@@ -23,6 +23,13 @@ else:
 IGNORE = "attn.IGNORE"  # TransformerLens's buffer of what a closed score becomes: -inf, rightly
 
 
+def all_finite(tensor: torch.Tensor) -> bool:
+    """By its least and its greatest number, which are NaN where any is: one pass, no copy."""
+    if not tensor.numel() or tensor.is_complex():
+        return bool(torch.isfinite(tensor).all())
+    return all(math.isfinite(end) for end in torch.aminmax(tensor.detach()))
+
+
 def check_finite(weights: Mapping[str, torch.Tensor], source: object) -> None:
     """Whether every tensor is free of NaN and infinity.
 
@@ -40,7 +47,7 @@ def check_finite(weights: Mapping[str, torch.Tensor], source: object) -> None:
 
 
 def _check_numbers(tensor: torch.Tensor, name: str, source: object) -> None:
-    if _all_finite(tensor):
+    if all_finite(tensor):
         return
     nan, infinite = int(torch.isnan(tensor).sum()), int(torch.isinf(tensor).sum())
     held = " and ".join(
@@ -52,13 +59,6 @@ def _check_numbers(tensor: torch.Tensor, name: str, source: object) -> None:
         f"{source}: {name} holds {held} ({nan + infinite:,} of {tensor.numel():,} numbers); "
         "such a model says nothing"
     )
-
-
-def _all_finite(tensor: torch.Tensor) -> bool:
-    """By its least and its greatest number, which are NaN where any is: one pass, no copy."""
-    if not tensor.numel() or tensor.is_complex():
-        return bool(torch.isfinite(tensor).all())
-    return all(math.isfinite(end) for end in torch.aminmax(tensor))
 
 
 def _check_ignored(tensor: torch.Tensor, name: str, source: object) -> None:

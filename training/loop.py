@@ -39,6 +39,7 @@ from interp.support.errors import UserError
 from interp.support.seeds import stream
 from interp.support.strict_json import short
 from interp.task import SortBatch
+from interp.weights import all_finite
 from training.average import WeightAverage
 from training.init import pytorch_initialise
 from training.optimizer_state import check_optimizer, check_tensors
@@ -233,7 +234,7 @@ class Trainer:
 
     def check_weights(self) -> None:
         """Raises TrainingDiverged if the last update left weights that are no numbers."""
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+        if not all(map(all_finite, self.model.parameters())):
             raise TrainingDiverged(self.step)
 
     def state(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from interp.support.errors import UserError
 from interp.support.fields import fits
 from interp.support.strict_json import short
+from interp.weights import all_finite
 
 _SET_EACH_STEP = "lr"  # the schedule says it before every update
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -65,7 +66,7 @@ def _check_moments(saved: Any, parameter: Tensor, what: str, step: int) -> None:
                 f"{name} of {what} has shape {tuple(tensor.shape)} and type {tensor.dtype}, "
                 f"not {tuple(parameter.shape)} and {parameter.dtype}"
             )
-        if not torch.isfinite(tensor).all():
+        if not all_finite(tensor):
             raise UserError(f"{name} of {what} holds NaN or infinity")
     if (saved["exp_avg_sq"] < 0).any():
         raise UserError(f"exp_avg_sq of {what} holds numbers below 0")
@@ -86,5 +87,5 @@ def check_tensors(saved: Any, own: dict[str, Tensor], what: str) -> None:
             ours.dtype,
         ):
             raise UserError(f"{what}: {name} has another shape or type")
-        if not torch.isfinite(tensor).all():
+        if not all_finite(tensor):
             raise UserError(f"{what}: {name} holds NaN or infinity")

@@ -183,18 +183,19 @@ def _weights(model: Transformer, head: int) -> Weights:
     """Scores and outputs of a head of layer 0, for every digit at every position."""
 
     own, same = torch.arange(N_DIGITS, device=model.W_U.device), torch.eye(N_DIGITS).bool()
-    table, highest = [], []
+    tables, highest = [], []
     for every in scores(model, head):
         highest.append((every.argmax(1) == own[:, None, None]).double().mean().cpu())
-        table.append(every.mean((2, 3)).cpu())
+        tables.append(every.mean((2, 3)).cpu())
+    table = torch.stack(tables)
     w_o = model.blocks[0].attn.W_O[head]
     written = [(values @ w_o).mean(1).cpu() for values in gathered(model, head)]
     apart = written[0] - written[1]
     size = (written[0].norm(dim=1) + written[1].norm(dim=1)) / 2
     unit = torch.nn.functional.normalize(apart, dim=1)
     return Weights(
-        torch.stack(table),
-        torch.tensor(equality(model, head)),
+        table,
+        equality(table),
         torch.stack(highest).float(),
         apart.norm(dim=1) / size,
         (unit @ unit.T)[~same].mean(),

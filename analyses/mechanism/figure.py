@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly import subplots
 
-from analyses.mechanism.result import MechanismResult, Turned
+from analyses.mechanism.result import MechanismResult, Turned, Weights
 from analyses.mechanism.words import curve
 from interp import figures
 from interp.task import N_DIGITS
@@ -30,36 +30,44 @@ def figure(result: MechanismResult) -> go.Figure:
         ],
     )
     if result.weights is not None:
-        digits = list(range(N_DIGITS))
-        limit = float(result.weights.scores.abs().max())
-        for column, table in enumerate(result.weights.scores, 1):
-            trace = go.Heatmap(
-                z=table.tolist(), x=digits, y=digits, colorscale=figures.DIVERGING,
-                zmin=-limit, zmax=limit, showscale=column == 2, xgap=1, ygap=1,
-                colorbar={
-                    "title": {"text": "score"}, "thickness": 12,
-                    "len": 0.84 / rows, "y": 1 - 0.4 / rows,
-                },
-                hovertemplate="row's digit %{y}, key %{x}: %{z:.1f}<extra></extra>",
-            )  # fmt: skip
-            fig.add_trace(trace, row=1, col=column)
-            fig.update_xaxes(title="key's digit", dtick=1, row=1, col=column)
-            fig.update_yaxes(title="row's digit", dtick=1, row=1, col=column)
+        _draw_scores(fig, result.weights, rows)
     _draw_curve(fig, result)
     _draw_judged(fig, result)
     if result.turned is not None:
         _draw_turned(fig, result.turned)
         _draw_exchanged(fig, result.turned)
     figures.style(fig, "Copies to come against copies out", 430 * rows)
-    if result.turned is not None:  # a legend below each row of panels that it is of
-        above = fig.layout.yaxis3.domain[0]
-        fig.update_layout(
-            legend={"y": above - 0.06, "yanchor": "top"},
-            legend2={**_BELOW, "y": -0.06, "title": {"text": "left:"}},
-            legend3={**_BELOW, "y": -0.085, "title": {"text": "right:"}},
-            margin_b=130,
-        )
+    if result.turned is not None:
+        _place_legends(fig)
     return fig
+
+
+def _draw_scores(fig: go.Figure, weights: Weights, rows: int) -> None:
+    digits, limit = list(range(N_DIGITS)), float(weights.scores.abs().max())
+    for column, table in enumerate(weights.scores, 1):
+        trace = go.Heatmap(
+            z=table.tolist(), x=digits, y=digits, colorscale=figures.DIVERGING,
+            zmin=-limit, zmax=limit, showscale=column == 2, xgap=1, ygap=1,
+            colorbar={
+                "title": {"text": "score"}, "thickness": 12,
+                "len": 0.84 / rows, "y": 1 - 0.4 / rows,
+            },
+            hovertemplate="row's digit %{y}, key %{x}: %{z:.1f}<extra></extra>",
+        )  # fmt: skip
+        fig.add_trace(trace, row=1, col=column)
+        fig.update_xaxes(title="key's digit", dtick=1, row=1, col=column)
+        fig.update_yaxes(title="row's digit", dtick=1, row=1, col=column)
+
+
+def _place_legends(fig: go.Figure) -> None:
+    """Each below the row of panels that it is of."""
+    above = fig.layout.yaxis3.domain[0]
+    fig.update_layout(
+        legend={"y": above - 0.06, "yanchor": "top"},
+        legend2={**_BELOW, "y": -0.06, "title": {"text": "left:"}},
+        legend3={**_BELOW, "y": -0.085, "title": {"text": "right:"}},
+        margin_b=130,
+    )
 
 
 _BELOW = {"orientation": "h", "x": 0, "yanchor": "top"}
@@ -71,6 +79,7 @@ _TITLES = (
 
 def _draw_turned(fig: go.Figure, turned: Turned) -> None:
     looks = (
+        (figures.GREY, "cross"),
         (figures.PURPLE, "x"),
         (figures.BLUE, "circle"),
         (figures.GREEN, "square"),

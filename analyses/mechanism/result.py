@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 
+from interp.programs.parts import NONE
 from interp.programs.soft import Decisions, SoftProgram
 from interp.stats import Estimate, clustered_rate, wilson
 
@@ -94,7 +95,8 @@ class Turned:
     head: int
     values: Float[torch.Tensor, " value"]
     said: Int[torch.Tensor, "value prompt"]
-    """After right prefixes of which all copies of the last digit are out, and more is to come."""
+    """After right prefixes of which all copies of the last digit are out, and more is to come;
+    NONE where it is no digit."""
     last: Int[torch.Tensor, " prompt"]
     larger: Int[torch.Tensor, " prompt"]
     """The next larger digit of the list, which is right."""
@@ -107,7 +109,8 @@ class Turned:
         """By what is said, the share of prompts at every value."""
         said, last, larger = self.said, self.last, self.larger
         kinds = {
-            "a smaller digit": said < last,
+            "no digit": said == NONE,
+            "a smaller digit": (said != NONE) & (said < last),
             "the same again": said == last,
             "the next larger": said == larger,
             "too far up": said > larger,

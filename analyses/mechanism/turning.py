@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -11,6 +9,7 @@ from torch import Tensor
 from analyses.mechanism.result import Exchanged, Turned
 from interp.methods.dial import NUMBERS, Dial, beside, dial_of, turned
 from interp.methods.interchange import Part, Rows, exchanged, record
+from interp.programs.copy_and_count import COPY_AND_COUNT
 from interp.programs.edits import KINDS, edited
 from interp.programs.prompts import Prompts, digits_said
 from interp.sites import Component, Site
@@ -28,47 +27,46 @@ def turning(model: Transformer, head: int, prompts: int, seed: int) -> Turned | 
     """
     if (dial := dial_of(model, head)) is None:
         return None
-    found, right = [], None
+    exchanges, kept = [], None
     for kind in KINDS:
         wrong = edited(model.task, kind, prompts, seed)
-        index, beside_it = beside(wrong)
-        if not len(index):
-            continue
-        source, base = record(model, wrong.take(index)), record(model, beside_it)
-        found.append(_exchanged(model, kind, dial, base, source))
-        if kind == _OVERDRAWN:
-            right = beside_it, base
-    if right is None:
+        index, right = beside(wrong)
+        if len(index):
+            source, base = record(model, wrong.take(index)), record(model, right)
+            exchanges.append(_exchanged(model, kind, dial, base, source))
+            if kind == _OVERDRAWN:
+                kept = right, base
+    if kept is None:
         return None
-    beside_it, base = right
-    numbers = torch.cat([dial.read(base), dial.read(record(model, _one_shorter(beside_it)))])
+    right, base = kept
+    numbers = torch.cat([dial.read(base), dial.read(record(model, _one_shorter(right)))])
+    said = [_said(turned(model, base, dial, number.expand(len(base)))) for number in NUMBERS]
+    trace = COPY_AND_COUNT.trace_batch(right.inputs())
     return Turned(
         head,
         NUMBERS,
-        torch.stack(
-            [_said(turned(model, base, dial, value.expand(len(base)))) for value in NUMBERS]
-        ),
-        torch.tensor([prefix[-1] for prefix in beside_it.prefixes]),
-        torch.tensor([min(v for v in values if v > prefix[-1]) for values, prefix in beside_it]),
+        torch.stack(said),
+        trace["last"],
+        trace["larger"],
         _most(numbers),
-        tuple(found),
+        tuple(exchanges),
     )
 
 
 def _exchanged(model: Transformer, kind: str, dial: Dial, base: Rows, source: Rows) -> Exchanged:
     wanted, numbers = _said(source.logits), dial.read(source)
 
-    def says_it(heads: Sequence[int]) -> Tensor:
-        part = Part(Site(Component.Z, 0, heads=tuple(heads)))
+    def says_it(head: int) -> Tensor:
+        part = Part(Site(Component.Z, 0, heads=(head,)))
         return _said(exchanged(model, base, source, [part])) == wanted
 
-    others = [says_it([other]) for other in range(model.cfg.n_heads) if other != dial.head]
+    others = [says_it(other) for other in range(model.cfg.n_heads) if other != dial.head]
     return Exchanged(
         kind,
         _most(numbers),
         _said(base.logits) == wanted,
         _said(turned(model, base, dial, numbers)) == wanted,
-        says_it([dial.head]),
+        says_it(dial.head),
         torch.stack(others) if others else torch.zeros(0, len(base), dtype=torch.bool),
     )
 

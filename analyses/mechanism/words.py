@@ -16,6 +16,7 @@ MASSES = (
 )
 """Kinds of keys, seen from a row."""
 _SHOWN = 6  # heads and MLPs in a line
+_EVERY = 4  # numbers of the curve to one line: a table is read, a curve is looked at
 
 
 def summary(result: MechanismResult) -> list[str]:
@@ -69,9 +70,10 @@ def _turned(turned: Turned) -> list[str]:
         f"(copies out alone); after right prefixes {low:.2f} to {high:.2f} in 90 %. Set after "
         f"right prefixes with all copies of their last digit out (n = {len(turned.last)}):"
     ]
-    for at in _turns(turned):
-        shares = (f"{name} {rates[at].percent(0)}" for name, rates in turned.shares().items())
-        lines.append(f"  {float(turned.values[at]):+.1f}: {', '.join(shares)}")
+    shares = turned.shares().items()
+    for at in range(0, len(turned.values), _EVERY):
+        said = ", ".join(f"{name} {rates[at].percent(0)}" for name, rates in shares)
+        lines.append(f"  {float(turned.values[at]):+.1f}: {said}")
     lines.append(
         "Of a wrong prefix's run in that of the right one that ends in the same digit; it then "
         "says what the model says after the wrong one, with"
@@ -85,22 +87,17 @@ def _turned(turned: Turned) -> list[str]:
 
 def _carried(turned: Turned) -> str:
     """What the number alone carries, over the kinds of wrong prefixes, and another head at most."""
-    kinds = {each.kind: each.rates() for each in turned.exchanged}
-    ranked = sorted(kinds, key=lambda kind: kinds[kind]["its number"].value)
-    least, most = ranked[0], ranked[-1]
-    other = max((kinds[kind]["another head"] for kind in kinds), key=lambda rate: rate.value)
+    kinds = [(each.rates(), each.kind) for each in turned.exchanged]
+    ranked = sorted(kinds, key=lambda of: of[0]["its number"].value)
+    (least, worst), *_, (most, best) = ranked
+    other = max((rates["another head"] for rates, _ in kinds), key=lambda rate: rate.value)
     return (
         f"One number of head 0.{turned.head}, taken from a run after a wrong prefix to one after a "
         "right prefix that ends in the same digit, makes it say what the model says after the "
-        f"wrong one in {kinds[least]['its number'].percent()} ({least}, the worst kind) to "
-        f"{kinds[most]['its number'].percent()} ({most}) of prompts; another head does so in "
+        f"wrong one in {least['its number'].percent()} ({worst}, the worst kind) to "
+        f"{most['its number'].percent()} ({best}) of prompts; another head does so in "
         f"{other.percent()} at most. "
     )
-
-
-def _turns(turned: Turned) -> range:
-    """Every fourth of the values: a table is read, a curve is looked at."""
-    return range(0, len(turned.values), 4)
 
 
 def _finding(result: MechanismResult) -> str:

@@ -32,9 +32,9 @@ LATER = (
     "Metric",
     "Multiselect",
     "Progress",
-    "DataFrame",
 )
-"""Those of a page with figures, once the first page is drawn."""
+"""Those of pages with figures and sliders, once the first page is drawn; not that of tables, a
+megabyte and a half, which are seldom drawn at once."""
 
 
 @cache

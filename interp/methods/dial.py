@@ -14,7 +14,7 @@ for a dose and its response: what does the model say of a number larger than the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,7 @@ from interp.passes.packed import norm_before
 from interp.passes.untouched import refuse_touched
 from interp.programs.prompts import Prompts
 from interp.sites import Component
-from interp.task import N_DIGITS, SortTask
+from interp.task import N_DIGITS, Region, SortTask
 from interp.transformer import Transformer
 
 NUMBERS = torch.arange(-20, 21) / 20
@@ -48,7 +48,8 @@ def digit_streams(
 
 def regions(task: SortTask) -> tuple[Int[Tensor, " listed"], Int[Tensor, " out"]]:
     """Positions of the list, and of outputs that are read by a later one."""
-    return torch.arange(task.max_len), torch.arange(task.first_output_row + 1, task.n_ctx - 1)
+    listed, out = task.region(Region.DIGITS), task.region(Region.OUTPUTS)
+    return torch.arange(listed.start, listed.stop), torch.arange(out.start, out.stop)
 
 
 def scores(model: Transformer, head: int) -> Iterator[Float[Tensor, "query key row pos"]]:
@@ -61,14 +62,14 @@ def scores(model: Transformer, head: int) -> Iterator[Float[Tensor, "query key r
         yield torch.einsum("qrd,kpd->qkrp", query, key) / key.shape[-1] ** 0.5
 
 
-@torch.no_grad()
-def equality(model: Transformer, head: int) -> tuple[float, float]:
-    """How much higher the mean score of equal digits is than that of others: in the list, and among
-    the outputs."""
+def equality(table: Float[Tensor, "*region query key"]) -> Float[Tensor, "*region"]:
+    """How much higher the mean score of equal digits is than that of others.
+
+    Args:
+        table: scores, mean over positions.
+    """
     same = torch.eye(N_DIGITS, dtype=torch.bool)
-    tables = [every.mean((2, 3)).cpu() for every in scores(model, head)]
-    listed, out = (float(table[same].mean() - table[~same].mean()) for table in tables)
-    return listed, out
+    return table[..., same].mean(-1) - table[..., ~same].mean(-1)
 
 
 def gathered(model: Transformer, head: int) -> Iterator[Float[Tensor, "digit pos d_head"]]:
@@ -138,14 +139,10 @@ def beside(prompts: Prompts) -> tuple[Int[Tensor, " some"], Prompts]:
         which of the prompts have one (their last output is in the list, and not its largest digit),
         and theirs.
     """
-    found: list[tuple[int, Sequence[int], Sequence[int]]] = []
-    for number, (values, prefix) in enumerate(prompts):
-        answer = tuple(sorted(values))
-        length = sum(value <= prefix[-1] for value in answer) if prefix else 0
-        if prefix and prefix[-1] in values and length < len(answer):
-            found.append((number, values, answer[:length]))
-    index = torch.tensor([number for number, _, _ in found], dtype=torch.long)
-    return index, Prompts(
-        tuple(tuple(values) for _, values, _ in found),
-        tuple(tuple(prefix) for _, _, prefix in found),
-    )
+    rights = {
+        number: tuple(sorted(value for value in values if value <= prefix[-1]))
+        for number, (values, prefix) in enumerate(prompts)
+        if prefix and prefix[-1] in values and prefix[-1] < max(values)
+    }
+    index = torch.tensor(list(rights), dtype=torch.long)
+    return index, Prompts(prompts.take(index).lists, tuple(rights.values()))

@@ -65,6 +65,11 @@ def test_what_one_number_of_a_head_does() -> None:
     assert found is not None
     shares = found.shares()
     assert all(len(rates) == len(found.values) == 41 for rates in shares.values())
+    none, smaller = shares["no digit"], shares["a smaller digit"]
+    for said, rate, less in zip(found.said, none, smaller, strict=True):
+        assert rate.value == float((said == NONE).double().mean())
+        digits_below = [NONE < one < last for one, last in zip(said, found.last, strict=True)]
+        assert less.value == sum(digits_below) / len(said)
     at_zero = (found.said[20] == found.last).double().mean()
     assert shares["the same again"][20].value == float(at_zero)
     for each in found.exchanged:

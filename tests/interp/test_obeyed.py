@@ -152,7 +152,7 @@ CALLS: dict[str, Callable[[SortTransformer], Any]] = {
     "says_along": lambda m: says_along(m, BATCH),
     "digit_streams": lambda m: dial.digit_streams(m, torch.arange(3)),
     "scores": lambda m: list(dial.scores(m, 1)),
-    "equality": lambda m: dial.equality(m, 1),
+    "equality": lambda m: dial.equality(next(dial.scores(m, 1)).mean((2, 3)).detach()),
     "gathered": lambda m: list(dial.gathered(m, 1)),
     "dial_of": lambda m: dial.dial_of(m, 1),
 }

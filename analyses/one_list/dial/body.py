@@ -13,7 +13,7 @@ from analyses.one_list.dial.figure import dial_figure
 from analyses.one_list.dial.result import Dialled
 from analyses.one_list.programs.body import parse_prefix
 from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
-from interp.methods.dial import NUMBERS, Dial, dial_of, equality, turned
+from interp.methods.dial import NUMBERS, Dial, dial_of, equality, scores, turned
 from interp.methods.interchange import record
 from interp.programs.prompts import Prompts
 from interp.support.errors import UserError
@@ -53,7 +53,7 @@ def dialled(subject: ListSubject, settings: DialSettings) -> Dialled:
 def _dial(model: Transformer, head: int | None) -> Dial:
     n = model.cfg.n_heads
     if head is None:
-        head = max(range(n), key=lambda each: float(equality(model, each)[0]))
+        head = max(range(n), key=lambda each: _looks_for_equal(model, each))
     if head >= n:
         raise UserError(f"--head must be from 0 to {n - 1}, not {head}")
     if (dial := dial_of(model, head)) is None:
@@ -62,6 +62,12 @@ def _dial(model: Transformer, head: int | None) -> Dial:
             "outputs: there is no number to set"
         )
     return dial
+
+
+@torch.no_grad()
+def _looks_for_equal(model: Transformer, head: int) -> float:
+    """By how much a head prefers equal digits of the list."""
+    return float(equality(next(scores(model, head)).mean((2, 3)).cpu()))
 
 
 def words(found: Dialled) -> list[str]:
