@@ -23,6 +23,8 @@ else:
     from explorer.server.guard import Guard
     from explorer.server.history import History
     from explorer.server.preload import preload
+    from explorer.server.whole import Whole
 
     preload()
-    app = App(Path(__file__).resolve(), middleware=[Middleware(Guard), Middleware(History)])
+    through = [Middleware(Guard), Middleware(History), Middleware(Whole)]
+    app = App(Path(__file__).resolve(), middleware=through)

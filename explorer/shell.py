@@ -7,18 +7,25 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from explorer.parts import controls
 from explorer.parts import elements as parts
 from explorer.parts.speech import is_sorting
 from explorer.parts.style import SHEET
 from explorer.server import session
 from explorer.server.places import Places, places_from
-from explorer.server.preload import preload_others
+from explorer.server.preload import preload_others, preload_tables
 from interp.support.errors import UserError
+from interp.support.lazy import lazy_import
+
+if TYPE_CHECKING:
+    from explorer.parts import controls
+else:
+    # They open models, and PyTorch with them, for which what Home says first does not wait.
+    controls = lazy_import("explorer.parts.controls")
 
 HOME = "home"
 """The path of the first page, which is served at the address without a path."""
@@ -47,8 +54,10 @@ class Page:
         st.set_page_config(page_title=f"{title} · sortscope")
         module = importlib.import_module(self.module)
         if self.path == HOME:  # says something before a model is open
-            module.draw(partial(controls.sidebar, places), links)
-        elif (view := controls.sidebar(places)) is not None:
+            module.draw(lambda: controls.sidebar(places), links)
+            return
+        preload_tables()
+        if (view := controls.sidebar(places)) is not None:
             if self.published_alone and not is_sorting():
                 self._say_why_not(view)
             else:

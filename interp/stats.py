@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
+from interp.support.lazy import lazy_import
 from interp.support.seeds import stream
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy_import("torch")
 
 _Z95 = 1.959963984540054  # 97.5th percentile of the standard normal
 
@@ -52,7 +57,7 @@ def wilson(successes: int, n: int) -> Estimate:
 
 
 def clustered_rate(
-    right: Bool[Tensor, "batch row"], counted: Bool[Tensor, "batch row"], seed: int = 0
+    right: Bool[torch.Tensor, "batch row"], counted: Bool[torch.Tensor, "batch row"], seed: int = 0
 ) -> Estimate:
     """A share of rows, with a percentile bootstrap over lists: rows of one list go together.
 
@@ -70,7 +75,7 @@ def clustered_rate(
     return Estimate(share, low, high, n)
 
 
-def bootstrap_mean(values: Float[Tensor, " n"], seed: int = 0) -> Estimate:
+def bootstrap_mean(values: Float[torch.Tensor, " n"], seed: int = 0) -> Estimate:
     """The mean of independent values with a 95 % percentile bootstrap interval (Efron 1979).
 
     A single value has no interval: ``low`` and ``high`` are then the value, and ``n`` is 1.
@@ -85,7 +90,9 @@ def bootstrap_mean(values: Float[Tensor, " n"], seed: int = 0) -> Estimate:
     return Estimate(mean, low, high, len(values))
 
 
-def _resample(values: Float[Tensor, "n k"], seed: int, draws: int = 1000) -> Float[Tensor, "d k"]:
+def _resample(
+    values: Float[torch.Tensor, "n k"], seed: int, draws: int = 1000
+) -> Float[torch.Tensor, "d k"]:
     """Sums over ``draws`` resamples with replacement, a bounded number of values at a time."""
     generator = stream("bootstrap", seed)
     n = len(values)
@@ -100,6 +107,6 @@ def _resample(values: Float[Tensor, "n k"], seed: int, draws: int = 1000) -> Flo
 _RESAMPLED_AT_ONCE = 1_000_000
 
 
-def _percentiles(draws: Float[Tensor, " d"]) -> tuple[float, float]:
+def _percentiles(draws: Float[torch.Tensor, " d"]) -> tuple[float, float]:
     low, high = draws.quantile(torch.tensor([0.025, 0.975], dtype=draws.dtype)).tolist()
     return low, high

@@ -10,7 +10,8 @@ from explorer.parts.controls import View
 from explorer.parts.one_list import SEED
 from explorer.parts.tokens import Clicked, Tool
 from explorer.server import session
-from interp.answers.treatment import PUBLISHED_ACTS, Act, Treatment, blank_positions
+from interp.answers.kinds import PUBLISHED_ACTS, Act
+from interp.answers.treatment import Treatment, blank_positions
 
 TOOLS = (
     Tool(Act.MASK.value, "mask", Treatment(Act.MASK).kind.way.explained),

@@ -19,7 +19,8 @@ from explorer.server import session
 from explorer.server.menu import TRIED, words_of, wrong_list
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
-from interp.answers.treatment import ABLATIONS, Act, Treatment
+from interp.answers.kinds import ABLATIONS, Act
+from interp.answers.treatment import Treatment
 from interp.rules import SORT
 from interp.support.errors import UserError
 from interp.task import SortTask, typed

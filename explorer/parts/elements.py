@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import html
 import re
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analyses.one_list.answers import Answer, Output
 from explorer.parts.speech import says
 from interp.figures import ORANGE, VERMILLION
+
+if TYPE_CHECKING:
+    from analyses.one_list.answers import Answer, Output
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _ADDRESS = re.compile(r"(https?(?=:)|www(?=\.)|(?=@))", re.IGNORECASE)

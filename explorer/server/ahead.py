@@ -20,10 +20,10 @@ SOON = (
     "Checkbox",
     "BidiComponent",
     "PageLink",
-    "StreamlitSyntaxHighlighter",
 )
-"""Kinds of elements of every page: the sidebar, the sequence of tokens, a command to be typed."""
+"""Kinds of elements of every page: the sidebar, the sequence of tokens."""
 LATER = (
+    "StreamlitSyntaxHighlighter",
     "PlotlyChart",
     "ButtonGroup",
     "Radio",
@@ -33,8 +33,8 @@ LATER = (
     "Multiselect",
     "Progress",
 )
-"""Those of pages with figures and sliders, once the first page is drawn; not that of tables, a
-megabyte and a half, which are seldom drawn at once."""
+"""Those of pages with answers, figures and sliders, once the first page is drawn; not that of
+tables, a megabyte and a half, which are seldom drawn at once."""
 
 
 @cache

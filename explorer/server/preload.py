@@ -14,10 +14,18 @@ import time
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 
-_FIRST = ("explorer.shell", "explorer.pages.home.page")
+_FIRST = (
+    "explorer.shell",
+    "explorer.pages.home.page",
+    "explorer.parts.controls",
+    "explorer.server.results",
+    "explorer.parts.tokens",
+)
+"""In the order in which the first page needs them: what it says of itself comes before PyTorch."""
 _TABLES = ("pandas", "pyarrow")
 """What draws tables. Plotly looks for it in ``sys.modules``, and fails where it is half imported:
-so it is not left to a thread beside one that draws."""
+so a page with figures waits for it."""
+_START = 0.3  # seconds in which the server begins to listen; beside an import it takes a second
 _PAUSE = 1.0  # seconds in which the browser still draws the first page, and asks for more scripts
 _waiting = threading.Event()
 """Set while the other pages are still to be imported, once a first one has been drawn."""
@@ -29,21 +37,25 @@ def preload() -> None:
     # and the browser has use for the other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _waiting.set()
-    _in_thread("preload", _FIRST, 0.0)
+    _in_thread("preload", _FIRST, _START)
 
 
 def preload_others(modules: Iterable[str]) -> None:
     """A page has been drawn: now there is time for the others, once. Nothing where no server runs,
-    for none has called :func:`preload`. Returns once what draws tables is there.
+    for none has called :func:`preload`.
 
     Args:
         modules: the pages'.
     """
     if _waiting.is_set():
         _waiting.clear()
-        for name in _TABLES:
-            import_module(name)
-        _in_thread("preload others", tuple(modules), _PAUSE)
+        _in_thread("preload others", (*_TABLES, *modules), _PAUSE)
+
+
+def preload_tables() -> None:
+    """Return once what draws tables is there; before a page with figures."""
+    for name in _TABLES:
+        import_module(name)
 
 
 def _in_thread(name: str, modules: Sequence[str], pause: float) -> None:
@@ -54,9 +66,13 @@ def _in_thread(name: str, modules: Sequence[str], pause: float) -> None:
 
 def _import_all(modules: Sequence[str], pause: float) -> None:
     time.sleep(pause)
+    # Modules stay. Python would look through these hundreds of thousands of objects again and
+    # again for what could be thrown away: a sixth of the time that importing takes, and later a
+    # tenth of a second each time, while a page is drawn.
+    gc.disable()
     for name in modules:
         import_module(name)
-    # Modules stay. Python would look through these hundreds of thousands of objects again and
-    # again for what could be thrown away, a tenth of a second each time, while a page is drawn.
-    gc.collect()
+    if not _waiting.is_set():  # somebody waits for the first page
+        gc.collect()
     gc.freeze()
+    gc.enable()

@@ -15,7 +15,8 @@ from analyses.one_list.subject import ListSubject
 from explorer.server.models import OpenModel
 from explorer.server.store import list_store
 from interp.answers import decode
-from interp.answers.treatment import Act, Treatment, blank_positions
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment, blank_positions
 from interp.interventions import Intervention, Mask
 from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress

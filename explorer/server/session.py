@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from analyses.experiment.subjects import OfList
 from explorer.server.places import Places
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+
+if TYPE_CHECKING:  # it imports PyTorch, for which the first page does not wait
+    from interp.answers.treatment import Treatment
 
 MODEL, FOLDER, LIST, CORRUPT = "model", "folder", "list", "corrupt"
 MASKED, AS_PUBLISHED, DO = "masked", "as_published", "do"

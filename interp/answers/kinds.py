@@ -4,8 +4,8 @@
     [kind for kind in Kind if kind.way.masks]
 
 A new way is a member of :class:`Kind` with its row here, what it does in
-:func:`interp.answers.ablation.ablate`, and a member of :class:`interp.answers.treatment.Act`, by
-which it is typed and clicked. Free of torch, so that flags can name the ways.
+:func:`interp.answers.ablation.ablate`, and a member of :class:`Act`, by which it is typed and
+clicked. Free of torch, so that flags can name the ways, and a first page need not wait for it.
 """
 
 from __future__ import annotations
@@ -114,3 +114,27 @@ _WAYS = {
         mark=(figures.BLUE, "triangle-up"),
     ),
 }
+
+
+class Act(StrEnum):
+    """What is done. The values are those of the text."""
+
+    NOTHING = ""
+    PUBLISHED = "published"
+    """Outputs after the first may not attend to any blank: the published test."""
+    PUBLISHED_LAST = "published+last"
+    """Also the last blank, which emits the first output, may not attend to the other blanks."""
+    MASK = Kind.MASK.way.text
+    MASK_KEPT = Kind.MASK_KEPT.way.text
+    ZERO = Kind.ZERO.way.text
+    MEAN = Kind.MEAN.way.text
+    RESAMPLE = Kind.RESAMPLE.way.text
+    TRANSPLANT = "transplant"
+    """Keys and values of some blanks from another list, from layer 1 on (in layer 0 they are the
+    same for every list)."""
+    PATCH = "patch"
+    """One component at one position as it is for another list of the same length."""
+
+
+PUBLISHED_ACTS = (Act.PUBLISHED, Act.PUBLISHED_LAST)
+ABLATIONS = tuple(Act(kind.way.text) for kind in Kind)

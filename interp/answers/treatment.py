@@ -14,10 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from interp.answers.ablation import ablate, published_mask
-from interp.answers.kinds import Kind
+from interp.answers.kinds import ABLATIONS, PUBLISHED_ACTS, Act, Kind
 from interp.answers.trials import Chunk, chunks, donors_for
 from interp.config import ModelConfig
 from interp.interventions import Intervention, Patch, Transplant
@@ -29,30 +28,7 @@ from interp.support.errors import UserError
 from interp.task import SortTask, spaced, typed
 from interp.transformer import Transformer
 
-
-class Act(StrEnum):
-    """What is done. The values are those of the text."""
-
-    NOTHING = ""
-    PUBLISHED = "published"
-    """Outputs after the first may not attend to any blank: the published test."""
-    PUBLISHED_LAST = "published+last"
-    """Also the last blank, which emits the first output, may not attend to the other blanks."""
-    MASK = Kind.MASK.way.text
-    MASK_KEPT = Kind.MASK_KEPT.way.text
-    ZERO = Kind.ZERO.way.text
-    MEAN = Kind.MEAN.way.text
-    RESAMPLE = Kind.RESAMPLE.way.text
-    TRANSPLANT = "transplant"
-    """Keys and values of some blanks from another list, from layer 1 on (in layer 0 they are the
-    same for every list)."""
-    PATCH = "patch"
-    """One component at one position as it is for another list of the same length."""
-
-
-PUBLISHED_ACTS = (Act.PUBLISHED, Act.PUBLISHED_LAST)
 _KINDS = {Act(kind.way.text): kind for kind in Kind}
-ABLATIONS = tuple(_KINDS)
 _WORDS = {
     Act.NOTHING: "nothing is changed",
     Act.PUBLISHED: "blanks masked for the outputs after the first",

@@ -11,7 +11,8 @@ from __future__ import annotations
 from functools import partial
 
 from interp.answers.ablation import Kind, ablate
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.answers.trials import donors_for, run_trials, sorted_digits
 from interp.stats import Estimate, clustered_rate
 from interp.task import Region

@@ -8,7 +8,8 @@ import torch
 from analyses.one_list.dial import EXPERIMENT, DialSettings
 from analyses.one_list.dial.body import dialled
 from analyses.one_list.subject import ListSubject
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare, shipped_folder
 from interp.methods.dial import NUMBERS, dial_of
 from interp.methods.interchange import record, rerun

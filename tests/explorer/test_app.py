@@ -22,7 +22,8 @@ from explorer.server.models import open_model
 from explorer.server.places import Places, places_from
 from explorer.server.session import OTHER
 from interp.answers.decode import greedy_decode, score
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.checkpoints import (
     CONFIG,
     WEIGHTS,

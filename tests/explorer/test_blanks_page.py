@@ -25,7 +25,8 @@ from explorer.pages.blanks.parts import attributed, cells, judged
 from explorer.server.store import store
 from interp.answers.ablation import Kind, ablate, control_positions
 from interp.answers.decode import greedy_decode, score
-from interp.answers.treatment import ABLATIONS, Treatment
+from interp.answers.kinds import ABLATIONS
+from interp.answers.treatment import Treatment
 from interp.answers.trials import chunks, donors_for, stratified
 from interp.checkpoints import compiled_names, load_bare, shipped_models
 from interp.config import ModelConfig

@@ -26,7 +26,8 @@ from explorer.pages.patch import page as patch_page
 from explorer.pages.patch.map import Cell, chart, clicked, read_cell, take_click
 from explorer.pages.patch.pair import PRESETS, table
 from interp.answers.decode import greedy_decode
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.checkpoints import load_bare
 from interp.interventions import edits_of
 from interp.methods.agreement import agreement

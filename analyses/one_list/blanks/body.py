@@ -21,7 +21,8 @@ from analyses.one_list.blanks.result import (
 )
 from analyses.one_list.subject import ListSubject, Shown, figure, rows, summary, to_json
 from interp.answers.ablation import control_positions
-from interp.answers.treatment import ABLATIONS, Act, Treatment, blank_positions
+from interp.answers.kinds import ABLATIONS, Act
+from interp.answers.treatment import Treatment, blank_positions
 from interp.answers.trials import Chunk, Condition, donors_for, nothing, run_trials, stratified
 from interp.interventions import Intervention, Transplant, edits_of
 from interp.passes.forward import forward

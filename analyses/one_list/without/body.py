@@ -11,7 +11,8 @@ from analyses.one_list.subject import ListSubject
 from analyses.one_list.without import Of, WithoutSettings
 from analyses.one_list.without.figure import figure, rows, summary
 from analyses.one_list.without.result import AblatedAnswer, AblatedAnswers
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.interventions import Intervention, Patch, edits_of
 from interp.passes.forward import forward
 from interp.passes.packed import window

@@ -11,7 +11,8 @@ from explorer.parts.controls import View
 from explorer.parts.elements import refuse
 from explorer.parts.tokens import Clicked, Tool, sequence
 from explorer.server import results, session
-from interp.answers.treatment import Act, Treatment, blank_positions
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment, blank_positions
 from interp.config import ModelConfig
 from interp.sites import spans
 from interp.support.errors import UserError

@@ -17,7 +17,8 @@ from explorer.parts.one_list import about_list, kept
 from explorer.parts.panel import panel
 from explorer.parts.speech import says
 from explorer.server import session
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.support.errors import UserError
 from interp.task import spaced, typed
 

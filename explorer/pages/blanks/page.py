@@ -25,7 +25,8 @@ from explorer.parts.speech import says
 from explorer.parts.study import finding
 from explorer.server import session
 from explorer.server.places import Places
-from interp.answers.treatment import ABLATIONS, Act, Treatment
+from interp.answers.kinds import ABLATIONS, Act
+from interp.answers.treatment import Treatment
 
 KIND = "blanks_kind"
 

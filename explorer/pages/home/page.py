@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from explorer.pages.home.findings import Finding, findings
 from explorer.pages.home.picture import STYLE, bars
-from explorer.parts.controls import View
 from explorer.parts.elements import wait_for_list
 from explorer.parts.speech import is_sorting
-from explorer.parts.tokens import sequence
-from explorer.server import models, results, session
-from interp.answers.treatment import Treatment
+from explorer.server import models, session
+from interp.support.lazy import lazy_import
 from interp.task import spaced
+
+if TYPE_CHECKING:
+    from explorer.parts import tokens
+    from explorer.parts.controls import View
+    from explorer.server import results
+    from interp.answers import treatment
+else:
+    # What needs PyTorch comes last on the page, and is imported when it is drawn.
+    tokens = lazy_import("explorer.parts.tokens")
+    results = lazy_import("explorer.server.results")
+    treatment = lazy_import("interp.answers.treatment")
 
 _FAVOURITE = "blanks"  # whose findings are shown where those of the chosen model are not shipped
 _QUESTION = (
@@ -110,8 +120,10 @@ def _finding(found: Finding, links: Links) -> None:
     for sentence in found.words:
         st.markdown(sentence)
     st.page_link(links[found.page], label=found.link, icon=":material/arrow_forward:")
-    with st.expander("Made by"):
-        st.code("\n".join(found.commands), language="sh", wrap_lines=True)
+    # What colours a command takes half a second of the browser: once it is asked for.
+    box = st.expander("Made by", key=f"made {found.page}", on_change="rerun")
+    if box.open:
+        box.code("\n".join(found.commands), language="sh", wrap_lines=True)
 
 
 def _example(view: View) -> None:
@@ -119,10 +131,10 @@ def _example(view: View) -> None:
     if view.digits is None:
         wait_for_list()
         return
-    said = results.answer(view.opened, view.digits, Treatment())
+    said = results.answer(view.opened, view.digits, treatment.Treatment())
     right = "without a mistake" if not said.wrong else f"with {len(said.wrong)} mistakes"
     st.markdown(
         f"`{view.opened.name}` reads {spaced(view.digits)} and says **{said.text}**, {right}:"
     )
-    seen = results.attention(view.opened, view.digits, Treatment())
-    sequence(view.opened.task, said, seen, key="home sequence")
+    seen = results.attention(view.opened, view.digits, treatment.Treatment())
+    tokens.sequence(view.opened.task, said, seen, key="home sequence")

@@ -20,7 +20,8 @@ import streamlit as st
 
 from analyses.one_list.patch.result import PatchMap, rows_of
 from explorer.server import session
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.config import ModelConfig
 from interp.figures import GREY, ORANGE, label_axis
 from interp.sites import PER_HEAD, STREAM, Component, Site, all_sites

@@ -21,7 +21,8 @@ from explorer.parts.speech import says
 from explorer.server import results, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
-from interp.answers.treatment import Act, Treatment
+from interp.answers.kinds import Act
+from interp.answers.treatment import Treatment
 from interp.checkpoints import LoadedModel
 from interp.stats import Estimate
 from interp.support.errors import UserError

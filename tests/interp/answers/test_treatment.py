@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from interp.answers.ablation import Kind, ablate, published_mask
-from interp.answers.treatment import ABLATIONS, PUBLISHED_ACTS, Act, Treatment, blank_positions
+from interp.answers.kinds import ABLATIONS, PUBLISHED_ACTS, Act
+from interp.answers.treatment import Treatment, blank_positions
 from interp.answers.trials import Chunk, chunks, donors_for
 from interp.config import ModelConfig
 from interp.interventions import Intervention, Patch, Transplant, edits_of, intervene
