@@ -112,6 +112,7 @@ def ready(figure: go.Figure, of: About) -> go.Figure:
         if not is_sorting():
             parts = parts_retold(parts, says)
         _name(parts["layout"], of)
+        _leave_room(parts)
         return parts_unlinked(parts)
 
     return copied(figure, as_seen)
@@ -176,6 +177,35 @@ def _name(layout: dict[str, Any], of: About) -> None:
     layout["margin"] = {**margin, "t": margin.get("t", 60) + more}
     layout["height"] = height + more
 
+
+def _leave_room(parts: dict[str, Any]) -> None:
+    """Margins that hold the labels and the colour bar. Where they are too narrow, Plotly widens
+    them and draws the figure a second time, a third of what a change of it takes."""
+    layout, margin = parts["layout"], parts["layout"]["margin"]
+    bar = any(one.get("type") == "heatmap" and one.get("showscale", True) for one in parts["data"])
+    needed = {
+        "l": _labels(layout.get("yaxis", {}), parts["data"]),
+        "r": _SHARED_BAR if "coloraxis" in layout else _BAR if bar else 0,
+        "b": _BELOW,
+    }
+    layout["margin"] = {
+        **margin,
+        **{k: max(margin.get(k, 0), least) for k, least in needed.items()},
+    }
+
+
+def _labels(axis: Mapping[str, Any], traces: Sequence[Mapping[str, Any]]) -> int:
+    """Pixels that the labels of an axis at the left take, and its title."""
+    first = [
+        label for trace in traces[:1] for label in trace.get("y", ()) if isinstance(label, str)
+    ]
+    texts = (line for label in axis.get("ticktext", first) for line in str(label).split("<br>"))
+    longest = max((len(_TAG.sub("", line)) for line in texts), default=0)
+    return max(75, round(14 + 6.2 * longest)) + (30 if "title" in axis and longest > 5 else 12)
+
+
+_TAG = re.compile("<[^>]*>")
+_BELOW, _BAR, _SHARED_BAR = 75, 120, 132  # pixels; a bar with its title
 
 _LINE = 15  # pixels
 _WIDE = 56  # characters of a line that fits the narrowest figure

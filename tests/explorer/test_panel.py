@@ -104,6 +104,22 @@ def test_a_figure_says_below_its_title_what_it_is_of() -> None:
     assert said.data[0].y == (2,)
 
 
+def test_a_figure_has_room_for_its_labels_and_its_colour_bar() -> None:
+    def margins(figure: go.Figure) -> dict[str, int]:
+        return ready(figure, OF).to_plotly_json()["layout"]["margin"]
+
+    plain, scale = margins(go.Figure(go.Scatter(y=[1]))), margins(go.Figure(go.Heatmap(z=[[1]])))
+    assert scale == {**plain, "r": scale["r"]} and scale["r"] > plain["r"] == 0
+    no_bar = margins(go.Figure(go.Heatmap(z=[[1]], showscale=False)))
+    assert no_bar == plain
+    long, short = (go.Figure(go.Bar(y=[name], x=[1])) for name in ("a" * 30, "a"))
+    assert margins(short) == plain and margins(long)["l"] > 30 * 6 > plain["l"]
+    told = go.Figure().update_yaxes(tickvals=[0], ticktext=["<b>" + "a" * 30 + "</b><br>b"])
+    assert margins(told)["l"] == margins(long)["l"]
+    wide = go.Figure(go.Heatmap(z=[[1]])).update_layout(margin={"l": 500, "r": 501, "b": 502})
+    assert margins(wide) == {"l": 500, "r": 501, "b": 502, "t": plain["t"]}
+
+
 def test_a_figure_of_no_one_list_names_none() -> None:
     assert About("blanks", "h", "", "nothing", 0, "x").lines == ["blanks (h) · seed 0", "nothing"]
 

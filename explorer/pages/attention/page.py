@@ -6,6 +6,7 @@ What does not depend on the list (the head finder, the circuits of a head's weig
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import get_args
 
@@ -51,10 +52,16 @@ def draw(view: View, places: Places) -> None:
     del places
     st.title("Where the heads look")
     st.markdown(_INTRO)
+    _workbench(view, sections("attention", _SECTIONS))
+
+
+@st.fragment
+def _workbench(view: View, shown: Collection[str]) -> None:
+    """The choice of a head, the sequence, and what is said of the head."""
     chosen = _choose_head(view.opened)
-    _of_list(view, chosen)
+    if _of_list(view, chosen):
+        st.rerun()
     finding(view, catalogue.experiment("heads.head_finder"))
-    shown = sections("attention", _SECTIONS)
     if view.digits is not None:
         answer = results.answer(view.opened, view.digits, view.treatment)
         attention = results.attention(view.opened, view.digits, view.treatment)
@@ -70,14 +77,18 @@ def draw(view: View, places: Places) -> None:
         attention_views.circuits(view, chosen)
 
 
-def _of_list(view: View, chosen: tuple[int, int]) -> None:
-    """The sequence, or where there is none, that a list is waited for."""
+def _of_list(view: View, chosen: tuple[int, int]) -> bool:
+    """The sequence, or where there is none, that a list is waited for.
+
+    Returns:
+        whether the intervention was changed by a click, so that all of the page is another.
+    """
     if view.digits is None:
         wait_for_list()
-        return
+        return False
     answer = results.answer(view.opened, view.digits, view.treatment)
     attention = results.attention(view.opened, view.digits, view.treatment)
-    _sequence(view, answer, attention, chosen)
+    return _sequence(view, answer, attention, chosen)
 
 
 def _choose_head(opened: OpenModel) -> tuple[int, int]:
@@ -97,14 +108,14 @@ def _under(view: View) -> str:
     return f" All of it under the intervention: {plain(view.words)}." if view.treatment else ""
 
 
-def _sequence(view: View, said: Answer, attention: Attention, chosen: tuple[int, int]) -> None:
+def _sequence(view: View, said: Answer, attention: Attention, chosen: tuple[int, int]) -> bool:
     """The tokens, coloured by the attention of the head that is chosen above."""
 
     def on_click(clicked: Clicked) -> None:
         if clicked.step is None:
             intervene(view, clicked)
 
-    sequence(
+    return sequence(
         view.opened.task,
         said,
         attention,

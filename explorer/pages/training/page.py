@@ -53,7 +53,12 @@ def draw(view: View, places: Places) -> None:
             + (": it was written, not trained." if view.opened.truth else ".")
             + " Below are runs that have one."
         )
-    shown = sections("training", _SECTIONS)
+    _workbench(view, places, sections("training", _SECTIONS))
+
+
+@st.fragment
+def _workbench(view: View, places: Places, shown: Collection[str]) -> None:
+    """What is chosen, and the parts that follow from it."""
     log = _scale()
     at = _choose_checkpoint(places) if shown != ["arms"] else None
     if "curves" in shown:
@@ -148,11 +153,12 @@ def _choose_checkpoint(places: Places) -> Chosen | None:
     steps = places.checkpoints(run)
     with right:
         step = _slider(list(steps))
-        st.button(
+        if st.button(
             "Open this checkpoint in every page",
             on_click=session.choose_model,
             args=(steps[step], places.choices()),
-        )
+        ):
+            st.rerun()
     session.write_link(run=run, step=str(step))
     return run, steps, step
 

@@ -181,6 +181,26 @@ def test_the_slider_moves_along_a_run(visitor: Visitor, server: Server, run: Pat
 
 
 @shipped
+@pytest.mark.parametrize(
+    "link", ["attention", "attention?part=weights", "attention?part=one", "training?part=step"]
+)
+def test_a_figure_is_drawn_once(visitor: Visitor, server: Server, link: str) -> None:
+    """Where its margins are too narrow, Plotly widens them and draws all of it a second time."""
+    visitor.open(f"{server.address}/{link}")
+    visitor.page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT_MS)
+    visitor.settle()
+    asked, has = visitor.page.evaluate(
+        """() => {
+            const figures = [...document.querySelectorAll('.js-plotly-plot')];
+            const four = (of) => ['l', 'r', 't', 'b'].map((side) => of[side]);
+            return [figures.map((el) => four(el.layout.margin)),
+                    figures.map((el) => four(el._fullLayout._size))];
+        }"""
+    )
+    assert asked == has != []
+
+
+@shipped
 def test_a_figure_is_taken_along_and_opens_offline(
     visitor: Visitor, server: Server, chromium: Any, tmp_path: Path
 ) -> None:

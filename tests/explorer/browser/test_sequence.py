@@ -126,6 +126,24 @@ def test_blanks_are_dropped_and_exchanged_by_click(sort: Visitor) -> None:
     assert sort.text(".st-key-changed_answer")
 
 
+def test_a_blank_dropped_beside_the_heads_is_dropped_on_the_whole_page(
+    visitor: Visitor, server: Server, folder: Path
+) -> None:
+    """There, a choice of a head draws a part of the page anew, and a click on a blank all of it."""
+    page = visitor.page
+    visitor.open(f"{server.address}/attention?model={small(folder)}&list=3,1,2")
+    page.get_by_role("radiogroup", name="Head").get_by_text("1", exact=True).click()
+    page.wait_for_url("**head=1*")
+    visitor.settle()
+    page.get_by_role("radio", name="drop").click()
+    page.locator(".sequence .token").nth(5).click()
+    page.wait_for_url("**do=zero%3A1*")
+    visitor.settle()
+    assert "head=1" in page.url
+    assert page.locator(".sequence .token.done").count() == 1
+    assert "blank 1: keys and values zero" in page.locator('[data-testid="stSidebar"]').inner_text()
+
+
 def test_the_answer_plays_and_the_page_follows(sort: Visitor) -> None:
     page = sort.page
     page.get_by_text("Step by step", exact=True).click()

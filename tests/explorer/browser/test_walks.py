@@ -37,6 +37,8 @@ def test_the_student_finds_both_answers_within_three_clicks(
     assert "copies and counts." in home
     assert "it uses nothing that they hold about the list, and yet it cannot do" in home
     assert "Not reproduced, and not refuted." in home
+    page.get_by_text("Made by").first.click()
+    page.get_by_text("python -m analyses.which_program").first.wait_for(timeout=WAIT_MS)
     page.get_by_role("link", name="Ask it yourself").click()  # the first click
     page.locator("h1", has_text="Which algorithm").wait_for(timeout=WAIT_MS)
     visitor.settle()
