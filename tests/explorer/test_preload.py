@@ -89,6 +89,7 @@ def test_the_other_pages_follow_once_when_the_first_has_been_drawn(importing: Im
     importing.end("preload")
     first = list(importing.imported)
     importing.here.clear()
+    importing.go_on.clear()
     preload.preload_others(PATHS)
     assert importing.here == set()  # whoever looks at the first page need not wait for them
     importing.end("preload others")
