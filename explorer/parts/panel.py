@@ -188,10 +188,7 @@ def _leave_room(parts: dict[str, Any]) -> None:
         "r": _SHARED_BAR if "coloraxis" in layout else _BAR if bar else 0,
         "b": _BELOW,
     }
-    layout["margin"] = {
-        **margin,
-        **{k: max(margin.get(k, 0), least) for k, least in needed.items()},
-    }
+    layout["margin"] = margin | {k: max(margin.get(k, 0), least) for k, least in needed.items()}
 
 
 def _labels(axis: Mapping[str, Any], traces: Sequence[Mapping[str, Any]]) -> int:

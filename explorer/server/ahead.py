@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from explorer.server.whole import STATIC
+
 _SCRIPT = Path(__file__).with_suffix(".js")
 SOON = (
     "Html",
@@ -46,8 +48,6 @@ def ahead() -> bytes:
 
 def files(kinds: Sequence[str]) -> Iterator[str]:
     """``BidiComponent.CE4SdmW3.js``: the files of these kinds; none of a kind that is not there."""
-    import streamlit
-
-    folder = Path(streamlit.__file__).parent / "static" / "static" / "js"
+    folder = STATIC / "static" / "js"
     for kind in kinds:
         yield from sorted(path.name for path in folder.glob(f"{kind}.*.js"))

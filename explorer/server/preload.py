@@ -72,7 +72,7 @@ def _import_all(modules: Sequence[str], pause: float) -> None:
     gc.disable()
     for name in modules:
         import_module(name)
-    if not _waiting.is_set():  # somebody waits for the first page
+    if not _waiting.is_set():  # else somebody waits for the first page
         gc.collect()
     gc.freeze()
     gc.enable()

@@ -10,10 +10,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import streamlit
+
 from explorer.server.guard import Application, Message, Receive, Send
 
 _KINDS = {".js": b"text/javascript", ".css": b"text/css", ".woff2": b"font/woff2"}
-_FOLDER = "static"
+STATIC = Path(streamlit.__file__).parent / "static"
+"""What is sent from here; scripts, styles and fonts are in a folder of the same name in it."""
 # A hash of what is in it is in the name of each.
 _KEPT = (b"cache-control", b"public, immutable, max-age=31536000")
 
@@ -41,11 +44,8 @@ class Whole:
 def files() -> dict[str, Path]:
     """Those of the Streamlit that is installed whose kind is known here, by the path of their
     address."""
-    import streamlit
-
-    root = Path(streamlit.__file__).parent / "static"
     return {
-        f"/{path.relative_to(root).as_posix()}": path
-        for path in (root / _FOLDER).rglob("*")
-        if path.suffix in _KINDS and path.is_file()
+        f"/{path.relative_to(STATIC).as_posix()}": path
+        for path in (STATIC / "static").rglob("*")
+        if path.suffix in _KINDS
     }

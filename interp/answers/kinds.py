@@ -117,7 +117,7 @@ _WAYS = {
 
 
 class Act(StrEnum):
-    """What is done. The values are those of the text."""
+    """What is done to a model: an ablation, or something else. The values are those of the text."""
 
     NOTHING = ""
     PUBLISHED = "published"

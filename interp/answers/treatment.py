@@ -28,7 +28,7 @@ from interp.support.errors import UserError
 from interp.task import SortTask, spaced, typed
 from interp.transformer import Transformer
 
-_KINDS = {Act(kind.way.text): kind for kind in Kind}
+_KINDS = dict(zip(ABLATIONS, Kind, strict=True))
 _WORDS = {
     Act.NOTHING: "nothing is changed",
     Act.PUBLISHED: "blanks masked for the outputs after the first",

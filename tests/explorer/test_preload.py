@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit
 from streamlit.components.v2.bidi_component import serialization
 from streamlit.web.server.starlette.starlette_static_routes import create_streamlit_static_handler
 
 from explorer.server import preload
 from explorer.server.ahead import LATER, SOON, ahead, files
-from explorer.server.whole import Whole
+from explorer.server.whole import STATIC, Whole
 from explorer.server.whole import files as sent_whole
 from explorer.shell import PAGES
 from tests.pages import open_page, sequences
@@ -157,7 +156,6 @@ def test_no_sequence_asks_for_what_draws_tables(
     assert {type(one) for one in asked} <= {str, int, bool, tuple, type(None)}
 
 
-STATIC = Path(streamlit.__file__).parent / "static"
 STREAMLIT = create_streamlit_static_handler(str(STATIC), None)
 
 
