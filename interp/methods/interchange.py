@@ -225,6 +225,27 @@ def rerun(
     return unembed(model, x)
 
 
+@torch.no_grad()
+def recomputed(model: Transformer, rows: Rows) -> Rows:
+    """The same rows after what they read has been changed: what they hold, and their logits.
+
+    Raises:
+        UserError: if something acts on the model.
+    """
+    held: dict[Place, Tensor] = {}
+
+    def kept(place: Place) -> Change:
+        def change(value: Tensor) -> Tensor:
+            held[place] = value
+            return value
+
+        return change
+
+    places = [(component, n) for n in range(model.cfg.n_layers) for component in _AT_ROW]
+    logits = rerun(model, rows, {place: [kept(place)] for place in places})
+    return replace(rows, at=held, logits=logits)
+
+
 def _gather(
     attn: Any, base: Rows, layer: int, y: Tensor, done: Callable[[Component, int, Tensor], Tensor]
 ) -> Float[Tensor, "prompt head d_head"]:

@@ -39,9 +39,10 @@ from interp.methods.attribution import against_other_digits, direct_paths, paths
 from interp.methods.circuit_run import Graph
 from interp.methods.circuit_scores import sample_groups
 from interp.methods.circuits import ov_circuit, qk_circuit
-from interp.methods.interchange import Part, Rows, exchanged, rerun
+from interp.methods.interchange import Part, Rows, exchanged, recomputed, rerun
 from interp.methods.interchange import record as record_rows
 from interp.methods.lens import lens
+from interp.methods.one_reader import one_reader
 from interp.methods.pair_runs import both_ways, pair_runs
 from interp.methods.patching import patched_logits, record
 from interp.methods.paths import after_receivers, direct_effect, path_patch, record_run
@@ -155,6 +156,7 @@ CALLS: dict[str, Callable[[SortTransformer], Any]] = {
     "equality": lambda m: dial.equality(next(dial.scores(m, 1)).mean((2, 3)).detach()),
     "gathered": lambda m: list(dial.gathered(m, 1)),
     "dial_of": lambda m: dial.dial_of(m, 1),
+    "one_reader": lambda m: one_reader(m, PROMPTS),
 }
 BEFORE: dict[str, Callable[[SortTransformer], Callable[[], Any]]] = {}
 """What is given something that was made when nothing was on the model: it must refuse."""
@@ -171,6 +173,11 @@ def before(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @before("rerun")
 def _rerun(model: SortTransformer) -> Callable[[], Any]:
     return partial(rerun, model, record_rows(model, PROMPTS), {})
+
+
+@before("recomputed")
+def _recomputed(model: SortTransformer) -> Callable[[], Any]:
+    return partial(recomputed, model, record_rows(model, PROMPTS))
 
 
 @before("turned")
@@ -276,7 +283,7 @@ def obeys_or_refuses(
 
 REFUSE = {"direct_paths", "paths_of", "patched_logits", "qk_circuit", "ov_circuit"}
 REFUSE |= {"interchange.record"}
-REFUSE |= {"digit_streams", "scores", "equality", "gathered", "dial_of"}
+REFUSE |= {"digit_streams", "scores", "equality", "gathered", "dial_of", "one_reader"}
 
 
 @pytest.mark.parametrize("name", CALLS)

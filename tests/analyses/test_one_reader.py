@@ -1,0 +1,67 @@
+"""Who reads: the blanks where they compute, nothing but the row where they do not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from analyses.one_reader import OneReaderConfig, compute
+from analyses.one_reader.body import figure, rows, summary, to_json, verdicts
+from analyses.one_reader.result import CUTS, RIGHT, Exchanged
+from interp.sorters.compiled import compile_sorter
+from interp.sorters.truth import SORTERS, SorterName, truth_of
+from interp.support.errors import UserError
+from interp.task import SortTask
+from tests.models import small_model
+
+SMALL = OneReaderConfig(prompts=24, right=24, examples=24, pairs=30)
+
+
+@pytest.mark.parametrize("name", SORTERS)
+def test_the_blanks_read_where_they_were_made_to(name: SorterName) -> None:
+    result = compute(compile_sorter(name, SortTask(8, 9)).model, SMALL)
+    assert verdicts(result) == {
+        "digits_reads": False,
+        "rest_reads": truth_of(name).blanks_content,
+        "outputs_reads": False,
+    }
+    finding = summary(result)[-1]
+    if truth_of(name).blanks_content:
+        assert finding.startswith("What the blanks and SEP have read is needed")
+    else:
+        assert finding.startswith("Only the row that answers has to read")
+        assert all(kind.rates[-1].value == 1 for kind in result.kinds)
+        assert all(one.rate.value == 1 for one in result.exchanged)
+
+
+def test_what_is_told_is_what_was_found() -> None:
+    """Of a random model, whose answers follow nothing: what must hold whatever it says."""
+    result = compute(small_model("pre", 2, SortTask(max_len=6, n_blanks=4)), SMALL)
+    assert result.kinds[0].name == RIGHT and len(result.kinds[0].said) == 24
+    for kind in result.kinds:
+        for cut, rate in enumerate(kind.rates):
+            same = [a == b for a, b in zip(kind.cut[cut].tolist(), kind.said.tolist(), strict=True)]
+            assert rate.value == sum(same) / len(same)
+    names = [one.part for one in result.exchanged]
+    assert names[-2:] == ["attention 1", "MLP 1"] and len(set(names)) == len(names)
+    told = to_json(result)
+    assert set(told["agreement"]) == set(CUTS)
+    assert told["needed"] == [n for c, n in enumerate(CUTS) if result.costs(c)]
+    n_changed = sum(one.where_it_changes is not None for one in result.exchanged)
+    cells = len(result.kinds) * len(CUTS)
+    assert len(rows(result)) == cells + len(result.exchanged) + n_changed
+    assert figure(result).layout.title.text
+
+
+def test_pairs_in_which_the_answer_changes() -> None:
+    said = torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 0, 0]), torch.tensor([1, 1, 1, 1])
+    one = Exchanged("head 0.0", 0, *said)
+    assert one.rate.value == 0.5
+    changed = one.where_it_changes
+    assert changed is not None and (changed.value, changed.n) == (1 / 3, 3)
+    assert Exchanged("head 0.0", 0, said[2], said[1], said[2]).where_it_changes is None
+
+
+def test_a_model_of_one_layer_is_refused() -> None:
+    with pytest.raises(UserError, match="one layer"):
+        compute(small_model("pre", 1, SortTask(max_len=6, n_blanks=4)), SMALL)
