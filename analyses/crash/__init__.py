@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyses.experiment import Experiment
+from analyses.experiment import Experiment, OnPage
 from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfRun
 from interp.support.errors import at_least
@@ -45,10 +45,24 @@ class CrashSettings:
         at_least(self, before=2, after=1, lists=10, others=1)
 
 
+SHIPPED = ("quick", "no-blanks", 0)
+"""The run whose first drop comes with the package: a plan, an arm of it and a seed."""
+SHIPPED_RUN = "runs/studies/quick/no-blanks/seed-0000"
+"""Its folder, once ``training.study`` has made it again."""
+
 EXPERIMENT = Experiment(
     name="crash",
     title="A drop of accuracy in training",
     about=OfRun,
     settings=CrashSettings(),
+    on_page=OnPage(
+        page="training",
+        question="What is a drop of accuracy?",
+        shows="step by step how many held-out lists come out, of the weights and of an average of "
+        "them; below, in which way outputs go wrong, in the drop and before it; what one group of "
+        "weights does, put back as it was or put in as it is in the drop; and the same steps made "
+        "again with one thing changed. 95 % intervals.",
+        takes="a minute for a small run",
+    ),
     own_lists=OwnLists(rest="Training goes on with its own lists."),
 )

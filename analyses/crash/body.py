@@ -10,27 +10,23 @@ import torch
 from torch import Tensor
 
 from analyses.crash import CrashSettings
+from analyses.crash.drops import DROP, first_drop
 from analyses.crash.figure import figure
 from analyses.crash.result import OTHERS, Again, CrashResult, Moment
 from analyses.crash.words import rows, summary, to_json
 from analyses.experiment.given import own_or
 from interp.answers.decode import score
 from interp.answers.trials import nothing, run_trials
-from interp.checkpoints import METRICS
 from interp.model import SortTransformer
 from interp.stats import Estimate, clustered_rate, wilson
-from interp.support.errors import UserError
 from interp.support.progress import Progress
 from interp.task import SortBatch
 from training.average import WeightAverage
 from training.loop import Trainer
 from training.replay import Snapshot, replayed
-from training.runs import read_metrics, read_run
-from training.studies.measures import crash_steps, read_curves
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
-REACHED, DROP = 0.95, 0.2  # as every shipped plan counts crashes
 _EVERY = 2  # steps between two looks at steps that are made again
 _OTHER_SEEDS = 1000  # of other lists: far from those of any study
 
@@ -66,19 +62,6 @@ def compute(run: Path, settings: CrashSettings, seed: int, progress: Progress) -
         again=tuple(_all_again(states[before], during, settings, held_out, progress)),
         drop=DROP,
     )
-
-
-def first_drop(run: Path) -> int:
-    """The first step at which the run's curve has fallen."""
-    read_run(run)  # it is a run
-    curve = read_curves(read_metrics(run / METRICS)).batch
-    drops = crash_steps(curve, REACHED, DROP)
-    if not drops:
-        raise UserError(
-            f"{run} never fell by more than {100 * DROP:.0f} points after it had reached "
-            f"{100 * REACHED:.0f} %; give a --step to look at all the same"
-        )
-    return drops[0]
 
 
 def _watch(

@@ -16,7 +16,8 @@ what the model says, mistakes included:
 - with one part of the row, in the model and in the program alike, taken from any other prompt
   (interchange interventions, Geiger et al. 2021): heads, MLPs, and all that a layer adds.
 
-Where cutting down costs nothing, nothing else is used that is computed there. Where it does, those positions read for the others.
+Where cutting down costs nothing, nothing else is used that is computed there. Where it does cost
+something, those positions read for the others.
 
 What it does not show: a short program. The row's weights are the model's own, MLPs included; what
 is shown is that nothing else computes, and what others have to be known by.
@@ -37,7 +38,7 @@ class OneReaderConfig:
 
     prompts: int = 240  # of every kind, judged: intervals of a few percent
     right: int = 480  # right prefixes, judged, each of a list of its own
-    examples: int = 240  # of every kind, and of right prefixes, to read the tables off
+    examples: int = 480  # of every kind, and of right prefixes, to read the tables off
     pairs: int = 960  # of any two prompts, between which a part of the row is exchanged
     bar: float = 0.95  # the share of every kind that the program must say
 
@@ -66,10 +67,10 @@ EXPERIMENT = Experiment(
         page="algorithm",
         question="On many lists: does anything but the row that answers have to read?",
         shows="above, how often the program says what the model says, when the tokens of a column "
-        "are known by digit, place and count alone, blanks by their place; below, the same with one "
+        "are known by digit, place and count alone, blanks by place; below, the same with one "
         "part of the row exchanged for that of any other prompt, over all pairs and over those in "
         "which the model's answer changes. 95 % intervals.",
-        takes="30 s",
+        takes="a minute",
     ),
 )
 compute = EXPERIMENT.compute

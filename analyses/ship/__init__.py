@@ -4,8 +4,9 @@
     python -m analyses.ship --only which_program --models blanks --again
 
 Of every shipped model, all experiments that a page offers and those that the page Home speaks of,
-with the settings of their commands and seed 0; and the replication, of each study under
-``docs/studies``. Results that no longer belong to any weights are removed.
+with the settings of their commands and seed 0; the replication, of each study under
+``docs/studies``; and one drop of accuracy, for which its run is made again (some minutes). Results
+that no longer belong to any weights are removed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analyses.experiment import Experiment, catalogue
+from analyses.experiment.subjects import OfModel
 from interp.checkpoints import shipped_models
 from interp.support.cli import run_command
 from interp.support.errors import UserError
@@ -22,7 +24,8 @@ from interp.support.errors import UserError
 PROG = "python -m analyses.ship"
 MORE = ("reduce_blanks",)
 """Those of one model that no page offers as a section, and that are shipped all the same."""
-_OF_ALL_SORTERS = "truth"  # the page whose experiments are of no shipped model
+ALSO = ("replication", "crash")
+"""Those of no model."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ShipArgs:
     again: bool = False  # also those that are there already
 
     def __post_init__(self) -> None:
-        catalogue.check_names(self.only, [*of_models(), catalogue.experiment("replication")])
+        catalogue.check_names(self.only, [*of_models(), *map(catalogue.experiment, ALSO)])
         if unknown := [name for name in self.models if name not in shipped_models()]:
             raise UserError(f"--models: no shipped model {unknown[0]!r}")
 
@@ -42,7 +45,7 @@ class ShipArgs:
 def of_models() -> list[Experiment]:
     """Experiments of one model whose results are shipped."""
     found = catalogue.experiments().values()
-    on_pages = [one for one in found if one.on_page and one.on_page.page != _OF_ALL_SORTERS]
+    on_pages = [one for one in found if one.on_page and one.about is OfModel]
     return [*on_pages, *map(catalogue.experiment, MORE)]
 
 

@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from analyses.crash import SHIPPED, SHIPPED_RUN
 from analyses.experiment import Experiment, catalogue
 from analyses.ship import ShipArgs, of_models
-from analyses.ship.shipped import FOLDER, SEED, path_of, shipped, source_of, write
+from analyses.ship.shipped import FOLDER, SEED, path_of, run_subject, shipped, source_of, write
 from interp.checkpoints import load_bare, shipped_models
 from interp.support.cli import note
 from interp.support.errors import UserError
 from training.studies.results import load_with_others
+from training.study import StudyArgs, study_command
 
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
 
@@ -26,7 +28,7 @@ class Job:
 
     experiment: Experiment
     subject: str
-    """A hash of weights, or ``study NAME``."""
+    """A hash of weights, ``study NAME``, or ``run PLAN ARM SEED``."""
     words: str
     """The same for people."""
     command: str
@@ -59,6 +61,17 @@ def jobs(args: ShipArgs) -> Iterator[Job]:
             command,
             lambda at=study: load_with_others(at),  # type: ignore[misc]
         )
+    if _wanted(crash := catalogue.experiment("crash"), args):
+        command = crash.command(run=SHIPPED_RUN, seed=SEED)
+        yield Job(crash, run_subject(*SHIPPED), "a run", command, _run_again)
+
+
+def _run_again() -> Path:
+    """The folder of the run whose drop is shipped, made from its plan if it is not there."""
+    plan, arm, seed = SHIPPED
+    run = Path(SHIPPED_RUN)
+    study_command(StudyArgs(plan, 1, first_seed=seed, arms=(arm,), workers=1, out=run.parents[2]))
+    return run
 
 
 def _wanted(one: Experiment, args: ShipArgs) -> bool:

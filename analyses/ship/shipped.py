@@ -96,6 +96,11 @@ def shipped(
     return found if same else None
 
 
+def run_subject(plan: str, arm: str, seed: int) -> str:
+    """What a result of one run of a plan is of."""
+    return f"run {plan} {arm} {seed}"
+
+
 def path_of(name: str, subject: str) -> Path:
     """``analyses/ship/results/which_program/162a6890427d9789.json.gz``"""
     return FOLDER / name / f"{subject.replace(' ', '-')}.json.gz"

@@ -102,8 +102,11 @@ class Places:
         """Runs that can be chosen: shipped runs, shipped models with their curves, then what the
         folders hold, the runs of their studies too."""
         models = [name for name in shipped_models() if (PRETRAINED / name / METRICS).is_file()]
-        own = [str(path) for path in self._runs()]
-        return list(dict.fromkeys([*shipped_runs(), *models, *own]))[:_MOST_CHOICES]
+        return list(dict.fromkeys([*shipped_runs(), *models, *self.own_runs()]))[:_MOST_CHOICES]
+
+    def own_runs(self) -> list[str]:
+        """Those that the folders hold."""
+        return [str(path) for path in self._runs()][:_MOST_CHOICES]
 
     def _runs(self) -> Iterator[Path]:
         for folder in self.folders:

@@ -3,6 +3,7 @@
     names = run_names(places)               # of runs with a curve: shipped, folders', studies'
     curves(places, names[0])                # what it logged, read again only when its file changes
     with_checkpoints(places)                # those that a slider can go through
+    with_drops(places)                      # those whose accuracy has fallen
 
 A run of a study's results, which are kept without weights, is named by the folder that it had:
 ``docs/studies/quick/blanks/seed-0000``.
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from analyses.crash.drops import first_drop
 from analyses.runs.training_curves.result import (
     RunCurves,
     exported_run,
@@ -23,6 +25,7 @@ from analyses.runs.training_curves.result import (
 from explorer.server.places import Places, files_of, one_message
 from interp.checkpoints import METRICS
 from interp.support.errors import UserError
+from training.runs import RUN_CONFIG
 from training.studies.results import StudyResults, load_results
 
 
@@ -54,6 +57,29 @@ def _steps(places: Places, name: str) -> dict[int, str]:
         return places.checkpoints(name)
     except UserError:
         return {}
+
+
+def with_drops(places: Places) -> list[str]:
+    """Runs in the folders that can be made again, and whose accuracy has fallen."""
+    return [name for name in places.own_runs() if _drops(places, name)]
+
+
+def _drops(places: Places, name: str) -> bool:
+    try:
+        folder = places.find_run(name)
+        stamps = tuple((folder / file).stat().st_mtime_ns for file in (RUN_CONFIG, METRICS))
+    except (UserError, OSError):
+        return False
+    return _falls(str(folder), stamps)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _falls(folder: str, stamps: tuple[int, ...]) -> bool:
+    try:
+        first_drop(Path(folder))
+    except UserError:  # no drop, or no run that could be made again
+        return False
+    return True
 
 
 def curves(places: Places, name: str) -> RunCurves:

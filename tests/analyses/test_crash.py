@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from analyses.crash import EXPERIMENT, CrashSettings
-from analyses.crash.body import WAYS, first_drop, groups_of, mistakes
+from analyses.crash.body import WAYS, groups_of, mistakes
+from analyses.crash.drops import first_drop
 from analyses.experiment import main
 from interp.answers.decode import score
 from interp.sorters.compiled import compile_sorter

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from analyses import crash
 from analyses.experiment import main as run_command
 from analyses.one_list import glance
 from analyses.one_list.glance.figure import glance_figure
@@ -26,6 +27,8 @@ from analyses.runs.checkpoint_sweep.body import rows as sweep_rows
 from analyses.runs.training_curves.body import arm_words, run_rows
 from analyses.runs.training_curves.figure import arms_figure, runs_figure, short_name
 from analyses.runs.training_curves.result import RunCurves, read_folder, read_run
+from analyses.ship.shipped import run_subject
+from analyses.ship.shipped import shipped as shipped_result
 from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import STUDIES, Places
@@ -35,6 +38,7 @@ from interp.answers.ablation import published_mask
 from interp.answers.decode import greedy_decode, score
 from interp.answers.treatment import Treatment
 from interp.checkpoints import (
+    METRICS,
     PRETRAINED,
     checkpoint_step,
     load_bare,
@@ -426,3 +430,50 @@ def test_a_shipped_run_is_slid_through_by_its_name(
     button(page, "Open this checkpoint in every page").click().run()
     assert address(page)["model"] == "tiny@4"
     assert "after 4 updates" in page.sidebar.caption[0].value
+
+
+# -- a drop -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fallen(run: Path, tmp_path: Path) -> Path:
+    """The same run, with a log in which accuracy falls by 60 points at step 5."""
+    folder = tmp_path / "fallen"
+    shutil.copytree(run, folder)
+    log = {1: 0.5, 2: 0.97, 3: 0.96, 5: 0.36, 6: 0.4}
+    lines = (json.dumps({"step": step, "accuracy": share}) for step, share in log.items())
+    (folder / METRICS).write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+def test_the_drop_that_comes_with_the_package_is_there_at_once(
+    start: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # away from runs of one's own
+    page = start(part="drop")
+    there = shipped_result(crash.EXPERIMENT, run_subject(*crash.SHIPPED))
+    assert there is not None and there.is_current
+    told = [m.value.replace("\\", "") for m in page.markdown]
+    assert f"**{there.words[-1]}**" in told
+    assert len(page.get("plotly_chart")) == 1 and not page.error
+    # The run that may be opened has no drop, so there is nothing to choose.
+    assert "training_drop" not in [box.key for box in page.selectbox]
+    assert any(code.value == there.record["command"] for code in page.code)
+
+
+@pytest.mark.slow
+def test_the_drop_of_a_run_of_ones_own_is_taken_apart(
+    start: Callable[..., AppTest], fallen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SORTSCOPE_MODELS", str(fallen.parent))
+    store.clear()
+    page = start(part="drop", drop=str(fallen), model=str(fallen))
+    assert page.selectbox(key="training_drop").value == str(fallen)
+    assert not page.get("plotly_chart")
+    run_job(page, "run crash")
+    assert len(page.get("plotly_chart")) == 1 and not page.error
+    found = crash.EXPERIMENT.compute(fallen, crash.EXPERIMENT.settings, 0)
+    words = crash.EXPERIMENT.outcome(found).words
+    assert f"**{words[-1]}**" in [m.value.replace("\\", "") for m in page.markdown]
+    refused = start(part="drop", drop="/etc", model=str(fallen))
+    assert refused.selectbox(key="training_drop").value != "/etc"

@@ -11,6 +11,7 @@ from analyses.runs.training_curves import EXPERIMENT, CurvesSettings
 from analyses.runs.training_curves.body import arm_rows, arm_words, run_rows
 from analyses.runs.training_curves.figure import MOST_RUNS, arms_figure, runs_figure, short_name
 from explorer.pages.training.checkpoint import draw_checkpoint, draw_rates, draw_sweep
+from explorer.pages.training.drop import draw_drop
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse
 from explorer.parts.panel import About, panel
@@ -33,6 +34,7 @@ _SECTIONS = {
     "step": "The model at a step",
     "sweep": "All checkpoints",
     "arms": "The arms of a study",
+    "drop": "A drop of accuracy",
 }
 _INTRO = (
     "The model began as random numbers. Here is what was measured while it learned, and the model "
@@ -59,6 +61,9 @@ def draw(view: View, places: Places) -> None:
 @st.fragment
 def _workbench(view: View, places: Places, shown: Collection[str]) -> None:
     """What is chosen, and the parts that follow from it."""
+    if shown == ["drop"]:
+        draw_drop(places)
+        return
     log = _scale()
     at = _choose_checkpoint(places) if shown != ["arms"] else None
     if "curves" in shown:
@@ -69,6 +74,9 @@ def _workbench(view: View, places: Places, shown: Collection[str]) -> None:
     if "arms" in shown:
         st.header("The arms of a study")
         _arms(places, log)
+    if "drop" in shown:
+        st.header("A drop of accuracy")
+        draw_drop(places)
 
 
 def _at_a_step(view: View, places: Places, at: Chosen, log: bool, shown: Collection[str]) -> None:

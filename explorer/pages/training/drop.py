@@ -1,0 +1,79 @@
+"""The page "Training", continued: one drop of accuracy, taken apart; one that comes with the
+package, or the first of a run of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from analyses.crash import EXPERIMENT, SHIPPED, SHIPPED_RUN
+from analyses.experiment import Outcome
+from analyses.runs.training_curves.figure import short_name
+from analyses.ship.shipped import Shipped, run_subject
+from explorer.parts.elements import plain, refuse
+from explorer.parts.panel import OF_MANY, About
+from explorer.parts.study import SEED, Study, asked_for, draw, settings_of
+from explorer.server import runs, session
+from explorer.server.places import Places
+from interp.support.errors import UserError
+from training.runs import RUN_CONFIG
+
+RUN = "training_drop"  # in the session
+_IN_ADDRESS = "drop"
+_THE_SHIPPED = "a small run without blanks"
+_ABOUT = (
+    "A run that has learned to sort may forget it within a few steps, and learn it again. Here is "
+    "one such drop: the run was made again bit for bit up to some steps before it, and from there "
+    "with one thing changed at a time."
+)
+
+
+@st.fragment
+def draw_drop(places: Places) -> None:
+    """The choice of a run, and its first drop."""
+    st.markdown(_ABOUT)
+    own = runs.with_drops(places)
+    session.choice(RUN, _IN_ADDRESS, [_THE_SHIPPED, *own], _THE_SHIPPED)
+    chosen = _THE_SHIPPED
+    if own:
+        names = [_THE_SHIPPED, *own]
+        chosen = st.selectbox("Run whose drop is shown", names, key=RUN, format_func=short_name)
+    session.write_link(**{_IN_ADDRESS: "" if chosen == _THE_SHIPPED else chosen})
+    if chosen == _THE_SHIPPED:
+        there = _of_the_shipped()
+        if (found := there.shipped) is not None:
+            _show(there, found)
+        return
+    try:
+        of_own = _of_own(places, chosen)
+    except (UserError, OSError) as error:
+        refuse(st.container(), error)
+        return
+    if (outcome := asked_for(of_own)) is not None:
+        _show(of_own, outcome)
+
+
+def _show(of: Study, found: Outcome | Shipped) -> None:
+    st.markdown(f"**{plain(found.words[-1])}**")
+    draw(of, found)
+    with st.expander("All of it in words"):
+        st.code("\n".join(found.words), language=None, wrap_lines=True)
+
+
+def _of_the_shipped() -> Study:
+    settings = settings_of(EXPERIMENT)
+    command = EXPERIMENT.command(settings, run=SHIPPED_RUN, seed=SEED)
+    of = About(_THE_SHIPPED, run_subject(*SHIPPED), "", OF_MANY, SEED, command)
+    return Study(EXPERIMENT, settings, of, lambda: Path(SHIPPED_RUN))
+
+
+def _of_own(places: Places, name: str) -> Study:
+    """Its recipe says all that its result depends on."""
+    folder, settings = places.find_run(name), settings_of(EXPERIMENT)
+    recipe = hashlib.sha256((folder / RUN_CONFIG).read_bytes()).hexdigest()[:16]
+    command = EXPERIMENT.command(settings, run=name, seed=SEED)
+    of = About(short_name(name), f"recipe {recipe}", "", OF_MANY, SEED, command)
+    return Study(EXPERIMENT, settings, of, partial(Path, folder))
