@@ -18,7 +18,6 @@ from interp.methods.one_reader import OTHERS, OneReader, one_reader
 from interp.programs.edits import KINDS, edited
 from interp.programs.prompts import Prompts, check_lengths, digits_said
 from interp.sites import Component, Site
-from interp.support.errors import UserError
 from interp.support.progress import SILENT, Progress
 from interp.task import N_DIGITS, SortTask
 from interp.transformer import Transformer
@@ -34,8 +33,10 @@ def compute(
 ) -> OneReaderResult:
     """Read the program off and ask it and the model about every prompt.
 
+    A model of one layer is this program.
+
     Raises:
-        UserError: for a model of one layer, and for lists of fewer than 3 digits.
+        UserError: for lists of fewer than 3 digits.
     """
     reader, kinds = _all_asked(model, settings, seed, progress)
     pool = sum(_prompts(model.task, settings.prompts, settings.right, seed).values(), _none())
@@ -57,10 +58,6 @@ def _all_asked(
 ) -> tuple[OneReader, tuple[Kind, ...]]:
     """The program, and what it and the model say to prompts of every kind."""
     check_lengths(model.task)
-    if model.cfg.n_layers < 2:
-        raise UserError(
-            "in a model of one layer only the row that answers reads: there is nothing to ask"
-        )
     judged = _prompts(model.task, settings.prompts, settings.right, seed)
     others = _prompts(model.task, settings.examples, settings.examples, seed + 1)
     progress.begin(len(judged) + 2, "prompts")

@@ -170,12 +170,12 @@ def _held(
 ) -> Float[Tensor, "line layer two head d_head"]:
     """Keys and values at these positions, of layer 1 on."""
     at = there.prompt[seen], there.pos[seen]
-    layers = zip(rows.keys[1:], rows.values[1:], strict=True)
-    return torch.stack([torch.stack([k[at], v[at]], 1) for k, v in layers], 1).double().cpu()
+    found = [part[at] for layer in zip(rows.keys, rows.values, strict=True) for part in layer]
+    return torch.stack(found, 1).unflatten(1, (-1, 2))[:, 1:].double().cpu()
 
 
 def _solved(
     square: Float[Tensor, "feature feature"], both: Float[Tensor, "feature layer two head d_head"]
 ) -> Float[Tensor, "feature layer two head d_head"]:
     square = square + _RIDGE * torch.eye(len(square), dtype=square.dtype)
-    return torch.linalg.solve(square, both.flatten(1)).unflatten(1, both.shape[1:])
+    return torch.linalg.solve(square, both.flatten(1)).reshape(both.shape)

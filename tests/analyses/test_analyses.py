@@ -44,7 +44,7 @@ def test_any_model(name: str, kind: str, unchecked: None) -> None:
     model = MODELS[kind]
     if experiment(name).needs_blanks and not model.task.n_blanks:
         pytest.skip("about blanks, which this model has not")
-    if name in ("which_program", "align_program") and model.task.max_len < 3:
+    if name in ("which_program", "align_program", "one_reader") and model.task.max_len < 3:
         with pytest.raises(UserError, match="needs lists of at least 3 digits; this model takes 1"):
             run(name, model)
         return

@@ -41,7 +41,15 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 FEWER = {"lists": 12, "lists_each": 4, "pairs": 6, "reference": 12, "pattern_lists": 6, "steps": 3}
 FEWER |= {"lists_any_length": 60, "lists_one_length": 60, "decoded": 4}
-FEWER |= {"prompts": 40, "parted": 4, "tries": 300, "fit": 20, "searched": 4}
+FEWER |= {
+    "prompts": 40,
+    "parted": 4,
+    "tries": 300,
+    "fit": 20,
+    "searched": 4,
+    "right": 8,
+    "examples": 8,
+}
 LOOSE = (0.5,)  # what circuits may lose: untrained weights have none, so each edge is tried singly
 ABOUT_BLANKS = "has no blanks"
 ABOUT_LENGTH = "lists of at least 3 digits"

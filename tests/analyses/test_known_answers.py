@@ -96,7 +96,7 @@ def test_every_method_on_models_of_another_task(task: str, unchecked: None) -> N
 
 def test_what_is_of_sorting_alone_is_not_asked_elsewhere() -> None:
     names = {task: {one.name for one in asked(task)} for task in ("sort", *OF_OTHER_TASKS)}
-    of_sorting = {"which_program", "align_program", "probe_blanks"}
+    of_sorting = {"which_program", "align_program", "one_reader", "probe_blanks"}
     assert names["sort"] - names["reverse"] == of_sorting
     assert names["sort"] - names["parity"] == {*of_sorting, "shift_blanks"}
     with pytest.raises(UserError, match=r"no analysis 'which_program'|which_program"):

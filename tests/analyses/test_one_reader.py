@@ -10,7 +10,6 @@ from analyses.one_reader.body import figure, rows, summary, to_json, verdicts
 from analyses.one_reader.result import CUTS, RIGHT, Exchanged
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS, SorterName, truth_of
-from interp.support.errors import UserError
 from interp.task import SortTask
 from tests.models import small_model
 
@@ -62,6 +61,7 @@ def test_pairs_in_which_the_answer_changes() -> None:
     assert Exchanged("head 0.0", 0, said[2], said[1], said[2]).where_it_changes is None
 
 
-def test_a_model_of_one_layer_is_refused() -> None:
-    with pytest.raises(UserError, match="one layer"):
-        compute(small_model("pre", 1, SortTask(max_len=6, n_blanks=4)), SMALL)
+def test_a_model_of_one_layer_is_the_program() -> None:
+    result = compute(small_model("pre", 1, SortTask(max_len=6, n_blanks=4)), SMALL)
+    assert not any(verdicts(result).values())
+    assert all(rate.value == 1 for kind in result.kinds for rate in kind.rates)

@@ -124,7 +124,7 @@ def test_what_a_task_must_have() -> None:
     assert not Needs.ANY_LENGTH.met_by(Task(4, 5, min_len=2)) and Needs.SORTING.met_by(Task(4, 5))
     refused = {one.name for one in experiments().values() if one.refusal(Task(4, 5, rule=REVERSE))}
     assert refused == {
-        *("which_program", "align_program", "mechanism", "probe_blanks"),
+        *("which_program", "align_program", "mechanism", "one_reader", "probe_blanks"),
         *("one_list.programs", "one_list.dial"),
     }
     assert {one.name for one in experiments().values() if one.refusal(Task(4, 5, rule=UNIQUE))} == {

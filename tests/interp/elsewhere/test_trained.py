@@ -30,7 +30,7 @@ TUTORIAL = Path(__file__).parents[3] / "docs" / "your-own-weights.md"
 REFUSED = {
     *("ablate_blanks", "transplant_blanks", "blank_output_matrix", "shift_blanks", "path_blanks"),
     *("probe_blanks", "reduce_blanks", "one_list.blanks", "one_list.without"),  # no blanks
-    *("which_program", "align_program", "mechanism"),  # to sort digits
+    *("which_program", "align_program", "mechanism", "one_reader"),  # to sort digits
     *("one_list.programs", "one_list.dial"),  # that, too
 }
 
