@@ -66,6 +66,10 @@ def test_the_numbers_are_those_of_the_results(page: AppTest) -> None:
     assert f"{wilson(row['right'][0], row['n']).percent()}** (n = {row['n']:,} prompts)" in words
     assert percent(taken["together"]["resample: all"]["exact_match"]) in words
     assert percent(taken["together"]["mask: all"]["exact_match"]) in words
+    reader = raw("one_reader")["agreement"]
+    for column in ("all but the row", "blanks and SEP"):
+        worst = min(reader[column].values(), key=lambda rate: rate["value"])
+        assert f"{percent(worst)}** (n = {worst['n']:,} prompts)" in words
     study = raw("replication", "study-quick")
     difference = study["comparisons"][0]["comparison"]["difference"]
     low, high = 100 * difference["low"], 100 * difference["high"]
@@ -129,6 +133,13 @@ def test_other_results_give_other_answers(with_results: Callable[..., list[Any]]
 
     first = with_results("which_program", passes)[0]
     assert first.answer == "It copies and counts." and "which it passes" in first.words[-1]
+
+    def below(data: Any) -> None:
+        data["agreement"]["all but the row"]["drop"].update(value=0.9, low=0.88, high=0.92)
+
+    first = with_results("one_reader", below)[0]
+    assert "does not pass it either: in its worst kind, “drop”" in first.words[-1]
+    assert "passes it: in its worst kind" in with_results("", passes)[0].words[-1]
 
     def rank(data: Any) -> None:
         data["best"] = ["run-length"]

@@ -103,6 +103,10 @@ def _program(model: str, subject: str) -> Finding | None:
         f"{100 * bar:.0f} %, {'which it passes' if data['winner'] else 'so it is not all of it'}."
     )
     bars.append(Bar(f"{named}, worst kind of prefix", edited[worst], True))
+    commands = [found.command]
+    if not data["winner"] and (reader := _shipped("one_reader", subject)) is not None:
+        words.append(_longer(reader))
+        commands.append(reader.command)
     return Finding(
         "How does it sort?",
         _titled(best, bool(data["winner"])),
@@ -111,8 +115,30 @@ def _program(model: str, subject: str) -> Finding | None:
         bars,
         "algorithm",
         "Ask it yourself",
-        [found.command],
+        commands,
     )
+
+
+_WHOLE, _BLANKS_CUT = "all but the row", "blanks and SEP"
+"""Columns of ``one_reader``."""
+
+
+def _longer(reader: Shipped) -> str:
+    """Of the program in which one row reads: it is no short one, but it may reach the bar."""
+    worst, rate = _lowest(reader, _WHOLE)
+    passes = rate.value >= reader.json["bar"]
+    return (
+        "A longer program, in which only the token that answers reads the others, "
+        f"{'passes it' if passes else 'does not pass it either'}: in its worst kind, “{worst}”, it "
+        f"says the same in {_rate(rate, 'prompts')}."
+    )
+
+
+def _lowest(reader: Shipped, column: str) -> tuple[str, Estimate]:
+    """The kind of prompt in which it says least often what the model says."""
+    rates = {kind: Estimate(**rate) for kind, rate in reader.json["agreement"][column].items()}
+    worst = min(rates, key=lambda kind: rates[kind].value)
+    return worst, rates[worst]
 
 
 def _titled(program: str, passes: bool) -> str:
@@ -170,6 +196,15 @@ def _blanks(model: str, subject: str) -> Finding | None:
         f"Closed to the outputs, {exact['mask: all'].percent()} do. Put *one constant* in place of "
         f"all of them, the same for every blank and list, and {_rate(constant, 'lists')} do.",
     ]
+    commands = [one.command for one in found if one is not None]
+    if (reader := _shipped("one_reader", subject)) is not None:
+        worst, rate = _lowest(reader, _BLANKS_CUT)
+        words.append(
+            "With one fixed vector for each blank, the same for every list, and after right and "
+            f"wrong prefixes alike, `{model}` says what it says with its own in "
+            f"{_rate(rate, 'prompts')} of the kind where that is lowest, “{worst}”."
+        )
+        commands.append(reader.command)
     bars = [Bar(words, exact[name], name == "resample: all") for name, words in _BARS.items()]
     bars.insert(2, Bar("with one constant in place of all blanks", constant, True))
     return Finding(
@@ -180,7 +215,7 @@ def _blanks(model: str, subject: str) -> Finding | None:
         bars,
         "blanks",
         "Take them away yourself",
-        [one.command for one in found if one is not None],
+        commands,
     )
 
 
