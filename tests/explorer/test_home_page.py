@@ -132,14 +132,14 @@ def test_other_results_give_other_answers(with_results: Callable[..., list[Any]]
         data["winner"] = ["copy-and-count"]
 
     first = with_results("which_program", passes)[0]
-    assert first.answer == "It copies and counts." and "which it passes" in first.words[-1]
+    assert first.answer == "It copies and counts." and ", above the bar of 95 %" in first.words[-1]
 
     def below(data: Any) -> None:
         data["agreement"]["all but the row"]["drop"].update(value=0.9, low=0.88, high=0.92)
 
     first = with_results("one_reader", below)[0]
-    assert "does not pass it either: in its worst kind, “drop”" in first.words[-1]
-    assert "passes it: in its worst kind" in with_results("", passes)[0].words[-1]
+    assert "reads, is below it: **90.0 % [88.0, 92.0]**" in first.words[-1]
+    assert "reads, is above it: **" in with_results("", passes)[0].words[-1]
 
     def rank(data: Any) -> None:
         data["best"] = ["run-length"]

@@ -88,8 +88,8 @@ def _program(model: str, subject: str) -> Finding | None:
     if parted is not None:
         mine, rival = parted
         words.append(
-            f"Every program that sorts does so. After *wrong* prefixes, wherever this one and "
-            f"“{RIVAL}” (the digit whose turn it is) part, it is right in {_rate(mine, 'prompts')}"
+            f"So does every program that sorts. After *wrong* prefixes, where this one and "
+            f"“{RIVAL}” part, it is right in {_rate(mine, 'prompts')}"
             f", the other in {rival.percent()}."
         )
         bars += [
@@ -97,16 +97,16 @@ def _program(model: str, subject: str) -> Finding | None:
             Bar(f"{RIVAL}, where they part", rival),
         ]
     bar = found.record["settings"]["bar"]
-    words.append(
-        f"Of the kinds of wrong prefix the worst is “{worst}”, with "
-        f"{_rate(edited[worst], 'prompts')}; the bar set beforehand for every kind is "
-        f"{100 * bar:.0f} %, {'which it passes' if data['winner'] else 'so it is not all of it'}."
+    last = (
+        f"Its worst kind of wrong prefix is “{worst}”, with {_rate(edited[worst], 'prompts')}, "
+        f"{'above' if data['winner'] else 'below'} the bar of {100 * bar:.0f} %."
     )
     bars.append(Bar(f"{named}, worst kind of prefix", edited[worst], True))
     commands = [found.command]
     if not data["winner"] and (reader := _shipped("one_reader", subject)) is not None:
-        words.append(_longer(reader))
+        last += f" {_longer(reader)}"
         commands.append(reader.command)
+    words.append(last)
     return Finding(
         "How does it sort?",
         _titled(best, bool(data["winner"])),
@@ -125,12 +125,11 @@ _WHOLE, _BLANKS_CUT = "all but the row", "blanks and SEP"
 
 def _longer(reader: Shipped) -> str:
     """Of the program in which one row reads: it is no short one, but it may reach the bar."""
-    worst, rate = _lowest(reader, _WHOLE)
+    _, rate = _lowest(reader, _WHOLE)
     passes = rate.value >= reader.json["bar"]
     return (
-        "A longer program, in which only the token that answers reads the others, "
-        f"{'passes it' if passes else 'does not pass it either'}: in its worst kind, “{worst}”, it "
-        f"says the same in {_rate(rate, 'prompts')}."
+        "A longer program, in which only the token that answers reads, is "
+        f"{'above' if passes else 'below'} it: {_rate(rate, 'prompts')} at worst."
     )
 
 
@@ -200,9 +199,8 @@ def _blanks(model: str, subject: str) -> Finding | None:
     if (reader := _shipped("one_reader", subject)) is not None:
         worst, rate = _lowest(reader, _BLANKS_CUT)
         words.append(
-            "With one fixed vector for each blank, the same for every list, and after right and "
-            f"wrong prefixes alike, `{model}` says what it says with its own in "
-            f"{_rate(rate, 'prompts')} of the kind where that is lowest, “{worst}”."
+            f"With one fixed vector for each blank, `{model}` says the same in "
+            f"{_rate(rate, 'prompts')} of the worst kind of prefix, “{worst}”."
         )
         commands.append(reader.command)
     bars = [Bar(words, exact[name], name == "resample: all") for name, words in _BARS.items()]
