@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +143,32 @@ def agreement_cells(agrees: Any, x: list[Any], y: list[str], text: Any, **more: 
         xgap=2,
         ygap=2,
         **more,
+    )
+
+
+def share_cells(
+    shares: Sequence[Sequence[float | None]], words: Sequence[Sequence[str]], x: Any, y: Any
+) -> go.Heatmap:
+    """Cells coloured by a share, each with its percentage; empty where there is none.
+
+    Args:
+        shares: [len(y), len(x)].
+        words: of every cell, for who points at it.
+    """
+    return go.Heatmap(
+        z=shares,
+        x=x,
+        y=y,
+        text=[["" if v is None else f"{100 * v:.1f}" for v in line] for line in shares],
+        texttemplate="%{text}",
+        customdata=words,
+        hovertemplate="%{y} · %{x}<br>%{customdata}<extra></extra>",
+        colorscale=SEQUENTIAL,
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        xgap=2,
+        ygap=2,
     )
 
 

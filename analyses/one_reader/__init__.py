@@ -2,6 +2,7 @@
 
     python -m analyses.one_reader
     python -m analyses.one_reader --model bottleneck
+    python -m analyses.one_reader --no-counts       # tokens known by value and place alone
 
 A transformer lets every position read those before it, and answers may use what others have read.
 So the model is cut down to a program of one reader (``interp.methods.one_reader``): the row that
@@ -40,6 +41,7 @@ class OneReaderConfig:
     right: int = 480  # right prefixes, judged, each of a list of its own
     examples: int = 480  # of every kind, and of right prefixes, to read the tables off
     pairs: int = 960  # of any two prompts, between which a part of the row is exchanged
+    counts: bool = True  # tokens are known by counts, too; or by values and places alone
     bar: float = 0.95  # the share of every kind that the program must say
 
     def __post_init__(self) -> None:

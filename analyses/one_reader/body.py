@@ -62,7 +62,7 @@ def _all_asked(
     others = _prompts(model.task, settings.examples, settings.examples, seed + 1)
     progress.begin(len(judged) + 2, "prompts")
     mean_of = sum((p.without(judged[name]) for name, p in others.items()), _none())
-    reader = one_reader(model, mean_of)
+    reader = one_reader(model, mean_of, settings.counts)
     progress.step()
     kinds = []
     for name, prompts in judged.items():

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from plotly import subplots
 
 from analyses.one_reader.result import CUTS, OneReaderResult
+from analyses.one_reader.words import known_by
 from interp import figures
 
 
@@ -17,7 +18,7 @@ def figure(result: OneReaderResult) -> go.Figure:
         row_heights=[0.6, 0.4],
         vertical_spacing=0.16,
         subplot_titles=[
-            "Tokens of the column known by digit, place and count: it says the same, %",
+            f"Tokens of the column {known_by(result)}: it says the same, %",
             "One part of the row from any other prompt: model and program say the same",
         ],
     )
@@ -39,20 +40,11 @@ def _title(result: OneReaderResult) -> str:
 
 def _cuts(result: OneReaderResult) -> go.Heatmap:
     rates = [kind.rates for kind in result.kinds]
-    return go.Heatmap(
-        z=[[rate.value for rate in line] for line in rates],
-        x=list(CUTS),
-        y=[kind.name for kind in result.kinds],
-        text=[[f"{100 * rate.value:.1f}" for rate in line] for line in rates],
-        texttemplate="%{text}",
-        customdata=[[f"{rate.percent()}, n = {rate.n}" for rate in line] for line in rates],
-        hovertemplate="%{y} · %{x}<br>%{customdata}<extra></extra>",
-        colorscale=figures.SEQUENTIAL,
-        zmin=0,
-        zmax=1,
-        showscale=False,
-        xgap=2,
-        ygap=2,
+    return figures.share_cells(
+        [[rate.value for rate in line] for line in rates],
+        [[f"{rate.percent()}, n = {rate.n}" for rate in line] for line in rates],
+        list(CUTS),
+        [kind.name for kind in result.kinds],
     )
 
 

@@ -14,7 +14,7 @@ _PROGRAM = len(CUTS) - 1
 def summary(result: OneReaderResult) -> list[str]:
     """Tables of kinds by cuts and of parts of the row, then who has to read."""
     width = max(len(kind.name) for kind in result.kinds)
-    lines = ["The model says the same when these are known by digit, place and count alone, %:"]
+    lines = [f"The model says the same when these are {known_by(result)}, %:"]
     lines.append(" " * (width + 2) + "".join(f"  {name:>15}" for name in CUTS))
     for kind in result.kinds:
         cells = "".join(f"  {100 * rate.value:>15.1f}" for rate in kind.rates)
@@ -35,6 +35,10 @@ def summary(result: OneReaderResult) -> list[str]:
     return [*lines, _finding(result)]
 
 
+def known_by(result: OneReaderResult) -> str:
+    return f"known by digit{', place and count' if result.config.counts else ' and place'} alone"
+
+
 def _finding(result: OneReaderResult) -> str:
     right, worst, least = result.kinds[0], result.worst(_PROGRAM), result.least_exchanged
     rates = (
@@ -43,7 +47,7 @@ def _finding(result: OneReaderResult) -> str:
         f"(n = {len(worst.said)}); with one part of the row from another prompt, where it is worst "
         f"({least.part}), {least.rate.percent()} (n = {least.rate.n})"
     )
-    known = "known by its digit, place and count alone"
+    known = known_by(result)
     if not result.costs(_PROGRAM):
         return (
             f"Only the row that answers has to read: with every other token {known}, the program "

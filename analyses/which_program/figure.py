@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import plotly.graph_objects as go
 from plotly import subplots
 
@@ -42,31 +40,12 @@ def _title(result: WhichProgramResult) -> str:
     return f"None of these programs is the model's; the closest is {names}"
 
 
-def _cells(values: list[list[float | None]], words: list[list[str]], x: Any, y: Any) -> go.Heatmap:
-    text = [["" if v is None else f"{100 * v:.1f}" for v in line] for line in values]
-    return go.Heatmap(
-        z=values,
-        x=x,
-        y=y,
-        text=text,
-        texttemplate="%{text}",
-        customdata=words,
-        hovertemplate="%{y} · %{x}<br>%{customdata}<extra></extra>",
-        colorscale=figures.SEQUENTIAL,
-        zmin=0,
-        zmax=1,
-        showscale=False,
-        xgap=2,
-        ygap=2,
-    )
-
-
 def _agreement(result: WhichProgramResult, names: list[str]) -> go.Heatmap:
     rates: list[list[Estimate | None]] = [
         [*(result.agreement(p, k) for p in range(len(names))), result.itself(k)]
         for k in range(len(result.kinds))
     ]
-    return _cells(
+    return figures.share_cells(
         [[rate.value if rate else None for rate in line] for line in rates],
         [
             [f"{rate.percent()}, n = {rate.n} lists" if rate else "" for rate in line]
@@ -80,7 +59,7 @@ def _agreement(result: WhichProgramResult, names: list[str]) -> go.Heatmap:
 def _parted(result: WhichProgramResult, names: list[str]) -> go.Heatmap:
     numbers = range(len(names))
     found = [[result.parted(a, b) for b in numbers] for a in numbers]
-    return _cells(
+    return figures.share_cells(
         [[right / n if n else None for n, right, _ in line] for line in found],
         [[f"{right} of {n} prefixes" for n, right, _ in line] for line in found],
         names,

@@ -58,8 +58,12 @@ class Known:
     features: Float[Tensor, "line feature"]
 
 
-def known(task: SortTask, prompts: Prompts, others: Others) -> Known:
-    """What the program knows of the positions of a region that hold something."""
+def known(task: SortTask, prompts: Prompts, others: Others, counts: bool = True) -> Known:
+    """What the program knows of the positions of a region that hold something.
+
+    Args:
+        counts: whether copies and lengths are known, or values and places alone.
+    """
     tokens = prompts.tokens(task)
     if others == "rest":
         return _rest(task, tokens)
@@ -71,25 +75,22 @@ def known(task: SortTask, prompts: Prompts, others: Others) -> Known:
     if others == "digits":
         own = F.one_hot(digit, N_DIGITS)
         # Cells that no example has are left to digit and place by themselves.
-        cell = (own[:, :, None] * at[:, None]).flatten(1)
+        features = torch.cat([own, at, (own[:, :, None] * at[:, None]).flatten(1)], 1)
         copies = (there[prompt] == digit[:, None]).sum(1, keepdim=True)
         length = (there[prompt] < N_DIGITS).sum(1, keepdim=True)
         scaled = (own * length / task.max_len, own * copies / task.max_len, own / copies)
-        features = torch.cat([own, at, cell, *scaled], 1)
+        features = torch.cat([features, *scaled], 1) if counts else features
     else:
-        stage = _stages(task, tokens)[prompt, place]
+        stage = _stages(task, tokens)[prompt, place] if counts else 0
         own = F.one_hot(_STAGES * digit + stage, _STAGES * N_DIGITS)
         features = torch.cat([own, at], 1)
     return Known(prompt, place + region.start, features.double())
 
 
 def _rest(task: SortTask, tokens: Int[Tensor, "prompt pos"]) -> Known:
-    at = torch.zeros(tokens.shape[1], dtype=torch.bool)
-    at[task.sep_pos : task.first_output_row + 1] = True
-    positions = at.nonzero()[:, 0]
-    one_each = torch.eye(len(positions), dtype=torch.float64)
-    n = len(tokens)
+    positions, n = torch.arange(task.sep_pos, task.first_output_row + 1), len(tokens)
     prompt = torch.arange(n).repeat_interleave(len(positions))
+    one_each = torch.eye(len(positions), dtype=torch.float64)
     return Known(prompt, positions.repeat(n), one_each.repeat(n, 1))
 
 
@@ -109,6 +110,8 @@ class OneReader:
     """What every layer after the first holds at other positions, by what is known of them."""
 
     task: SortTask
+    counts: bool
+    """Whether tokens are known by counts, too."""
     tables: Mapping[Others, Float[Tensor, "feature layer two head d_head"]]
     """Keys, then values, of layer 1 on."""
 
@@ -130,7 +133,7 @@ class OneReader:
         """
         keys, values = list(rows.keys), list(rows.values)
         for region in others:
-            there = known(self.task, prompts, region)
+            there = known(self.task, prompts, region, self.counts)
             told = torch.einsum("nf,flthd->nlthd", there.features, self.tables[region])
             for layer in range(1, len(keys)):
                 for parts, part in ((keys, 0), (values, 1)):
@@ -141,12 +144,13 @@ class OneReader:
 
 
 @torch.no_grad()
-def one_reader(model: Transformer, examples: Prompts) -> OneReader:
+def one_reader(model: Transformer, examples: Prompts, counts: bool = True) -> OneReader:
     """Read the program off a model.
 
     Args:
         examples: prompts over which positions of a kind are averaged; those that are judged
             should not be among them.
+        counts: whether tokens are known by counts, too, or by values and places alone.
 
     Raises:
         UserError: if something acts on the model.
@@ -156,13 +160,14 @@ def one_reader(model: Transformer, examples: Prompts) -> OneReader:
         some = examples.take(index)
         rows = record(model, some)
         for others in OTHERS:
-            there = known(model.task, some, others)
+            there = known(model.task, some, others, counts)
             seen = rows.allowed[there.prompt, there.pos].cpu()
             x, y = there.features[seen], _held(rows, there, seen)
             square, both = x.T @ x, torch.einsum("nf,nlthd->flthd", x, y)
             before = sums.get(others, (torch.zeros_like(square), torch.zeros_like(both)))
             sums[others] = before[0] + square, before[1] + both
-    return OneReader(model.task, {others: _solved(*parts) for others, parts in sums.items()})
+    tables = {others: _solved(*parts) for others, parts in sums.items()}
+    return OneReader(model.task, counts, tables)
 
 
 def _held(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -48,6 +50,7 @@ def test_what_is_told_is_what_was_found() -> None:
     assert told["needed"] == [n for c, n in enumerate(CUTS) if result.costs(c)]
     n_changed = sum(one.where_it_changes is not None for one in result.exchanged)
     cells = len(result.kinds) * len(CUTS)
+    assert "known by digit, place and count alone" in summary(result)[0]
     assert len(rows(result)) == cells + len(result.exchanged) + n_changed
     assert figure(result).layout.title.text
 
@@ -65,3 +68,10 @@ def test_a_model_of_one_layer_is_the_program() -> None:
     result = compute(small_model("pre", 1, SortTask(max_len=6, n_blanks=4)), SMALL)
     assert not any(verdicts(result).values())
     assert all(rate.value == 1 for kind in result.kinds for rate in kind.rates)
+
+
+def test_counts_are_known_only_if_they_may_be() -> None:
+    model = small_model("pre", 2, SortTask(max_len=6, n_blanks=4))
+    without = compute(model, replace(SMALL, counts=False))
+    assert without.known["digits"] < compute(model, SMALL).known["digits"]
+    assert "known by digit and place alone" in summary(without)[0]

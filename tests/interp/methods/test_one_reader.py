@@ -74,6 +74,20 @@ def test_what_is_known_of_a_token(found: list[tuple[tuple[int, ...], tuple[int, 
             assert lines[others][at] == pytest.approx(line)
 
 
+@given(pairs)
+def test_without_counts_a_token_is_its_value_and_place(
+    found: list[tuple[tuple[int, ...], tuple[int, ...]]],
+) -> None:
+    """Tokens of one value and place are the same, whatever list they are in."""
+    prompts = prompts_of(found)
+    tokens = prompts.tokens(TASK)
+    for others in OTHERS:
+        there = known(TASK, prompts, others, counts=False)
+        seen: dict[tuple[int, int], list[float]] = {}
+        for n, pos, features in zip(there.prompt, there.pos, there.features.tolist(), strict=True):
+            assert seen.setdefault((int(tokens[n, pos]), int(pos)), features) == features
+
+
 def literal(model: SortTransformer, reader: OneReader, one: Prompts) -> torch.Tensor:
     """The program's logits of one prompt, token by token, for norm "none"; no pass of the model."""
     tokens, row = one.tokens(TASK)[0], int(one.rows(TASK))
