@@ -366,7 +366,9 @@ def test_all_checkpoints_are_measured_at_the_press_of_a_button(
 ) -> None:
     store.clear()
     page = start(step="4")
-    assert len(page.get("plotly_chart")) == 3
+    assert [chart.key for chart in page.get("plotly_chart")] == [
+        *("curves", "checkpoint_attention", "arms", "crash"),
+    ]
     run_job(page, "measure checkpoints")
     flags = command(page, "runs.checkpoint_sweep")
     run_command(checkpoint_sweep.EXPERIMENT, [*flags, "--out", str(tmp_path), "--json"])
