@@ -163,7 +163,7 @@ def asked_for(one: Study, before: str = "") -> Outcome | Shipped | None:
     if there is None and before:
         st.markdown(before)
     if there is not None and not stores.store().has(one.key):
-        _say_shipped(there)
+        say_shipped(there)
     found: Outcome | None = in_background(
         one.key,
         one.experiment.title,
@@ -176,7 +176,8 @@ def asked_for(one: Study, before: str = "") -> Outcome | Shipped | None:
     return there if found is None else found
 
 
-def _say_shipped(there: Shipped) -> None:
+def say_shipped(there: Shipped) -> None:
+    """That a result was not computed here and now."""
     words = "Computed beforehand, and part of the package."
     if not there.is_current:
         words += " The analysis has changed since: its numbers may be others now."

@@ -15,7 +15,7 @@ from analyses.runs.training_curves.figure import short_name
 from analyses.ship.shipped import Shipped, run_subject
 from explorer.parts.elements import plain, refuse
 from explorer.parts.panel import OF_MANY, About
-from explorer.parts.study import SEED, Study, asked_for, draw, settings_of
+from explorer.parts.study import SEED, Study, asked_for, draw, say_shipped, settings_of
 from explorer.server import runs, session
 from explorer.server.places import Places
 from interp.support.errors import UserError
@@ -34,6 +34,8 @@ _ABOUT = (
 @st.fragment
 def draw_drop(places: Places) -> None:
     """The choice of a run, and its first drop."""
+    there = _of_the_shipped()
+    st.header(there.on_page.question)
     st.markdown(_ABOUT)
     own = runs.with_drops(places)
     session.choice(RUN, _IN_ADDRESS, [_THE_SHIPPED, *own], _THE_SHIPPED)
@@ -43,8 +45,8 @@ def draw_drop(places: Places) -> None:
         chosen = st.selectbox("Run whose drop is shown", names, key=RUN, format_func=short_name)
     session.write_link(**{_IN_ADDRESS: "" if chosen == _THE_SHIPPED else chosen})
     if chosen == _THE_SHIPPED:
-        there = _of_the_shipped()
         if (found := there.shipped) is not None:
+            say_shipped(found)
             _show(there, found)
         return
     try:

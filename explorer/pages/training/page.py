@@ -75,7 +75,6 @@ def _workbench(view: View, places: Places, shown: Collection[str]) -> None:
         st.header("The arms of a study")
         _arms(places, log)
     if "drop" in shown:
-        st.header("A drop of accuracy")
         draw_drop(places)
 
 
