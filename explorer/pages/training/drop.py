@@ -25,7 +25,7 @@ RUN = "training_drop"  # in the session
 _IN_ADDRESS = "drop"
 _THE_SHIPPED = "a small run without blanks"
 _ABOUT = (
-    "A run that has learned to sort may forget it within a few steps, and learn it again. Here is "
+    "A run that has learned its task may forget it within a few steps, and learn it again. Here is "
     "one such drop: the run was made again bit for bit up to some steps before it, and from there "
     "with one thing changed at a time."
 )
