@@ -159,6 +159,17 @@ def cut_of(model: SortTransformer, examples: Prompts) -> Rows:
     return recomputed(model, reader.cut(record(model, PROMPTS), PROMPTS))
 
 
+def test_what_the_rows_hold_is_the_programs() -> None:
+    """Parts of the row are exchanged from there."""
+    model = small_model("none", 2, TASK)
+    cut, own = cut_of(model, drawn(60)), record(model, PROMPTS)
+    with torch.no_grad():
+        logits = cut.at[Component.RESID_POST, 1] @ model.W_U + model.b_U
+    torch.testing.assert_close(logits, cut.logits, atol=1e-4, rtol=1e-4)
+    assert torch.allclose(cut.at[Component.Z, 0], own.at[Component.Z, 0], atol=1e-5)
+    assert not torch.allclose(cut.at[Component.Z, 1], own.at[Component.Z, 1], atol=1e-3)
+
+
 def test_what_blanks_hold_is_cut_where_they_compute() -> None:
     model = compile_sorter("slots", SortTask(6, 7)).model
     task = model.task
