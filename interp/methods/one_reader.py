@@ -115,12 +115,6 @@ class OneReader:
     tables: Mapping[Others, Float[Tensor, "feature layer two head d_head"]]
     """Keys, then values, of layer 1 on."""
 
-    @property
-    def n_known(self) -> int:
-        """How many features there are, over all regions: so many vectors a key and a value are
-        made of."""
-        return sum(len(table) for table in self.tables.values())
-
     def cut(self, rows: Rows, prompts: Prompts, others: Collection[Others] = OTHERS) -> Rows:
         """What the rows read, as the program has it.
 

@@ -4,7 +4,6 @@ package, or the first of a run of one's own."""
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -66,16 +65,19 @@ def _show(of: Study, found: Outcome | Shipped) -> None:
 
 
 def _of_the_shipped() -> Study:
-    settings = settings_of(EXPERIMENT)
-    command = EXPERIMENT.command(settings, run=SHIPPED_RUN, seed=SEED)
-    of = About(_THE_SHIPPED, run_subject(*SHIPPED), "", OF_MANY, SEED, command)
-    return Study(EXPERIMENT, settings, of, lambda: Path(SHIPPED_RUN))
+    return _study(_THE_SHIPPED, run_subject(*SHIPPED), SHIPPED_RUN, Path(SHIPPED_RUN))
 
 
 def _of_own(places: Places, name: str) -> Study:
     """Its recipe says all that its result depends on."""
-    folder, settings = places.find_run(name), settings_of(EXPERIMENT)
+    folder = places.find_run(name)
     recipe = hashlib.sha256((folder / RUN_CONFIG).read_bytes()).hexdigest()[:16]
-    command = EXPERIMENT.command(settings, run=name, seed=SEED)
-    of = About(short_name(name), f"recipe {recipe}", "", OF_MANY, SEED, command)
-    return Study(EXPERIMENT, settings, of, partial(Path, folder))
+    return _study(short_name(name), f"recipe {recipe}", name, folder)
+
+
+def _study(name: str, subject: str, run: str, folder: Path) -> Study:
+    """Of a run: how it is called, what a result of it is known by, and how a command names it."""
+    settings = settings_of(EXPERIMENT)
+    command = EXPERIMENT.command(settings, run=run, seed=SEED)
+    of = About(name, subject, "", OF_MANY, SEED, command)
+    return Study(EXPERIMENT, settings, of, lambda: folder)
