@@ -47,7 +47,7 @@ class CrashSettings:
 
 SHIPPED = ("quick", "no-blanks", 0)
 """The run whose first drop comes with the package: a plan, an arm of it and a seed."""
-SHIPPED_RUN = "runs/studies/quick/no-blanks/seed-0000"
+SHIPPED_RUN = "runs/studies/{}/{}/seed-{:04d}".format(*SHIPPED)
 """Its folder, once ``training.study`` has made it again."""
 
 EXPERIMENT = Experiment(

@@ -38,9 +38,9 @@ def compute(
     Raises:
         UserError: for lists of fewer than 3 digits.
     """
-    reader, kinds = _all_asked(model, settings, seed, progress)
-    pool = sum(_prompts(model.task, settings.prompts, settings.right, seed).values(), _none())
-    parts = _exchanged(model, reader, pool, settings.pairs, seed)
+    judged = _judged(model, settings, seed)
+    reader, kinds = _all_asked(model, judged, settings, seed, progress)
+    parts = _exchanged(model, reader, sum(judged.values(), _none()), settings.pairs, seed)
     progress.step()
     known = {name: len(table) for name, table in reader.tables.items()}
     return OneReaderResult(kinds, parts, known, settings, seed)
@@ -49,16 +49,23 @@ def compute(
 def quick_verdicts(model: Transformer, settings: OneReaderConfig, seed: int) -> dict[str, bool]:
     """:func:`verdicts`, of few prompts and without exchanges, on which they do not rest."""
     few = replace(settings, prompts=_FEW, right=_FEW, examples=_FEW)
-    _, kinds = _all_asked(model, few, seed, SILENT)
+    _, kinds = _all_asked(model, _judged(model, few, seed), few, seed, SILENT)
     return verdicts(OneReaderResult(kinds, (), {}, few, seed))
 
 
+def _judged(model: Transformer, settings: OneReaderConfig, seed: int) -> dict[str, Prompts]:
+    check_lengths(model.task)
+    return _prompts(model.task, settings.prompts, settings.right, seed)
+
+
 def _all_asked(
-    model: Transformer, settings: OneReaderConfig, seed: int, progress: Progress
+    model: Transformer,
+    judged: Mapping[str, Prompts],
+    settings: OneReaderConfig,
+    seed: int,
+    progress: Progress,
 ) -> tuple[OneReader, tuple[Kind, ...]]:
     """The program, and what it and the model say to prompts of every kind."""
-    check_lengths(model.task)
-    judged = _prompts(model.task, settings.prompts, settings.right, seed)
     others = _prompts(model.task, settings.examples, settings.examples, seed + 1)
     progress.begin(len(judged) + 2, "prompts")
     mean_of = sum((p.without(judged[name]) for name, p in others.items()), _none())
@@ -125,8 +132,7 @@ def _exchanged(
             program = digits_said(exchanged(model, own_cut, other_cut, [part])).cpu()
             found.setdefault(name, []).append((said, program, _digits(own)))
     return tuple(
-        Exchanged(name, parts[name].site.layer, *map(torch.cat, zip(*each, strict=True)))
-        for name, each in found.items()
+        Exchanged(name, *map(torch.cat, zip(*each, strict=True))) for name, each in found.items()
     )
 
 

@@ -46,7 +46,6 @@ class Exchanged:
 
     part: str
     """``head 0.4``, ``attention 0``"""
-    layer: int
     model: Int[torch.Tensor, " pair"]
     program: Int[torch.Tensor, " pair"]
     unchanged: Int[torch.Tensor, " pair"]

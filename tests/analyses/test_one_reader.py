@@ -57,11 +57,11 @@ def test_what_is_told_is_what_was_found() -> None:
 
 def test_pairs_in_which_the_answer_changes() -> None:
     said = torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 0, 0]), torch.tensor([1, 1, 1, 1])
-    one = Exchanged("head 0.0", 0, *said)
+    one = Exchanged("head 0.0", *said)
     assert one.rate.value == 0.5
     changed = one.where_it_changes
     assert changed is not None and (changed.value, changed.n) == (1 / 3, 3)
-    assert Exchanged("head 0.0", 0, said[2], said[1], said[2]).where_it_changes is None
+    assert Exchanged("head 0.0", said[2], said[1], said[2]).where_it_changes is None
 
 
 def test_a_model_of_one_layer_is_the_program() -> None:
