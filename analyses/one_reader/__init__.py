@@ -7,10 +7,10 @@
 A transformer lets every position read those before it, and answers may use what others have read.
 So the model is cut down to a program of one reader (``interp.methods.one_reader``): the row that
 answers computes as the model does, and every other token is known by what it is: a digit of the
-list by its value, its place, how many copies of it there are and how long the list is; an output by
-its digit, its place, and whether copies of it are still to come there; SEP and each blank by its
-position. What such a token holds is read off other prompts. Asked is how often the program says
-what the model says, mistakes included:
+list by its value, its place, how many digits come up to it and which share of them is its copies;
+an output by its digit, its place, how many of its copies are out there, of how many, and how long
+the list is; SEP and each blank by its position. What such a token holds is read off other prompts.
+Asked is how often the program says what the model says, mistakes included:
 
 - after right prefixes and after every kind of wrong one (as ``analyses.which_program`` makes them),
   with the digits, the blanks and the outputs cut down one by one, and with all of them;

@@ -9,10 +9,11 @@ In a transformer every position reads those before it. In this program only the 
 does. It reads the first layer as the model does, for there a token is its embedding alone. In later
 layers another position would hold what it has read itself; here it is known by
 
-    a digit of the list     its value at its place, how long the list is, and how many copies of
-                            it are there
-    an output               its place, and its digit, with copies of it still to come there, just
-                            all out, or too many
+    a digit of the list     its value at its place, how many digits come up to it, and which share
+                            of them is its copies
+    an output               its digit at its place, how long the list is, whether copies of it are
+                            still to come there, just all out, or too many, and which share of its
+                            copies, listed and out up to it, is out
     any other               its position: SEP, the blanks, the first output row
 
 and is the mean of such positions, over examples: a linear regression of keys and values on these
@@ -31,7 +32,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,7 +45,6 @@ Others = Literal["digits", "rest", "outputs"]
 """Positions that the row reads: the list; SEP, the blanks and the first output row; outputs."""
 OTHERS: tuple[Others, ...] = get_args(Others)
 
-_STAGES = 3  # of an output: copies of it to come, just all out, too many
 _AT_ONCE = 240  # prompts whose keys and values are held at a time
 _RIDGE = 0.1  # of one line: digits, places and cells are known together, so not unique
 
@@ -70,21 +70,20 @@ def known(task: SortTask, prompts: Prompts, others: Others, counts: bool = True)
     region = task.region(Region.DIGITS if others == "digits" else Region.OUTPUTS)
     there = tokens[:, region.start : region.stop]
     prompt, place = (there < N_DIGITS).nonzero(as_tuple=True)
-    digit = there[prompt, place]
-    at = F.one_hot(place, len(region))
-    if others == "digits":
-        own = F.one_hot(digit, N_DIGITS)
-        # Cells that no example has are left to digit and place by themselves.
-        features = torch.cat([own, at, (own[:, :, None] * at[:, None]).flatten(1)], 1)
-        copies = (there[prompt] == digit[:, None]).sum(1, keepdim=True)
-        length = (there[prompt] < N_DIGITS).sum(1, keepdim=True)
-        scaled = (own * length / task.max_len, own * copies / task.max_len, own / copies)
-        features = torch.cat([features, *scaled], 1) if counts else features
-    else:
-        stage = _stages(task, tokens)[prompt, place] if counts else 0
-        own = F.one_hot(_STAGES * digit + stage, _STAGES * N_DIGITS)
-        features = torch.cat([own, at], 1)
-    return Known(prompt, place + region.start, features.double())
+    own, at = F.one_hot(there[prompt, place], N_DIGITS), F.one_hot(place, len(region))
+    # Cells that no example has are left to digit and place by themselves.
+    features = [own, at, _both(own, at)]
+    if counts:
+        numbers = (_of_digits if others == "digits" else _of_outputs)(task, tokens)
+        features.append(_both(own, numbers[prompt, place]))
+    return Known(prompt, place + region.start, torch.cat(features, 1).double())
+
+
+def _both(
+    one: Shaped[Tensor, "line some"], other: Shaped[Tensor, "line more"]
+) -> Shaped[Tensor, "line both"]:
+    """What is known of two together: of every pair of features, their product."""
+    return (one[:, :, None] * other[:, None]).flatten(1)
 
 
 def _rest(task: SortTask, tokens: Int[Tensor, "prompt pos"]) -> Known:
@@ -94,15 +93,37 @@ def _rest(task: SortTask, tokens: Int[Tensor, "prompt pos"]) -> Known:
     return Known(prompt, positions.repeat(n), one_each.repeat(n, 1))
 
 
-def _stages(task: SortTask, tokens: Int[Tensor, "prompt pos"]) -> Int[Tensor, "prompt place"]:
-    """Of every output: 0 while copies of it are to come, 1 with all just out, 2 with too many."""
-    listed, out = (
-        F.one_hot(tokens[:, span.start : span.stop].clamp(max=N_DIGITS), N_DIGITS + 1)
-        for span in (task.region(Region.DIGITS), task.region(Region.OUTPUTS))
+def _of_digits(
+    task: SortTask, tokens: Int[Tensor, "prompt pos"]
+) -> Float[Tensor, "prompt place number"]:
+    """Of the digits up to every digit: the share that is its copies, squared too; how many."""
+    listed = _one_hot(task, tokens, Region.DIGITS)
+    copies, seen = (listed.cumsum(1) * listed).sum(-1), listed.sum(-1).cumsum(1)
+    share = copies / seen.clamp(min=1)
+    return torch.stack([share, share**2, seen / task.max_len], -1)
+
+
+def _of_outputs(
+    task: SortTask, tokens: Int[Tensor, "prompt pos"]
+) -> Float[Tensor, "prompt place number"]:
+    """Of every output: whether its copies are just all out, or too many; the share of its copies,
+    listed and out up to it, that is out, squared too; how long the list is."""
+    listed, out = (_one_hot(task, tokens, region) for region in (Region.DIGITS, Region.OUTPUTS))
+    copies, in_list = (out.cumsum(1) * out).sum(-1), (listed.sum(1)[:, None] * out).sum(-1)
+    share = copies / (copies + in_list).clamp(min=1)
+    length = listed.sum((1, 2))[:, None].expand_as(share)
+    return torch.stack(
+        [copies == in_list, copies > in_list, share, share**2, length / task.max_len], -1
     )
-    copies_out = (out.cumsum(1) * out).sum(-1)
-    in_list = (listed.sum(1)[:, None] * out).sum(-1)
-    return (copies_out >= in_list).long() + (copies_out > in_list).long()
+
+
+def _one_hot(
+    task: SortTask, tokens: Int[Tensor, "prompt pos"], of: Region
+) -> Int[Tensor, "prompt place digit"]:
+    """The digits of a region; no digit where another token is."""
+    span = task.region(of)
+    there = tokens[:, span.start : span.stop].clamp(max=N_DIGITS)
+    return F.one_hot(there, N_DIGITS + 1)[..., :N_DIGITS]
 
 
 @dataclass(frozen=True, eq=False)

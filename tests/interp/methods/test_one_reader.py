@@ -40,6 +40,13 @@ def drawn(n: int, seed: int = 0) -> Prompts:
     return prompts_of([(some(1, TASK.max_len + 1), some(0, TASK.max_len)) for _ in range(n)])
 
 
+def line(digit: int, place: int, n_places: int, numbers: tuple[float, ...]) -> list[float]:
+    """The digit, its place, both together, and for its digit the numbers."""
+    own = [float(digit == d) for d in range(N_DIGITS)]
+    at = [float(place == p) for p in range(n_places)]
+    return [*own, *at, *(d * p for d in own for p in at), *(d * n for d in own for n in numbers)]
+
+
 @given(pairs)
 def test_what_is_known_of_a_token(found: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
     prompts = prompts_of(found)
@@ -52,26 +59,24 @@ def test_what_is_known_of_a_token(found: list[tuple[tuple[int, ...], tuple[int, 
     wanted: dict[str, dict[tuple[int, int], list[float]]] = {name: {} for name in OTHERS}
     for n, (values, prefix) in enumerate(prompts):
         for slot, digit in enumerate(values, TASK.sep_pos - len(values)):
-            line = [float(digit == d) for d in range(N_DIGITS)]
-            at = [float(slot == TASK.sep_pos - TASK.max_len + p) for p in range(TASK.max_len)]
-            cell = [one * here for one in line for here in at]
-            copies, length = values.count(digit), len(values)
-            scales = (length / TASK.max_len, copies / TASK.max_len, 1 / copies)
-            scaled = [one * scale for scale in scales for one in line]
-            wanted["digits"][n, slot] = [*line, *at, *cell, *scaled]
+            before = values[: slot - TASK.sep_pos + len(values) + 1]
+            share = before.count(digit) / len(before)
+            numbers = (share, share**2, len(before) / TASK.max_len)
+            place = slot - TASK.sep_pos + TASK.max_len
+            wanted["digits"][n, slot] = line(digit, place, TASK.max_len, numbers)
         rest = range(TASK.sep_pos, TASK.first_output_row + 1)
         for pos in rest:
             wanted["rest"][n, pos] = [float(pos == other) for other in rest]
         for place, digit in enumerate(prefix):
             out, listed = prefix[: place + 1].count(digit), values.count(digit)
-            stage = 0 if out < listed else 1 if out == listed else 2
-            own = [float((d, s) == (digit, stage)) for d in range(N_DIGITS) for s in range(3)]
-            at = [float(place == p) for p in range(len(TASK.region(Region.OUTPUTS)))]
-            wanted["outputs"][n, TASK.first_output_row + 1 + place] = own + at
+            share, length = out / (out + listed), len(values) / TASK.max_len
+            numbers = (float(out == listed), float(out > listed), share, share**2, length)
+            told = line(digit, place, len(TASK.region(Region.OUTPUTS)), numbers)
+            wanted["outputs"][n, TASK.first_output_row + 1 + place] = told
     for others in OTHERS:
         assert lines[others].keys() == wanted[others].keys()
-        for at, line in wanted[others].items():
-            assert lines[others][at] == pytest.approx(line)
+        for at, told in wanted[others].items():
+            assert lines[others][at] == pytest.approx(told)
 
 
 @given(pairs)
