@@ -1,7 +1,9 @@
 """The pass of :mod:`interp.passes.packed` through C++ of our own, for training.
 
-The same arithmetic, in another order. Lists lie one after the other without their padding; between
-two products of matrices, everything happens in one pass over rows that are in the cache; attention
+The same arithmetic, in another order. Lists lie one after the other without their padding, and
+behind them rows that nobody reads, up to a round number: oneDNN compiles a product in bfloat16 anew
+for every number of rows that it has not seen, which can take ten times as long as the product.
+Between two of them everything happens in one pass over rows that are in the cache; attention
 keeps its scores there, and no mask is ever in memory: where the gradient needs dropout's, they are
 drawn again from their seed. The stream is float32; products are made in float32 or, under PyTorch's
 autocast, in bfloat16.
@@ -52,13 +54,13 @@ def native_logits(
     tokens = tokens[:, view.start : view.stop]
     lists = _Lists.of(tokens, view, _closed(model, blocked))
     drops = _Drops(dropout)
-    x = F.embedding(tokens[lists.real], model.embed.effective())
+    x = F.embedding(tokens.flatten()[lists.rows], model.embed.effective())
     x = drops(x + F.embedding(lists.positions, model.pos_embed.W_pos))
     for layer, block in enumerate(model.blocks):
         # Before the last layer every position is read by a later one; in it only scored rows are.
         last = layer == model.config.n_layers - 1
         x = _run_block(x, block, model.config.norm, lists, last, drops)
-    logits = unembed(model, x)
+    logits = unembed(model, x)[: len(lists.scored[0])]
     out = logits.new_zeros(len(tokens), view.stop - view.first_row, logits.shape[-1])
     return out.index_put(lists.scored, logits)
 
@@ -73,15 +75,21 @@ def _closed(
     return torch.zeros(0, 0, dtype=torch.bool) if blocked is None else blocked.contiguous()
 
 
+_ROUND = 128  # rows, of which every product has a multiple
+
+
 @dataclass(frozen=True)
 class _Lists:
-    """Lists one after the other: a row for each of their tokens, none for padding."""
+    """Lists one after the other: a row for each of their tokens, none for padding; then the first
+    row again and again, up to a multiple of ``_ROUND``."""
 
     real: Bool[Tensor, "batch here"]
+    rows: Int[Tensor, " rows"]
+    """Of each row, its place among the tokens of all lists."""
     positions: Int[Tensor, " rows"]
     """Of each row, in the full sequence."""
-    queries: Int[Tensor, " scored"]
-    """The rows that the last layer computes."""
+    queries: Int[Tensor, " asked"]
+    """The rows that the last layer computes; in the same way up to a round number."""
     scored: tuple[Int[Tensor, " scored"], Int[Tensor, " scored"]]
     """Their lists, and their places among the window's scored rows."""
     spans: tuple[Int[Tensor, "batch 5"], Int[Tensor, "batch 5"]]
@@ -103,9 +111,21 @@ class _Lists:
         everywhere = torch.stack([first, count, none, first, position], 1)
         last = torch.stack([first, count, skipped, asked.cumsum(0) - asked, position], 1)
         row = here[queries] - (view.first_row - view.start)
+        rows = _rounded(where * real.shape[1] + here)
         return cls(
-            real, here + view.start, queries, (where[queries], row), (everywhere, last), closed
+            real,
+            rows,
+            rows % real.shape[1] + view.start,
+            _rounded(queries),
+            (where[queries], row),
+            (everywhere, last),
+            closed,
         )
+
+
+def _rounded(index: Int[Tensor, " some"]) -> Int[Tensor, " more"]:
+    """Its first again and again behind it; a row that is there, so that nothing new gets in."""
+    return torch.cat([index, index[:1].expand(-len(index) % _ROUND)])
 
 
 class _Drops:
@@ -208,7 +228,7 @@ class _Attend(Function):
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         kept, spans, closed, *projected = ctx.saved_tensors
-        gradients = [torch.empty_like(each) for each in projected]
+        gradients = [torch.zeros_like(each) for each in projected]  # of rows in no list, too
         operators().attend_backward(
             grad.contiguous(),
             kept,

@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -317,7 +318,7 @@ void attend_back(Workspace& work, const Call& call, const Span& span, int64_t li
   const int64_t width = call.width(), all = call.heads * width, rows = span.queries();
   const int64_t wide_head = up(width, kWidth);
   const Dropout dropout(call.threshold);
-    const Softmax* made = data<Softmax>(kept) + span.first_query * call.heads;
+  const Softmax* made = data<Softmax>(kept) + span.first_query * call.heads;
   read_list<T>(work, call, span);
   read_rows(work.slopes, data<T>(grad) + span.first_query * all, all, rows, all);
   transpose(work.value_columns, work.values, span.count);
@@ -363,13 +364,13 @@ void attend_back(Workspace& work, const Call& call, const Span& span, int64_t li
 // -- all of them ------------------------------------------------------------------------------
 
 // query [rows, heads * width], other [all_rows, 2 * heads * width] keys and values, both float32 or
-// both bfloat16; spans [lists, 5]; blocked [n_ctx, n_ctx] or empty. Returns z, like query, and of
-// each row's softmax what backward needs [rows, heads, 2].
+// both bfloat16; spans [lists, 5]; blocked [n_ctx, n_ctx] or empty. Returns z, like query, zero in
+// rows of no list, and of each row's softmax what backward needs [rows, heads, 2].
 std::tuple<Tensor, Tensor> attend_forward(const Tensor& query, const Tensor& other,
                                           const Tensor& spans, const Tensor& blocked,
                                           int64_t heads, int64_t threshold, int64_t seed) {
   const Call call{query, other, blocked, heads, threshold, seed};
-  Tensor z = at::empty(query.sizes(), query.options());
+  Tensor z = at::zeros(query.sizes(), query.options());
   Tensor kept = at::empty({query.size(0), heads, 2}, query.options().dtype(at::kFloat));
   Workspace work;
   const auto run = is_half(query) ? attend<uint16_t> : attend<float>;

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from interp.passes import kernels
-from interp.passes.native import _Lists, native_logits
+from interp.passes.native import _ROUND, _Lists, native_logits
 from interp.passes.packed import Dropout, Window, packed_logits, window
 from interp.support.seeds import stream
 from interp.task import PAD, SortTask
@@ -94,6 +94,50 @@ def test_more_rows_than_a_block_of_the_mlp():
     view = window(task, batch)
     assert int((batch.tokens != PAD).sum()) > 3 * 512
     assert_same(model, batch, view)
+
+
+def test_every_product_has_a_round_number_of_rows():
+    """oneDNN would compile it anew for every other number, in bfloat16."""
+    task, width = SortTask(24, 25), 100
+    model = a_model(task, "post", d_model=width, d_mlp=2 * _ROUND)
+    batch = task.sample(25, stream("test", "lists"))
+    view = window(task, batch)
+    assert int((batch.tokens != PAD).sum()) % _ROUND
+    with torch.profiler.profile(record_shapes=True) as seen:
+        results(native_logits, model, batch, view)
+    products = [
+        event.input_shapes[0 if event.name == "aten::mm" else 1]
+        for event in seen.events()
+        if event.name in ("aten::mm", "aten::addmm")
+    ]
+    all_heads = model.cfg.n_heads * model.cfg.d_head
+    widths = {width, all_heads, 2 * all_heads, 3 * all_heads, model.W_U.shape[1]}
+    assert len(products) > 20
+    assert not {size for shape in products for size in shape if size % _ROUND} - widths
+
+
+def test_what_lies_behind_the_lists_changes_nothing():
+    """However many rows that nobody reads: the same lists, beside others that fill them up."""
+    task = TASKS["blanks"]
+    model, batch = a_model(task, "post"), some_lists(task)
+    view = window(task, batch)
+    alone = native_logits(model, batch.tokens, view)
+    for n in (2, 5, len(batch.tokens)):
+        few = native_logits(model, batch.tokens[:n], view)
+        torch.testing.assert_close(few, alone[:n], atol=1e-5, rtol=1e-5)
+
+
+def test_nothing_is_read_before_it_is_written():
+    """Of rows that nobody reads, too: 0 times whatever lay there may be no number."""
+    task = TASKS["blanks"]
+    model, batch = a_model(task, "post"), some_lists(task)
+    torch.use_deterministic_algorithms(True)  # what is not written is NaN
+    try:
+        assert torch.empty(3).isnan().all()
+        found = results(native_logits, model, batch, window(task, batch))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(each.isfinite().all() for each in found)
 
 
 @pytest.mark.parametrize("sight", ["outputs-not-blanks", "outputs-not-digits"])
