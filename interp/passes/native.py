@@ -1,12 +1,12 @@
 """The pass of :mod:`interp.passes.packed` through C++ of our own, for training.
 
-The same arithmetic, in another order. Lists lie one after the other without their padding, and
-behind them rows that nobody reads, up to a round number: oneDNN compiles a product in bfloat16 anew
-for every number of rows that it has not seen, which can take ten times as long as the product.
-Between two of them everything happens in one pass over rows that are in the cache; attention
+The same arithmetic, in another order. Lists lie one after the other without their padding; between
+two products of matrices, everything happens in one pass over rows that are in the cache; attention
 keeps its scores there, and no mask is ever in memory: where the gradient needs dropout's, they are
 drawn again from their seed. The stream is float32; products are made in float32 or, under PyTorch's
-autocast, in bfloat16.
+autocast, in bfloat16. Then there are rows that nobody reads behind the lists, up to a round number:
+oneDNN compiles a product in bfloat16 anew for every number of rows that it has not seen, which can
+take ten times as long as the product.
 
 :mod:`interp.passes.packed` is the reference. Given the same masks, logits and gradients differ from
 its own by rounding only, and units are dropped with the same probability; the tests hold both.
@@ -75,13 +75,13 @@ def _closed(
     return torch.zeros(0, 0, dtype=torch.bool) if blocked is None else blocked.contiguous()
 
 
-_ROUND = 128  # rows, of which every product has a multiple
+_ROUND = 128  # rows, of which every product in bfloat16 has a multiple
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """Lists one after the other: a row for each of their tokens, none for padding; then the first
-    row again and again, up to a multiple of ``_ROUND``."""
+    """Lists one after the other: a row for each of their tokens, none for padding; then, for
+    products in bfloat16, the first row again and again, up to a multiple of ``_ROUND``."""
 
     real: Bool[Tensor, "batch here"]
     rows: Int[Tensor, " rows"]
@@ -89,7 +89,7 @@ class _Lists:
     positions: Int[Tensor, " rows"]
     """Of each row, in the full sequence."""
     queries: Int[Tensor, " asked"]
-    """The rows that the last layer computes; in the same way up to a round number."""
+    """The rows that the last layer computes; up to a multiple, too."""
     scored: tuple[Int[Tensor, " scored"], Int[Tensor, " scored"]]
     """Their lists, and their places among the window's scored rows."""
     spans: tuple[Int[Tensor, "batch 5"], Int[Tensor, "batch 5"]]
@@ -124,7 +124,9 @@ class _Lists:
 
 
 def _rounded(index: Int[Tensor, " some"]) -> Int[Tensor, " more"]:
-    """Its first again and again behind it; a row that is there, so that nothing new gets in."""
+    """Its first again and again behind it: a row that is there, so that nothing new gets in."""
+    if _product_dtype() == torch.float32:
+        return index
     return torch.cat([index, index[:1].expand(-len(index) % _ROUND)])
 
 

@@ -62,6 +62,10 @@ def assert_same(model, batch, view, dropout=None, given=lambda: None, blocked=No
     return native, exact
 
 
+def in_bfloat16():
+    return torch.autocast("cpu", torch.bfloat16)
+
+
 # -- values and gradients -----------------------------------------------------------------------
 
 
@@ -97,13 +101,13 @@ def test_more_rows_than_a_block_of_the_mlp():
 
 
 def test_every_product_has_a_round_number_of_rows():
-    """oneDNN would compile it anew for every other number, in bfloat16."""
+    """In bfloat16, in which oneDNN would compile it anew for every other number."""
     task, width = SortTask(24, 25), 100
     model = a_model(task, "post", d_model=width, d_mlp=2 * _ROUND)
     batch = task.sample(25, stream("test", "lists"))
     view = window(task, batch)
     assert int((batch.tokens != PAD).sum()) % _ROUND
-    with torch.profiler.profile(record_shapes=True) as seen:
+    with in_bfloat16(), torch.profiler.profile(record_shapes=True) as seen:
         results(native_logits, model, batch, view)
     products = [
         event.input_shapes[0 if event.name == "aten::mm" else 1]
@@ -117,14 +121,15 @@ def test_every_product_has_a_round_number_of_rows():
 
 
 def test_what_lies_behind_the_lists_changes_nothing():
-    """However many rows that nobody reads: the same lists, beside others that fill them up."""
+    """Few lists leave many rows that nobody reads."""
     task = TASKS["blanks"]
     model, batch = a_model(task, "post"), some_lists(task)
     view = window(task, batch)
-    alone = native_logits(model, batch.tokens, view)
-    for n in (2, 5, len(batch.tokens)):
-        few = native_logits(model, batch.tokens[:n], view)
-        torch.testing.assert_close(few, alone[:n], atol=1e-5, rtol=1e-5)
+    with in_bfloat16():
+        together = native_logits(model, batch.tokens, view)
+        for n in (1, 2, len(batch.tokens) - 1):
+            few = native_logits(model, batch.tokens[:n], view)
+            torch.testing.assert_close(few, together[:n], atol=1e-3, rtol=1e-3)
 
 
 def test_nothing_is_read_before_it_is_written():
@@ -134,7 +139,8 @@ def test_nothing_is_read_before_it_is_written():
     torch.use_deterministic_algorithms(True)  # what is not written is NaN
     try:
         assert torch.empty(3).isnan().all()
-        found = results(native_logits, model, batch, window(task, batch))
+        with in_bfloat16():
+            found = results(native_logits, model, batch, window(task, batch))
     finally:
         torch.use_deterministic_algorithms(False)
     assert all(each.isfinite().all() for each in found)
@@ -164,7 +170,7 @@ def test_under_autocast_products_are_made_in_bfloat16(norm):
 
     def under_autocast(f):
         def run(*arguments):
-            with torch.autocast("cpu", torch.bfloat16):
+            with in_bfloat16():
                 return f(*arguments)
 
         return distance(results(run, model, batch, view), exact)
