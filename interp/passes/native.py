@@ -125,9 +125,11 @@ class _Lists:
 
 def _rounded(index: Int[Tensor, " some"]) -> Int[Tensor, " more"]:
     """Its first again and again behind it: a row that is there, so that nothing new gets in."""
-    if _product_dtype() == torch.float32:
-        return index
-    return torch.cat([index, index[:1].expand(-len(index) % _ROUND)])
+    return torch.cat([index, index[:1].expand(-len(index) % _multiple())])
+
+
+def _multiple() -> int:
+    return 1 if _product_dtype() == torch.float32 else _ROUND
 
 
 class _Drops:
