@@ -2,7 +2,7 @@
 
 A step's lists are sorted by length and cut into micro-batches; each is trimmed to its longest list
 and differentiated on its own, and the gradients are added up in a fixed order, so the sum is the
-gradient of the whole batch. On a CPU the micro-batches are dealt out to threads, each computing on
+gradient of the whole batch. On a CPU threads take one micro-batch after another, each computing on
 one core: for products this small that beats splitting every product over the cores.
 
 Lists, dropout masks and the learning rate are functions of (seed, step), not of what came before.
@@ -11,7 +11,6 @@ That is why a resumed run needs only weights, moments and the step to go on bit 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -142,12 +141,7 @@ class Trainer:
     ) -> tuple[list[Tensor], StepMetrics | None]:
         """The gradient of the mean loss over ``batch``, one tensor per parameter."""
         parts = [batch[index] for index in parts_of(self.model, batch, self.config.micro_batch)]
-        jobs = [(number, part) for number, part in enumerate(parts)]
-
-        def run(worker: int, n_workers: int) -> list[_Part]:
-            return [self._part(*job) for job in jobs[worker::n_workers]]
-
-        done = self._on_every_core(run)
+        done = self._on_every_core(parts)
         loss = sum(part.loss for part in done) / self._divisor
         if not torch.isfinite(torch.as_tensor(loss)):
             raise TrainingDiverged(self.step)
@@ -171,12 +165,14 @@ class Trainer:
         averaged = score(self.average.model, batch, digits_only=not self.config.blank_loss)
         return replace(found, average_accuracy=float(averaged.exact.sum()) / len(batch))
 
-    def _on_every_core(self, run: Callable[[int, int], list[_Part]]) -> list[_Part]:
-        """Parts dealt out in turn and gathered in a fixed order, so that sums are reproducible."""
+    def _on_every_core(self, parts: list[SortBatch]) -> list[_Part]:
+        """What each contributes, in their order: sums are the same on any number of threads.
+
+        The core that is free takes the next; the longest lists come first, so all end together.
+        """
         if self._pool is None or touch(self.model):  # interventions act in this thread alone
-            return run(0, 1)
-        futures = [self._pool.submit(run, w, self.threads) for w in range(self.threads)]
-        return [part for future in futures for part in future.result()]
+            return [self._part(*job) for job in enumerate(parts)]
+        return list(self._pool.map(self._part, range(len(parts)), parts))
 
     @property
     def _divisor(self) -> int:

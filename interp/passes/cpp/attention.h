@@ -39,6 +39,36 @@ inline Vector load(const float* from) {
 
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
 
+// Loaded once for all its uses: a compiler may otherwise read it from memory again for each.
+inline void in_register(Vector& v) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(v));
+#endif
+}
+
+// All lanes combined, by halves.
+template <typename Combine>
+inline float across(Vector v, Combine combine) {
+#if defined(__AVX512F__)
+  const auto eight = combine(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+                             __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+#else
+  const auto eight = v;
+#endif
+#if defined(__AVX__)
+  const auto four = combine(__builtin_shufflevector(eight, eight, 0, 1, 2, 3),
+                            __builtin_shufflevector(eight, eight, 4, 5, 6, 7));
+#else
+  const auto four = eight;
+#endif
+  const auto two = combine(four, __builtin_shufflevector(four, four, 2, 3, 0, 1));
+  return combine(two[0], two[1]);
+}
+
+inline float total(Vector v) {
+  return across(v, [](auto a, auto b) { return a + b; });
+}
+
 inline int64_t up(int64_t count, int64_t multiple) {
   return (count + multiple - 1) / multiple * multiple;
 }
@@ -69,7 +99,10 @@ inline void products(const float* a, int64_t a_step, const float* columns, int64
   Vector sum[kRows][kVectors] = {};
   for (int64_t d = 0; d < depth; ++d) {
     Vector column[kVectors];
-    for (int v = 0; v < kVectors; ++v) column[v] = load(columns + d * columns_step + v * kWidth);
+    for (int v = 0; v < kVectors; ++v) {
+      column[v] = load(columns + d * columns_step + v * kWidth);
+      in_register(column[v]);
+    }
     for (int r = 0; r < kRows; ++r)
       for (int v = 0; v < kVectors; ++v) sum[r][v] += a[r * a_step + d] * column[v];
   }
@@ -93,7 +126,10 @@ inline void mix(const float* a, int64_t row_step, int64_t sum_step, int64_t coun
   Vector sum[kRows][kVectors] = {};
   for (int64_t k = 0; k < count; ++k) {
     Vector value[kVectors];
-    for (int v = 0; v < kVectors; ++v) value[v] = load(values + k * values_step + v * kWidth);
+    for (int v = 0; v < kVectors; ++v) {
+      value[v] = load(values + k * values_step + v * kWidth);
+      in_register(value[v]);
+    }
     for (int r = 0; r < kRows; ++r) {
       const float weight = a[r * row_step + k * sum_step];
       for (int v = 0; v < kVectors; ++v) sum[r][v] += weight * value[v];
@@ -211,17 +247,14 @@ Softmax softmax(float* scores, int64_t n) {
     const Vector score = load(scores + j);
     most = most > score ? most : score;
   }
-  float largest = most[0];
-  for (int lane = 1; lane < kWidth; ++lane) largest = std::max(largest, most[lane]);
+  const float largest = across(most, [](auto a, auto b) { return a > b ? a : b; });
   Vector sums = {};
   for (int64_t j = 0; j < n; j += kWidth) {
     const Vector weight = exponential(load(scores + j) - largest);
     store(scores + j, weight);
     sums += weight;
   }
-  float sum = 0.0f;
-  for (int lane = 0; lane < kWidth; ++lane) sum += sums[lane];
-  const Softmax made = {largest, 1.0f / sum};
+  const Softmax made = {largest, 1.0f / total(sums)};
   for (int64_t j = 0; j < n; j += kWidth) store(scores + j, load(scores + j) * made.inverse);
   return made;
 }
@@ -304,8 +337,7 @@ void unattend(float* __restrict__ weights, float* __restrict__ slopes, int64_t w
     store(weights + j, weight);
     sums += weight * load(slopes + j);
   }
-  float mean = 0.0f;
-  for (int lane = 0; lane < kWidth; ++lane) mean += sums[lane];
+  const float mean = total(sums);
   for (int64_t j = 0; j < wide; ++j) slopes[j] = weights[j] * (slopes[j] - mean);
   if (dropout.threshold)
     for (int64_t j = 0; j < wide; ++j) weights[j] = dropout(number[j], weights[j]);
