@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from analyses.experiment import Experiment, OnPage
 from analyses.experiment.given import OwnLists
 from analyses.experiment.subjects import OfRun
-from interp.support.errors import at_least
+from interp.support.errors import at_least, check_decay
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class CrashSettings:
 
     def __post_init__(self) -> None:
         at_least(self, before=2, after=1, lists=10, others=1)
+        check_decay(self.decay)
 
 
 SHIPPED = ("quick", "no-blanks", 0)

@@ -69,6 +69,7 @@ def _watch(
 ) -> tuple[tuple[Moment, ...], dict[int, Snapshot]]:
     """Every step up to ``last``, and the state at each."""
     average = WeightAverage(trainer.model, decay)
+    average.restore(average.state(), trainer.step)  # past its beginning, when it forgets faster
     moments, states = [], {}
     while trainer.step < last:
         old = [p.detach().clone() for p in trainer.parameters]

@@ -42,13 +42,13 @@ def _finding(result: CrashResult) -> str:
     ]
     back = max(result.groups, key=lambda name: result.groups[name][0].value)
     lowest = [100 * one.lowest for one in result.others]
-    steps, stops = result.during - result.before, _listed(stopped) or "none of the changes"
+    steps = result.during - result.before
+    stops = f"There is no such fall with {_listed(stopped)}." if stopped else "No change stops it."
     return (
         f"A fall of {100 * result.fall:.0f} points in {steps} steps; with other lists and masks "
         f"{result.others_that_fall} of {len(result.others)} repeats fall by more than "
         f"{100 * result.drop:.0f} (to {min(lowest):.1f} to {max(lowest):.1f} % at the lowest). "
-        f"There is no such fall with {stops}. "
-        "The group of weights that brings back most is "
+        f"{stops} The group of weights that brings back most is "
         f"{back}: {result.groups[back][0].percent()}."
     )
 

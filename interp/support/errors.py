@@ -22,3 +22,13 @@ def at_least(settings: object, **least: int) -> None:
             raise UserError(f"{flag} must be at least {bound}, not {value}")
         if value > MOST_LISTS:
             raise UserError(f"{flag} must be at most {MOST_LISTS:,}, not {value:,}")
+
+
+def check_decay(value: float) -> None:
+    """Check the ``--decay`` of an exponential average.
+
+    Raises:
+        UserError: if it is not between 0 and 1, both left out.
+    """
+    if not 0 < value < 1:
+        raise UserError(f"--decay must be above 0 and below 1, not {value}")

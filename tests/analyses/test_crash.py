@@ -6,11 +6,13 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from analyses.crash import EXPERIMENT, CrashSettings
 from analyses.crash.body import WAYS, groups_of, mistakes
 from analyses.crash.drops import first_drop
 from analyses.experiment import main
+from analyses.settle import SettleSettings
 from interp.answers.decode import score
 from interp.sorters.compiled import compile_sorter
 from interp.support.errors import UserError
@@ -48,6 +50,26 @@ def test_the_window_is_the_runs_and_unchanged_steps_come_again_to_the_bit(run):
     for step, exact in zip(same.steps, same.exact, strict=True):
         assert by_step.get(step, exact) == exact
     assert [one.name for one in result.again][-2:] == ["other lists 0", "other lists 1"]
+
+
+@pytest.mark.parametrize("decay", [0.2, 0.4])
+def test_the_average_is_of_the_decay_that_is_asked_for(run, decay):
+    result = EXPERIMENT.compute(run, replace(SETTINGS, decay=decay))
+    held_out, literal = SMALL.sort_task().held_out(40, 0), replayed(run, 8).model
+    for moment in result.course:
+        now = replayed(run, moment.step).model
+        with torch.no_grad():
+            for mine, new in zip(literal.parameters(), now.parameters(), strict=True):
+                mine.copy_(decay * mine + (1 - decay) * new)
+        exact = score(literal, held_out).exact
+        assert moment.averaged == pytest.approx(float(exact.float().mean()))
+
+
+@pytest.mark.parametrize("settings", [CrashSettings, SettleSettings])
+@pytest.mark.parametrize("decay", [0.0, 1.0, -1.0, float("nan")])
+def test_a_decay_that_is_none_is_refused(settings, decay):
+    with pytest.raises(UserError, match="--decay must be above 0 and below 1"):
+        settings(decay=decay)
 
 
 def test_mistakes_are_told_apart_as_literal_code_does():
