@@ -38,7 +38,8 @@ def figure(result: SettleResult) -> go.Figure:
     fig.update_yaxes(title="lists exact, %", row=(len(result.ways) + 1) // 2, col=1)
     fig.update_xaxes(title="step", row=len(result.ways), col=1)
     title = f"Going on from step {result.step}"
-    return figures.style(fig, title, 120 + 170 * len(result.ways))
+    figures.style(fig, title, 120 + 150 * len(result.ways))
+    return fig.update_layout(legend={"y": -0.09})
 
 
 def _percent(shares: tuple[float, ...]) -> list[float]:

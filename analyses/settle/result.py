@@ -10,6 +10,7 @@ import torch
 
 from interp.stats import Estimate
 
+_TOPS = 4  # of a curve with a period, at least
 AS_IT_WAS, NO_DROPOUT = "as it was", "no dropout"
 
 
@@ -29,19 +30,22 @@ class Period:
 
     @classmethod
     def of(cls, curve: tuple[float, ...]) -> Period | None:
-        """The strongest line of its spectrum, less a straight trend; None of a constant curve."""
+        """The strongest line of its spectrum among those with ``_TOPS`` tops or more.
+
+        Slower ones are drift, as a straight trend is. None of a curve that has no others.
+        """
         values = torch.tensor(curve, dtype=torch.float64)
         at = torch.arange(len(values), dtype=torch.float64)
         at = at - at.mean()
         values = values - values.mean()
         values = values - at * (at @ values) / (at @ at)
-        lines = torch.fft.rfft(values)[1:].abs() ** 2
+        lines = torch.fft.rfft(values)[_TOPS:].abs() ** 2
         if float(lines.sum()) < 1e-12:
             return None
         share, count = float(lines.max() / lines.sum()), len(lines)
         fine = 64 * len(values)  # between the lines, too: the top is seldom on one
         spectrum = torch.fft.rfft(values, n=fine).abs()
-        spectrum[: fine // len(values)] = 0  # longer than the curve
+        spectrum[: _TOPS * fine // len(values)] = 0
         return cls(fine / int(spectrum.argmax()), min(1.0, count * (1 - share) ** (count - 1)))
 
     def slower(self, by: int, momentum: float) -> float | None:

@@ -103,6 +103,10 @@ def test_the_period_of_a_ball_and_of_the_same_ball_with_smaller_steps(k):
 def test_what_has_no_period():
     assert Period.of((0.5,) * 20) is None
     assert Period.of(tuple(0.1 + 0.01 * step for step in range(20))) is None  # a trend alone
+    drift = [math.exp(-step / 9) for step in range(60)]
+    swing = [math.cos(2 * math.pi * step / 5) / 20 for step in range(60)]
+    both = tuple(map(sum, zip(drift, swing, strict=True)))
+    assert Period.of(both).steps == pytest.approx(5, rel=0.02)
     noise = torch.rand(12, 60, generator=torch.Generator().manual_seed(1)).double().tolist()
     assert sum(Period.of(tuple(each)).p < 0.05 for each in noise) <= 3
     assert Period(300.0, 0.0).slower(1000, 0.5) is None  # too flat a valley to swing in
