@@ -22,7 +22,7 @@ from torch import Tensor
 
 from interp.interventions import Intervention, edits_of, intervene
 from interp.passes.forward import Edits, Passes, forward
-from interp.passes.packed import Window, packed_logits, parts_of, window
+from interp.passes.packed import Dropout, Window, packed_logits, parts_of, window
 from interp.passes.untouched import touch
 from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.errors import UserError
@@ -89,6 +89,7 @@ def score(
     *,
     digits_only: bool = True,
     interventions: Sequence[Intervention] = (),
+    dropout: Dropout | None = None,
     progress: Progress = SILENT,
 ) -> Answers:
     """One forward pass per list along the right answer, in float32.
@@ -96,9 +97,15 @@ def score(
     Args:
         digits_only: score the sorted digits; otherwise the BLANK predictions as well.
         interventions: what to change on the way; they hold for lists of any length.
+        dropout: as training has it, every list with masks of its own.
         progress: gets a step a list.
+
+    Raises:
+        UserError: with dropout, where something acts on the model: its own pass has none.
     """
     task, edits = model.task, edits_of(model, interventions)
+    if dropout is not None and edits:
+        raise UserError("lists are scored with interventions or with dropout, not with both")
     first = window(task, batch, digits_only).first_row
     wanted = task.targets(batch.tokens)[:, first:]
     predicted = torch.full_like(wanted, task.pad)
@@ -108,7 +115,7 @@ def score(
         if edits:
             logits = forward(model, part.tokens, view, edits).logits
         else:
-            logits = packed_logits(model, part.tokens, view)
+            logits = packed_logits(model, part.tokens, view, dropout)
         predicted[index, : logits.shape[1]] = logits.argmax(-1)
         progress.step(len(index))
     predicted = predicted.masked_fill(wanted == task.pad, task.pad)

@@ -42,6 +42,7 @@ from interp.checkpoints import (
     PRETRAINED,
     checkpoint_step,
     load_bare,
+    load_model,
     run_checkpoints,
     shipped_runs,
 )
@@ -252,10 +253,21 @@ def test_the_sweep_measures_each_checkpoint_by_itself(run: Path) -> None:
             right = int(score(model, batch, interventions=done).exact.sum())
             assert rate is not None
             assert (rate.value, rate.n) == (right / 40, 40)
+    assert [c.dropped for c in found] == [None] * 3  # trained without
     rows = sweep_rows(Sweep("it", found))
     assert [r["value"] for r in rows if r["rate"] == "exact"] == [c.exact.value for c in found]
     drawn = sweep_figure(Sweep("it", found))
     assert list(drawn.data[0].y) == [100 * c.exact.value for c in found]
+
+
+def test_the_sweep_has_the_dropout_that_a_run_was_trained_with(tmp_path: Path) -> None:
+    """Shipped: a recipe that gives the loss as it is with dropout, and not as it is measured."""
+    names = {step: f"original-blanks@{step}" for step in (1000, 6000)}
+    loads = {step: (lambda n=name: load_model(n)) for step, name in names.items()}
+    first, last = measure(loads, checkpoint_sweep.SweepConfig(60, 4))
+    assert first.dropped.high < first.exact.low  # learned without, not yet with
+    assert last.dropped.low > last.exact.value  # and the other way round
+    assert "with dropout, as trained" in sweep_figure(Sweep("it", (first, last))).data[1].name
 
 
 def test_a_model_without_blanks_has_exact_match_alone(tmp_path: Path) -> None:

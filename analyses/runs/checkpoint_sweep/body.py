@@ -19,8 +19,10 @@ from interp.answers.decode import score
 from interp.answers.use import follow_rate
 from interp.checkpoints import LoadedModel, checkpoint_step, load_bare, run_checkpoints
 from interp.interventions import Intervention
-from interp.stats import Estimate, wilson
+from interp.passes.packed import Dropout
+from interp.stats import Estimate
 from interp.support.progress import SILENT, Progress
+from interp.support.seeds import stream
 from interp.task import SortBatch
 from interp.transformer import Transformer
 
@@ -33,8 +35,10 @@ class Checkpoint:
     hash: str
     exact: Estimate
     """Lists without a mistake."""
+    dropped: Estimate | None
+    """The same with dropout, as it was trained."""
     masked: Estimate | None
-    """The same under the published mask."""
+    """The same, without dropout, under the published mask."""
     follows: Estimate | None
     """Outputs that follow the list whose blanks were given, where the answers differ."""
 
@@ -81,6 +85,7 @@ def _measured(step: int, loaded: LoadedModel, settings: SweepConfig, seed: int) 
         step=step,
         hash=loaded.hash,
         exact=_exact(model, lists),
+        dropped=_with_dropout(model, lists, loaded, seed),
         masked=_exact(model, lists, masks) if blanks else None,
         follows=follow_rate(model, settings.pairs, seed) if blanks else None,
     )
@@ -89,21 +94,33 @@ def _measured(step: int, loaded: LoadedModel, settings: SweepConfig, seed: int) 
 def _exact(
     model: Transformer, lists: SortBatch, interventions: Sequence[Intervention] = ()
 ) -> Estimate:
-    exact = score(model, lists.to(model.W_U.device), interventions=interventions).exact
-    return wilson(int(exact.sum()), len(lists))
+    return score(model, lists.to(model.W_U.device), interventions=interventions).exact_match()
+
+
+def _with_dropout(
+    model: Transformer, lists: SortBatch, loaded: LoadedModel, seed: int
+) -> Estimate | None:
+    """With the dropout of its recipe, where that is known and has some."""
+    p = loaded.info.get("training", {}).get("dropout", 0.0)
+    if not p:
+        return None
+    device = model.W_U.device
+    dropout = Dropout(p, stream("sweep", seed, device=device))
+    return score(model, lists.to(device), dropout=dropout).exact_match()
 
 
 # -- words, figure and JSON ---------------------------------------------------------------------
 
 _CURVES: tuple[tuple[str, str, str, str, str], ...] = (
     ("exact", "exact match as it is", figures.BLUE, "circle", "solid"),
+    ("dropped", "exact match with dropout, as trained", figures.ORANGE, "triangle-up", "dashdot"),
     ("masked", "exact match, blanks masked", figures.VERMILLION, "square", "dash"),
     ("follows", "outputs that follow another list's blanks", figures.GREEN, "diamond", "dot"),
 )
 
 
 def figure(found: Sweep, at: int | None = None, log: bool = False) -> go.Figure:
-    """The three rates over the steps, with their intervals; a line at step ``at``."""
+    """The rates over the steps, with their intervals; a line at step ``at``."""
     fig = go.Figure()
     for field, words, colour, symbol, dash in _CURVES:
         kept = [

@@ -156,9 +156,9 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
         ),
         lambda: rows(sweep),
         f"for each checkpoint, of {config.lists} held-out lists, how many come out without a "
-        "mistake, as it is and with the blanks masked as published; and, in "
-        f"{config.pairs} pairs of lists, how many outputs follow the list whose blanks were given "
-        "to the last layers. 95 % intervals.",
+        "mistake: as it is, with dropout as it was trained, and with the blanks masked as "
+        f"published; and, in {config.pairs} pairs of lists, how many outputs follow the list whose "
+        "blanks were given to the last layers. 95 % intervals.",
         "when between two checkpoints a change came, or why.",
     )
 

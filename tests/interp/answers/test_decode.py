@@ -10,6 +10,8 @@ from interp.answers.decode import decode_stepwise, exact_match, greedy_decode, s
 from interp.config import ModelConfig
 from interp.interventions import intervene
 from interp.model import SortTransformer
+from interp.passes.packed import Dropout, packed_logits, parts_of, window
+from interp.support.errors import UserError
 from interp.support.progress import Progress
 from interp.support.seeds import stream
 from interp.task import PAD, SortTask
@@ -106,6 +108,36 @@ def test_scores_against_slow_code(trained, digits_only):
         assert scores.right[i].tolist() == right + padding
         assert scores.scored[i].tolist() == [True] * len(rows) + padding
         assert bool(scores.exact[i]) == all(right)
+
+
+def test_scores_with_dropout_are_of_masks_drawn_part_by_part(trained):
+    task, p = trained.task, 0.3
+    batch = task.encode(lists_of(trained, 50))
+    drawn, literal = (Dropout(p, stream("test", "masks")) for _ in range(2))
+    exact = score(trained, batch, dropout=drawn).exact
+    for index in parts_of(trained, batch, 32):
+        part = batch[index]
+        view = window(task, part, digits_only=True)
+        with torch.no_grad():
+            said = packed_logits(trained, part.tokens, view, literal).argmax(-1)
+        wanted = task.targets(part.tokens)[:, view.rows]
+        assert torch.equal(exact[index], ((said == wanted) | (wanted == PAD)).all(1))
+    plain = score(trained, batch).exact
+    assert exact.sum() < plain.sum()
+    none = Dropout(0.0, stream("test", "masks"))
+    assert torch.equal(score(trained, batch, dropout=none).exact, plain)
+
+
+def test_dropout_and_what_is_done_to_the_model_are_refused_together(with_blanks):
+    batch = with_blanks.task.encode([[3, 1]])
+    dropout, mask = Dropout(0.1, stream("test", "masks")), published_mask(with_blanks.task)
+    with pytest.raises(UserError, match="with interventions or with dropout, not with both"):
+        score(with_blanks, batch, interventions=mask, dropout=dropout)
+    with (
+        intervene(with_blanks, mask),
+        pytest.raises(UserError, match="training with dropout would ignore"),
+    ):
+        score(with_blanks, batch, dropout=dropout)
 
 
 def test_scores_do_not_depend_on_the_company(with_blanks):
