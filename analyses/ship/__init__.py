@@ -5,8 +5,8 @@
 
 Of every shipped model, all experiments that a page offers and those that the page Home speaks of,
 with the settings of their commands and seed 0; the replication, of each study under
-``docs/studies``; and one drop of accuracy, for which its run is made again (some minutes). Results
-that no longer belong to any weights are removed.
+``docs/studies``; the checkpoints of each shipped run; and one drop of accuracy, for which its run
+is made again (some minutes). Results that no longer belong to any weights are removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from interp.support.errors import UserError
 PROG = "python -m analyses.ship"
 MORE = ("reduce_blanks",)
 """Those of one model that no page offers as a section, and that are shipped all the same."""
-ALSO = ("replication", "crash")
+ALSO = ("replication", "runs.checkpoint_sweep", "crash")
 """Those of no model."""
 
 

@@ -12,8 +12,17 @@ from typing import Any
 from analyses.crash import SHIPPED, SHIPPED_RUN
 from analyses.experiment import Experiment, catalogue
 from analyses.ship import ShipArgs, of_models
-from analyses.ship.shipped import FOLDER, SEED, path_of, run_subject, shipped, source_of, write
-from interp.checkpoints import load_bare, shipped_models
+from analyses.ship.shipped import (
+    FOLDER,
+    SEED,
+    course_subject,
+    path_of,
+    run_subject,
+    shipped,
+    source_of,
+    write,
+)
+from interp.checkpoints import load_bare, shipped_models, shipped_runs
 from interp.support.cli import note
 from interp.support.errors import UserError
 from training.studies.results import load_with_others
@@ -28,7 +37,7 @@ class Job:
 
     experiment: Experiment
     subject: str
-    """A hash of weights, ``study NAME``, or ``run PLAN ARM SEED``."""
+    """A hash of weights, ``study NAME``, ``run NAME``, or ``run PLAN ARM SEED``."""
     words: str
     """The same for people."""
     command: str
@@ -61,6 +70,10 @@ def jobs(args: ShipArgs) -> Iterator[Job]:
             command,
             lambda at=study: load_with_others(at),  # type: ignore[misc]
         )
+    sweep = catalogue.experiment("runs.checkpoint_sweep")
+    for run, folder in shipped_runs().items() if _wanted(sweep, args) else ():
+        command = sweep.command(run=run, seed=SEED)
+        yield Job(sweep, course_subject(run), run, command, lambda at=folder: at)  # type: ignore[misc]
     if _wanted(crash := catalogue.experiment("crash"), args):
         command = crash.command(run=SHIPPED_RUN, seed=SEED)
         yield Job(crash, run_subject(*SHIPPED), "a run", command, _run_again)

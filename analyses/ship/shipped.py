@@ -84,7 +84,8 @@ def shipped(
     """The result that is shipped of an experiment; None where there is none.
 
     Args:
-        subject: the hash of a model's weights, or ``study NAME``.
+        subject: the hash of a model's weights, ``study NAME``, or of a run (:func:`run_subject`,
+            :func:`course_subject`).
         settings: default: the experiment's.
     """
     path = path_of(experiment.name, subject)
@@ -99,6 +100,11 @@ def shipped(
 def run_subject(plan: str, arm: str, seed: int) -> str:
     """What a result of one run of a plan is of."""
     return f"run {plan} {arm} {seed}"
+
+
+def course_subject(run: str) -> str:
+    """What a result of all checkpoints of a shipped run is of."""
+    return f"run {run}"
 
 
 def path_of(name: str, subject: str) -> Path:

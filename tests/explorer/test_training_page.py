@@ -27,8 +27,9 @@ from analyses.runs.checkpoint_sweep.body import rows as sweep_rows
 from analyses.runs.training_curves.body import arm_words, run_rows
 from analyses.runs.training_curves.figure import arms_figure, runs_figure, short_name
 from analyses.runs.training_curves.result import RunCurves, read_folder, read_run
-from analyses.ship.shipped import run_subject
+from analyses.ship.shipped import course_subject, run_subject
 from analyses.ship.shipped import shipped as shipped_result
+from explorer.pages.training.checkpoint import shipped_sweep
 from explorer.server import results
 from explorer.server.models import open_model
 from explorer.server.places import STUDIES, Places
@@ -444,6 +445,30 @@ def test_a_shipped_run_is_slid_through_by_its_name(
     button(page, "Open this checkpoint in every page").click().run()
     assert address(page)["model"] == "tiny@4"
     assert "after 4 updates" in page.sidebar.caption[0].value
+
+
+def test_the_checkpoints_of_the_shipped_run_are_measured_beforehand(
+    start: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # away from runs of one's own
+    name = "original-blanks"
+    page = start(part="sweep", run=name)
+    there = shipped_result(checkpoint_sweep.EXPERIMENT, course_subject(name))
+    assert there is not None and there.is_current
+    folders = run_checkpoints(shipped_runs()[name])
+    assert len(folders) == 10 and len({row["hash"] for row in there.rows}) == 10
+    drawn = spec(page, 0)["data"]
+    for trace, rate in zip(drawn, ("exact", "dropped", "masked", "follows"), strict=True):
+        wanted = [100 * row["value"] for row in there.rows if row["rate"] == rate]
+        assert values(trace["y"]) == pytest.approx(wanted)
+    assert "Computed beforehand" in captions(page)
+    assert not [b for b in page.button if b.label.startswith("Measure all")] and not page.error
+    sweep = Sweep.of_rows(name, there.rows)
+    assert sweep_rows(sweep) == there.rows
+    weights = tuple((one.step, one.hash) for one in sweep.checkpoints)
+    assert shipped_sweep(name, weights) is not None
+    assert shipped_sweep(name, weights[:-1]) is None  # of other checkpoints, not
+    assert shipped_sweep("another", weights) is None
 
 
 # -- a drop -------------------------------------------------------------------------------------

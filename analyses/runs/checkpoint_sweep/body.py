@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,22 @@ class Sweep:
     run: str
     """Its name."""
     checkpoints: tuple[Checkpoint, ...]
+
+    @classmethod
+    def of_rows(cls, run: str, rows: Iterable[Mapping[str, Any]]) -> Sweep:
+        """From the table that :func:`rows` makes."""
+        found: dict[tuple[int, str], dict[str, Estimate]] = {}
+        for row in rows:
+            rate = Estimate(*(row[field.name] for field in fields(Estimate)))
+            found.setdefault((row["step"], row["hash"]), {})[row["rate"]] = rate
+        rates = [field for field, *_ in _CURVES]
+        return cls(
+            run,
+            tuple(
+                Checkpoint(*place, **{name: each.get(name) for name in rates})  # type: ignore[arg-type]
+                for place, each in found.items()
+            ),
+        )
 
 
 def compute(subject: Path, settings: SweepConfig, seed: int, progress: Progress) -> Sweep:

@@ -10,6 +10,7 @@ from analyses.one_list import glance
 from analyses.runs import checkpoint_sweep
 from analyses.runs.checkpoint_sweep.body import Sweep, figure, measure, rows
 from analyses.runs.training_curves.figure import short_name
+from analyses.ship.shipped import course_subject, shipped
 from explorer.parts.background import in_background
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse, strip, wait_for_list
@@ -18,6 +19,7 @@ from explorer.parts.one_list import show
 from explorer.parts.panel import OF_MANY, About, panel
 from explorer.parts.rates import scored
 from explorer.parts.speech import says
+from explorer.parts.study import say_shipped
 from explorer.server import results, session
 from explorer.server.models import OpenModel, open_model
 from explorer.server.places import Places
@@ -133,16 +135,17 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
     weights = tuple((at, model.hash) for at, model in opened.items())
     key = (checkpoint_sweep.EXPERIMENT.name, weights, config)
     models = {at: partial(_loaded, model) for at, model in opened.items()}
-    found = in_background(
-        key,
-        "Measuring the checkpoints",
-        lambda progress: measure(models, config, 0, progress),
-        f"Measure all {len(steps)} checkpoints",
-        "measure checkpoints",
-    )
-    if found is None:
-        return
-    sweep = Sweep(short_name(run), found)
+    if (sweep := shipped_sweep(run, weights)) is None:
+        found = in_background(
+            key,
+            "Measuring the checkpoints",
+            lambda progress: measure(models, config, 0, progress),
+            f"Measure all {len(steps)} checkpoints",
+            "measure checkpoints",
+        )
+        if found is None:
+            return
+        sweep = Sweep(short_name(run), found)
     panel(
         figure(sweep, step, log),
         "checkpoint_sweep",
@@ -161,6 +164,18 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
         "blanks were given to the last layers. 95 % intervals.",
         "when between two checkpoints a change came, or why.",
     )
+
+
+def shipped_sweep(run: str, weights: tuple[tuple[int, str], ...]) -> Sweep | None:
+    """What comes with the package of these very weights."""
+    there = shipped(checkpoint_sweep.EXPERIMENT, course_subject(run))
+    if there is None:
+        return None
+    found = Sweep.of_rows(short_name(run), there.rows)
+    if tuple((one.step, one.hash) for one in found.checkpoints) != weights:
+        return None
+    say_shipped(there)
+    return found
 
 
 def _loaded(opened: OpenModel) -> LoadedModel:
