@@ -151,6 +151,16 @@ def test_other_results_give_other_answers(with_results: Callable[..., list[Any]]
         data["comparisons"][0]["comparison"]["difference"].update(low=0.01, high=0.02)
 
     assert "accuracy shows a difference" in with_results("replication", apart)[2].words[0]
+    sweep = "runs.checkpoint_sweep"
+    said = with_results("", passes)[2]
+    assert said.words[-1].startswith("One reason is dropout") and said.commands[-1] == sweep
+
+    def flat(data: Any) -> None:
+        for row in data["rows"]:
+            row.update(value=0.8, low=0.75, high=0.85)
+
+    said = with_results(sweep, flat)[2]
+    assert "dropout" not in " ".join(said.words) and sweep not in said.commands
 
 
 def test_a_model_without_shipped_results_shows_those_of_blanks(page: AppTest, folder: Path) -> None:

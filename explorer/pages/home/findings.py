@@ -12,7 +12,7 @@ from typing import Any
 
 from analyses.experiment import catalogue
 from analyses.replication.published import PUBLISHED
-from analyses.ship.shipped import Shipped, shipped
+from analyses.ship.shipped import Shipped, course_subject, shipped
 from interp.stats import Estimate, wilson
 
 PLAIN, RIVAL = "right prefixes", "rank"
@@ -235,6 +235,7 @@ def _training() -> Finding | None:
     at_full = [full.json["arms"][arm] for arm in ARMS]
     ours = ", ".join(f"{one['convergent']} of {one['runs']}" for one in at_full)
     theirs = ", ".join(f"{one.convergent} of {one.runs}" for one in PUBLISHED.values())
+    why, made = _dropout()
     shown = "a difference" if _apart(difference) else "no difference"
     return Finding(
         "Are the blanks key to learning?",
@@ -245,13 +246,46 @@ def _training() -> Finding | None:
             f"{difference['n']} common seeds.",
             f"At the published length {ours} runs converged (with blanks, without, positions "
             f"shifted), against the published {theirs}: too few runs to tell.",
+            *why,
         ],
         f"Accuracy while training, mean of {accuracy['blanks'].n} runs each",
         [Bar(name, accuracy[arm], arm == "blanks") for arm, name in ARMS.items()],
         "training",
         "See every run's curve",
-        [small.command, full.command],
+        [small.command, full.command, *made],
     )
+
+
+_COURSE = "original-blanks"
+"""The shipped run: of the published recipe, with blanks, not convergent."""
+
+
+def _dropout() -> tuple[list[str], list[str]]:
+    """What dropout has to do with it, if the shipped run shows it; and the command that does."""
+    found = _shipped("runs.checkpoint_sweep", course_subject(_COURSE))
+    if found is None:
+        return [], []
+    trained, measured = (
+        [(row["step"], _estimate(row)) for row in found.json["rows"] if row["rate"] == rate]
+        for rate in ("dropped", "exact")
+    )
+    best, last = max(measured, key=lambda at: at[1].value), measured[-1]
+    if not (trained and trained[-1][1].low > trained[0][1].high and last[1].high < best[1].low):
+        return [], []
+    words = (
+        "One reason is dropout, which runs are trained with and measured without. With it the "
+        f"shipped run with blanks sorts {_at(*trained[0])} and {_at(*trained[-1])}, without it "
+        f"{_at(*best)} and {_at(*last)} (n = {last[1].n:,} lists)."
+    )
+    return [words], [found.command]
+
+
+def _at(step: int, rate: Estimate) -> str:
+    return f"**{rate.percent()}** at step {step:,}"
+
+
+def _estimate(row: dict[str, Any]) -> Estimate:
+    return Estimate(*(row[name] for name in ("value", "low", "high", "n")))
 
 
 def _apart(difference: dict[str, float]) -> bool:
