@@ -128,9 +128,9 @@ def _with_dropout(
 # -- words, figure and JSON ---------------------------------------------------------------------
 
 _CURVES: tuple[tuple[str, str, str, str, str], ...] = (
-    ("exact", "exact match as it is", figures.BLUE, "circle", "solid"),
-    ("dropped", "exact match with dropout, as trained", figures.ORANGE, "triangle-up", "dashdot"),
-    ("masked", "exact match, blanks masked", figures.VERMILLION, "square", "dash"),
+    ("exact", "exact match", figures.BLUE, "circle", "solid"),
+    ("dropped", "with dropout, as trained", figures.ORANGE, "triangle-up", "dashdot"),
+    ("masked", "with blanks masked", figures.VERMILLION, "square", "dash"),
     ("follows", "outputs that follow another list's blanks", figures.GREEN, "diamond", "dot"),
 )
 

@@ -151,7 +151,7 @@ def draw_sweep(places: Places, run: str, steps: dict[int, str], step: int, log: 
         "checkpoint_sweep",
         About(
             short_name(run),
-            ", ".join(model.hash for model in opened.values()),
+            " to ".join(weights[at][1] for at in (0, -1)),  # the table has them all
             "",
             OF_MANY,
             0,
