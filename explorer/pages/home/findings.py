@@ -277,7 +277,14 @@ def _dropout() -> tuple[list[str], list[str]]:
         f"shipped run with blanks sorts {_at(*trained[0])} and {_at(*trained[-1])}, without it "
         f"{_at(*best)} and {_at(*last)} (n = {last[1].n:,} lists)."
     )
-    return [words], [found.command]
+    if (why := _shipped("replication", "study why")) is None:
+        return [words], [found.command]
+    arm = why.json["arms"]["no-blanks-no-dropout"]
+    words += (
+        f" Trained without it, **{arm['convergent']} of {arm['runs']}** runs of the published "
+        "length converged without blanks."
+    )
+    return [words], [found.command, why.command]
 
 
 def _at(step: int, rate: Estimate) -> str:
