@@ -157,7 +157,7 @@ def test_decoding_notices_when_the_single_pass_is_wrong(tmp_path, monkeypatch, c
     model = SortTransformer(ModelConfig(task=SortTask(4, 3), **SIZES))
     real = decode.packed_logits
 
-    def always_right(model, tokens, view):  # type: ignore[no-untyped-def]
+    def always_right(model, tokens, view, dropout=None):  # type: ignore[no-untyped-def]
         targets = model.task.targets(tokens)[:, view.rows]
         return torch.nn.functional.one_hot(targets.clamp(max=11), 12).float() + 0 * real(
             model, tokens, view
