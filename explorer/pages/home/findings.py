@@ -244,8 +244,8 @@ def _training() -> Finding | None:
             f"On short lists runs with and without blanks both converge ({converged}), and their "
             f"accuracy shows {shown}: {_points(difference)} over "
             f"{difference['n']} common seeds.",
-            f"At the published length {ours} runs converged (with blanks, without, positions "
-            f"shifted), against the published {theirs}: too few runs to tell.",
+            f"At the published length {ours} converged (in the order above), against the "
+            f"published {theirs}: too few runs to tell.",
             *why,
         ],
         f"Accuracy while training, mean of {accuracy['blanks'].n} runs each",
@@ -273,16 +273,16 @@ def _dropout() -> tuple[list[str], list[str]]:
     if not (trained and trained[-1][1].low > trained[0][1].high and last[1].high < best[1].low):
         return [], []
     words = (
-        "One reason is dropout, which runs are trained with and measured without. With it the "
-        f"shipped run with blanks sorts {_at(*trained[0])} and {_at(*trained[-1])}, without it "
+        "One reason is dropout: runs are trained with it and measured without. The shipped run "
+        f"with blanks sorts, with it, {_at(*trained[0])} and {_at(*trained[-1])}, without it "
         f"{_at(*best)} and {_at(*last)} (n = {last[1].n:,} lists)."
     )
     if (why := _shipped("replication", "study why")) is None:
         return [words], [found.command]
     arm = why.json["arms"]["no-blanks-no-dropout"]
     words += (
-        f" Trained without it, **{arm['convergent']} of {arm['runs']}** runs of the published "
-        "length converged without blanks."
+        f" Trained without it, **{arm['convergent']} of {arm['runs']}** as long runs converged, "
+        "without blanks."
     )
     return [words], [found.command, why.command]
 
