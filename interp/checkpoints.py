@@ -146,7 +146,12 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
 
 def run_checkpoints(run: Path) -> list[Path]:
     """The checkpoint folders of a run, oldest first (empty if it has none)."""
-    found = [p for p in (run / "checkpoints").glob("step-*") if (p / WEIGHTS).is_file()]
+    return step_folders(run / "checkpoints")
+
+
+def step_folders(folder: Path) -> list[Path]:
+    """The folders of weights in ``folder`` that are named by their step, oldest first."""
+    found = [p for p in folder.glob("step-*") if (p / WEIGHTS).is_file()]
     return sorted((p for p in found if _STEP_FOLDER.fullmatch(p.name)), key=checkpoint_step)
 
 

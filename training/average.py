@@ -25,8 +25,13 @@ _BEGIN = 10  # the larger, the sooner the first weights are forgotten
 class WeightAverage:
     """The average, in a model of its own."""
 
-    def __init__(self, model: SortTransformer, decay: float) -> None:
-        self.decay, self.steps = decay, 0
+    def __init__(self, model: SortTransformer, decay: float, steps: int = 0) -> None:
+        """
+        Args:
+            steps: updates of ``model`` so far: an average that begins late forgets as slowly as one
+                that has been kept from the start.
+        """
+        self.decay, self.steps = decay, steps
         self.model = copy.deepcopy(model)
 
     @torch.no_grad()

@@ -14,9 +14,12 @@ from types import FrameType
 from tqdm import tqdm
 
 from interp.answers.decode import score
+from interp.checkpoints import METRICS
 from interp.support.cli import fail, note
+from training.crashes import CrashKeeper
+from training.curves import read_curves
 from training.loop import StepMetrics, Trainer, TrainingDiverged
-from training.metrics import MetricsLog
+from training.metrics import MetricsLog, read_metrics
 from training.recipes import TrainConfig
 from training.runs import held, new_run_folder, read_run, resume_run, start_run, write_checkpoint
 from training.train import PROG
@@ -78,10 +81,12 @@ def train(trainer: Trainer, run: Path, signals: Sequence[int] = STOP_SIGNALS) ->
         TrainingDiverged: if the loss is no number any more.
     """
     log, progress = MetricsLog(run, trainer.step), Progress(trainer.config, trainer.step)
+    past = read_curves(read_metrics(run / METRICS)).batch
+    crashes = CrashKeeper(run, trainer.config.keep_crashes, past.values)
     try:
         with interrupts(signals) as interrupted:
             while trainer.step < trainer.config.steps:
-                train_step(trainer, run, log, progress, interrupted)
+                train_step(trainer, run, log, progress, crashes, interrupted)
         return measure_held_out(trainer, log, progress)
     finally:
         log.close()
@@ -89,14 +94,22 @@ def train(trainer: Trainer, run: Path, signals: Sequence[int] = STOP_SIGNALS) ->
 
 
 def train_step(
-    trainer: Trainer, run: Path, log: MetricsLog, progress: Progress, interrupted: list[int]
+    trainer: Trainer,
+    run: Path,
+    log: MetricsLog,
+    progress: Progress,
+    crashes: CrashKeeper,
+    interrupted: list[int],
 ) -> None:
     """One update, with the measurements before it and the checkpoint after it that are due."""
     config, step = trainer.config, trainer.step
     if step and step % config.eval_every == 0:
         measure_held_out(trainer, log, progress)
-    metrics = trainer.update(measure=step % config.log_every == 0)
+    if measured := step % config.log_every == 0:
+        crashes.hold(trainer)
+    metrics = trainer.update(measured)
     if metrics:
+        crashes.look(metrics.accuracy)
         values = logged(metrics)
         log.write(step, values, {"lr": config.lr_at(step), **progress.timing(step)})
         progress.show(step, values)

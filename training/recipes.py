@@ -78,6 +78,7 @@ class TrainConfig:
     eval_every: int = 100  # steps between measurements on the held-out set
     eval_lists: int = 960  # its size, stratified by length: 20 of each up to 48
     checkpoint_every: int = 500  # steps between checkpoints
+    keep_crashes: int = 3  # first crashes of accuracy around which states are kept (0: none)
     micro_batch: int = 26  # lists run together: small enough to stay in the processor's cache
     threads: int = 0  # processor threads (0: all cores); the same number gives the same bits
     device: Device = "auto"  # cuda, else mps, else cpu
@@ -235,7 +236,15 @@ _AT_LEAST_ONE = [
     "checkpoint_every",
     "micro_batch",
 ]
-_AT_LEAST_ZERO = ("weight_decay", "warmup_steps", "clip_norm", "threads", "seed", "thought_steps")
+_AT_LEAST_ZERO = (
+    "weight_decay",
+    "warmup_steps",
+    "clip_norm",
+    "threads",
+    "seed",
+    "thought_steps",
+    "keep_crashes",
+)
 _AT_MOST = {
     "batch_size": MOST_BATCH,
     "micro_batch": MOST_BATCH,

@@ -5,7 +5,7 @@
     calmer = before.trainer(lr=1e-3)                  # goes on from there with another rate
 
 Lists, dropout masks and the learning rate are functions of (seed, step), so a run can be made
-again from its seed alone, bit for bit, where no checkpoint keeps the optimiser any more.
+again from its seed alone, bit for bit, where no state before it keeps the optimiser any more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from interp.checkpoints import checkpoint_step, run_checkpoints
 from interp.support.errors import UserError
 from training.loop import Trainer
 from training.recipes import TrainConfig
-from training.runs import STATE, read_run, restore
+from training.runs import STATE, crash_states, read_run, restore
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,22 @@ def replayed(run: Path, step: int, each: Callable[[], None] = lambda: None) -> T
     if not 0 <= step <= recorded.training.steps:
         raise UserError(f"--step must be 0 to {recorded.training.steps} for {run}, not {step}")
     trainer = Trainer(recorded.as_computed())
-    _start(run, step, trainer)
+    if (start := _start(run, step)) is not None:
+        restore(start, trainer, recorded.training)
     while trainer.step < step:
         trainer.update()
         each()
     return trainer
 
 
-def _start(run: Path, step: int, trainer: Trainer) -> None:
-    """From the newest checkpoint up to ``step`` that keeps the optimiser; else from the seed."""
-    for folder in reversed(run_checkpoints(run)):
-        if checkpoint_step(folder) <= step and (folder / STATE).is_file():
-            restore(folder, trainer, read_run(run).training)
-            return
+def steps_again(run: Path, step: int) -> int:
+    """How many updates :func:`replayed` has to make again to come to ``step``."""
+    start = _start(run, step)
+    return step if start is None else step - checkpoint_step(start)
+
+
+def _start(run: Path, step: int) -> Path | None:
+    """The newest state up to ``step`` that keeps the optimiser; None for the seed."""
+    states = [*run_checkpoints(run), *crash_states(run)]
+    found = [p for p in states if checkpoint_step(p) <= step and (p / STATE).is_file()]
+    return max(found, key=checkpoint_step, default=None)

@@ -11,6 +11,7 @@ runs/0003-stable-blanks-s0/
     config.json        what they are
     state.pt           the optimiser; only the newest checkpoint keeps it
     average/           a model of its own: the averaged weights, where a run keeps them
+  crashes/step-000410/ the same around its first crashes: see training.crashes
 
 Whatever cannot be resumed (damaged, or shipped without an optimiser) stays exactly as it is: all
 that a resume rests on is read and checked before anything is written.
@@ -36,6 +37,7 @@ from interp.checkpoints import (
     checkpoint_step,
     read_stored,
     run_checkpoints,
+    step_folders,
     write_model,
 )
 from interp.support import files
@@ -52,7 +54,7 @@ if TYPE_CHECKING:  # reading a run's curves needs no model to be imported
     from training.loop import Trainer
 
 RUN_CONFIG, MANIFEST, STATE = "config.json", "manifest.json", "state.pt"
-AVERAGE = "average"
+AVERAGE, CRASHES = "average", "crashes"
 _STATE_OVERHEAD = 1 << 22  # bytes of a state.pt beside the optimiser's numbers
 
 
@@ -154,19 +156,35 @@ def start_run(folder: Path, config: TrainConfig, trainer: Trainer) -> None:
 def write_checkpoint(run: Path, trainer: Trainer) -> Path:
     """Weights, config and optimiser of the step that ``trainer`` has reached."""
     earlier = run_checkpoints(run)
-    folder = run / "checkpoints" / f"step-{trainer.step:06d}"
+    folder = write_state(run / "checkpoints", trainer)
+    for old in earlier:
+        if old != folder:
+            (old / STATE).unlink(missing_ok=True)
+    return folder
+
+
+def write_state(into: Path, trainer: Trainer, optimizer: bool = True) -> Path:
+    """The step that ``trainer`` has reached, as a folder ``step-000500`` in ``into``.
+
+    Args:
+        optimizer: whether its state is kept, too: what going on from there needs.
+    """
+    folder = into / f"step-{trainer.step:06d}"
     with files.new_folder(folder) as staging:
         about = {"training": trainer.config.to_dict(), "step": trainer.step}
         write_model(staging, trainer.model, **about)
         if trainer.average:
             write_model(staging / AVERAGE, trainer.average.model, **about, averaged=True)
-        buffer = io.BytesIO()
-        torch.save(trainer.state(), buffer)
-        files.write_bytes(staging / STATE, buffer.getvalue())
-    for old in earlier:
-        if old != folder:
-            (old / STATE).unlink(missing_ok=True)
+        if optimizer:
+            buffer = io.BytesIO()
+            torch.save(trainer.state(), buffer)
+            files.write_bytes(staging / STATE, buffer.getvalue())
     return folder
+
+
+def crash_states(run: Path) -> list[Path]:
+    """The states kept around a run's first crashes, oldest first."""
+    return step_folders(run / CRASHES)
 
 
 # -- going on -----------------------------------------------------------------------------------
@@ -230,7 +248,7 @@ def resume_run(run: Path) -> Trainer:
     trainer.config = recorded.training
     if newest is not None:
         restore(newest, trainer, recorded.training)
-    for folder in (run, run / "checkpoints"):
+    for folder in (run, run / "checkpoints", run / CRASHES):
         files.sweep(folder)
     about["resumed"].append({"step": trainer.step, **manifest()})
     files.write_json(run / MANIFEST, about)

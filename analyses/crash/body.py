@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from analyses.crash import CrashSettings
-from analyses.crash.drops import DROP, first_drop
+from analyses.crash.drops import first_drop
 from analyses.crash.figure import figure
 from analyses.crash.result import OTHERS, Again, CrashResult, Moment
 from analyses.crash.words import rows, summary, to_json
@@ -22,8 +22,9 @@ from interp.stats import Estimate, clustered_rate, wilson
 from interp.support.progress import Progress
 from interp.task import SortBatch
 from training.average import WeightAverage
+from training.curves import CRASH_DROP
 from training.loop import Trainer
-from training.replay import Snapshot, replayed
+from training.replay import Snapshot, replayed, steps_again
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
 
@@ -39,7 +40,8 @@ def compute(run: Path, settings: CrashSettings, seed: int, progress: Progress) -
     """
     step = first_drop(run) if settings.step is None else settings.step
     start = max(0, step - settings.before)
-    progress.begin(start + (len(CHANGES) + settings.others) * (settings.before + 5), "replaying")
+    again = (len(CHANGES) + settings.others) * (settings.before + 5)
+    progress.begin(steps_again(run, start) + again, "replaying")
     trainer = replayed(run, start, progress.step)
     task = trainer.model.task
     held_out = own_or(task, lambda: task.held_out(settings.lists, seed))
@@ -60,7 +62,7 @@ def compute(run: Path, settings: CrashSettings, seed: int, progress: Progress) -
         mistakes_before=mistakes(models["before"], held_out, seed),
         groups=_exchanged(states[before], states[during], held_out),
         again=tuple(_all_again(states[before], during, settings, held_out, progress)),
-        drop=DROP,
+        drop=CRASH_DROP,
     )
 
 
@@ -68,8 +70,7 @@ def _watch(
     trainer: Trainer, held_out: SortBatch, last: int, decay: float
 ) -> tuple[tuple[Moment, ...], dict[int, Snapshot]]:
     """Every step up to ``last``, and the state at each."""
-    average = WeightAverage(trainer.model, decay)
-    average.restore(average.state(), trainer.step)  # past its beginning, when it forgets faster
+    average = WeightAverage(trainer.model, decay, trainer.step)
     moments, states = [], {}
     while trainer.step < last:
         old = [p.detach().clone() for p in trainer.parameters]

@@ -23,7 +23,7 @@ from interp.task import SortBatch
 from training.average import WeightAverage
 from training.loop import Trainer
 from training.recipes import TrainConfig
-from training.replay import Snapshot, replayed
+from training.replay import Snapshot, replayed, steps_again
 from training.runs import read_run
 
 __all__ = ["compute", "figure", "rows", "summary", "to_json"]  # see analyses.experiment
@@ -43,7 +43,7 @@ def compute(run: Path, settings: SettleSettings, seed: int, progress: Progress) 
             f"--step must be 1 to {end - settings.steps}, not {step}: {run} ends at step {end}, "
             f"and --steps {settings.steps} have to follow"
         )
-    progress.begin(step, "replaying")
+    progress.begin(steps_again(run, step), "replaying")
     trainer = replayed(run, step, progress.step)
     state, task = Snapshot.of(trainer), trainer.model.task
     held_out = own_or(task, lambda: task.held_out(settings.lists, seed))
@@ -79,8 +79,7 @@ def _go_on(
     seed: int,
     progress: Progress,
 ) -> Way:
-    average = WeightAverage(trainer.model, settings.decay)
-    average.restore(average.state(), trainer.step)  # past its beginning, when it forgets faster
+    average = WeightAverage(trainer.model, settings.decay, trainer.step)
     exact, averaged, looked_at = [], [], []
     for number in range(1, settings.steps + 1):
         trainer.update()

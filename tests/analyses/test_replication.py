@@ -16,8 +16,9 @@ from analyses.replication.figure import COLUMNS
 from analyses.replication.ladder import ladder_words
 from interp.stats import wilson
 from interp.support.errors import UserError
+from training.curves import Curve, Curves
 from training.studies.comparison import fisher_exact
-from training.studies.measures import Curve, Curves, is_convergent, measure, to_the_end
+from training.studies.measures import is_convergent, measure, to_the_end
 from training.studies.plans import Plan, load_plan
 from training.studies.results import RunResult, StudyResults, export, load_with_others
 

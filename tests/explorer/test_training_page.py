@@ -52,8 +52,8 @@ from interp.support.errors import UserError
 from interp.task import Region, SortTask
 from tests.models import small_model
 from tests.pages import address, button, captions, errors, open_page, run_job, scored, small_models
+from training.curves import Curve
 from training.recipes import STABLE
-from training.studies.measures import Curve
 
 DIGITS = (3, 1, 2, 1)
 LIST = "3,1,2,1"

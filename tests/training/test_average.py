@@ -12,10 +12,10 @@ from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
 from tests.training.test_training import stop_after
 from training.course import train
+from training.curves import read_curves
 from training.loop import Trainer
 from training.recipes import TrainConfig
 from training.runs import create_run, read_metrics, resume_run
-from training.studies.measures import read_curves
 
 SMALL = TrainConfig(
     max_len=4, d_model=16, n_heads=2, d_head=8, d_mlp=24, batch_size=8, micro_batch=4, steps=20,

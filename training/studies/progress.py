@@ -20,10 +20,10 @@ from typing import Any, Literal
 from interp.checkpoints import METRICS
 from interp.support import files
 from interp.support.cli import note
+from training.curves import BATCH_KEY, HELD_OUT_KEY
 from training.metrics import parse_row
 from training.recipes import TrainConfig
 from training.studies.folders import Job
-from training.studies.measures import BATCH_KEY, HELD_OUT_KEY
 from training.studies.plans import Plan
 
 State = Literal["running", "failed", "elsewhere", "waiting", "finished"]

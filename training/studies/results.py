@@ -21,11 +21,11 @@ from interp.support import files
 from interp.support.errors import UserError
 from interp.support.fields import fits
 from interp.support.strict_json import cut, parse_json
+from training.curves import Curve, Curves, read_curves
 from training.metrics import read_metrics
 from training.runs import RUN_CONFIG
 from training.studies.comparison import ArmOutcome
 from training.studies.folders import PLAN, jobs_on_disk, study_plan
-from training.studies.measures import Curve, Curves, read_curves
 from training.studies.plans import Plan
 from training.studies.summary_schema import check_summary
 

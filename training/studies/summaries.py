@@ -24,10 +24,11 @@ from interp.checkpoints import (
 from interp.model import SortTransformer
 from interp.support import files
 from interp.support.device import pick_device
+from training.curves import read_curves
 from training.metrics import read_metrics
 from training.runs import RunConfig, read_manifest, read_run
 from training.studies.folders import SUMMARY, Job
-from training.studies.measures import is_convergent, measure, read_curves, to_the_end
+from training.studies.measures import is_convergent, measure, to_the_end
 from training.studies.plans import Plan
 from training.studies.summary_schema import SUMMARY_FORMAT
 

@@ -11,7 +11,7 @@ from plotly import subplots
 
 from analyses.runs.training_curves.result import RunCurves
 from interp import figures
-from training.studies.measures import Curve
+from training.curves import Curve
 from training.studies.results import RunResult, StudyResults
 
 MOST_RUNS = 8  # in one figure: so many colours, symbols and dashes are told apart

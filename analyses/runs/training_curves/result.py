@@ -8,8 +8,8 @@ from pathlib import Path
 
 from interp.checkpoints import METRICS, shipped_folder, shipped_models, shipped_runs
 from interp.support.errors import UserError
+from training.curves import Curve, read_curves
 from training.runs import read_metrics
-from training.studies.measures import Curve, read_curves
 from training.studies.results import StudyResults, load_results
 
 _SEED = re.compile(r"seed-(\d{1,9})")

@@ -8,17 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interp.stats import wilson
+from training.curves import Curve, Curves, crash_steps, read_curves, steps_to
 from training.recipes import TrainConfig
 from training.studies.comparison import ArmOutcome, compare, fisher_exact, holm, paired_permutation
-from training.studies.measures import (
-    Curve,
-    Curves,
-    crash_steps,
-    measure,
-    read_curves,
-    steps_to,
-    to_the_end,
-)
+from training.studies.measures import measure, to_the_end
 from training.studies.plans import Measures
 
 PLAN = Measures(

@@ -21,11 +21,11 @@ from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
 from training import claims, runs, study
 from training import train as training
+from training.curves import Curve
 from training.loop import Trainer
 from training.studies import engines as engines_module
 from training.studies.engines import LocalEngine, Machine, default_workers, open_engine
 from training.studies.folders import Job, is_done, jobs_of, open_study
-from training.studies.measures import Curve
 from training.studies.plans import load_plan
 from training.studies.progress import clock, in_all, row
 from training.studies.results import export, load_results
