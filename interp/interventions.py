@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from interp.model import SortTransformer
 
 Positions = tuple[int, ...] | range
+LIST_BY_LIST = "list_by_list"
+"""An intervention with this attribute true does to a list what follows from that list alone, so
+that lists may run in any groups and order. Of the others it is found out from their edits."""
 
 
 @runtime_checkable
@@ -318,7 +321,9 @@ def edits_of(model: Transformer, interventions: Sequence[Intervention]) -> Edits
             place = (site.component, site.layer)
             edits[place] = (*edits.get(place, ()), edit)
             edits.opens |= site.component in ATTENTION and not _closes(edit, site)
-            edits.per_list |= _is_per_list(edit, site)
+            edits.per_list |= not getattr(intervention, LIST_BY_LIST, False) and (
+                _is_per_list(edit, site)
+            )
     edits.since = min((site.first_position for site in sites), default=model.task.n_ctx)
     return edits
 

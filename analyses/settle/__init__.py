@@ -9,7 +9,9 @@ that of an average of the weights, which is where the steps lead while they go t
 
 - What comes back with smaller steps or in the average was lost to the steps.
 - What comes back only without dropout was lost to dropout: it is not there when accuracy is
-  measured, and the weights that are best with it need not be best without it.
+  measured, and the weights that are best with it need not be best without it. Of a post-norm model
+  exact match of the average is therefore also measured with LayerNorms that divide by the variance
+  that dropout makes (``analyses.runs.variance_shift``): what comes back so was lost to them.
 
 Where exact match goes up and down with a period, the result names it, and the period that the run
 would have with the fourth of the rate if weights moved as a ball with Adam's momentum does in a

@@ -16,6 +16,8 @@ from analyses.settle.figure import figure
 from analyses.settle.result import AS_IT_WAS, NO_DROPOUT, SettleResult, Way, lower
 from analyses.settle.words import rows, summary, to_json
 from interp.answers.decode import score
+from interp.interventions import Intervention
+from interp.methods.variance_shift import ExpectDropout, norms_of
 from interp.stats import Estimate, clustered_rate
 from interp.support.errors import UserError
 from interp.support.progress import Progress
@@ -80,17 +82,21 @@ def _go_on(
     progress: Progress,
 ) -> Way:
     average = WeightAverage(trainer.model, settings.decay, trainer.step)
-    exact, averaged, looked_at = [], [], []
+    exact, averaged, expecting, looked_at = [], [], [], []
+    expects = _expects(trainer)
     for number in range(1, settings.steps + 1):
         trainer.update()
         average.update(trainer.model)
         exact.append(score(trainer.model, held_out).exact)
         if number % settings.every == 0 or number == settings.steps:
             averaged.append(score(average.model, held_out).exact)
+            if expects:
+                changed = score(average.model, held_out, interventions=expects)
+                expecting.append(changed.exact)
             looked_at.append(number)
         progress.step()
     half = settings.steps // 2
-    late = [one for number, one in zip(looked_at, averaged, strict=True) if number > half]
+    late = sum(number > half for number in looked_at)
     return Way(
         lr=trainer.config.lr,
         dropout=trainer.config.dropout,
@@ -100,9 +106,18 @@ def _go_on(
             for number, one in zip(looked_at, averaged, strict=True)
         ),
         weights=_over_lists(exact[half:], seed),
-        average=_over_lists(late, seed),
+        average=_over_lists(averaged[-late:], seed),
+        expecting=_over_lists(expecting[-late:], seed) if expects else None,
         mistakes=mistakes(average.model, held_out, seed),
     )
+
+
+def _expects(trainer: Trainer) -> list[Intervention]:
+    """What takes the variance shift of the run's dropout away, where there is one."""
+    model, p = trainer.model, trainer.config.dropout
+    if not p or model.config.norm != "post":
+        return []
+    return [ExpectDropout(norm, p) for norm in norms_of(model)]
 
 
 def _over_lists(looks: list[torch.Tensor], seed: int) -> Estimate:

@@ -74,6 +74,9 @@ class Way:
     weights: Estimate
     """Over the second half of the steps: lists and steps together, intervals over lists."""
     average: Estimate
+    expecting: Estimate | None
+    """As ``average``, when every LayerNorm divides by the variance that the way's dropout makes;
+    None without dropout, or without LayerNorms after each part."""
     mistakes: Mapping[str, Estimate]
     """Of the average at the end: the share of outputs that goes wrong in each way."""
 

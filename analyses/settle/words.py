@@ -25,8 +25,14 @@ def _way(name: str, way: Way) -> str:
     return (
         f"{name} (learning rate {way.lr:.2g}, dropout {way.dropout:.2g}): the weights "
         f"{way.weights.percent()} ({100 * lowest:.1f} to {100 * highest:.1f} from step to step), "
-        f"their average {way.average.percent()}"
+        f"their average {way.average.percent()}{_expecting(way)}"
     )
+
+
+def _expecting(way: Way) -> str:
+    if way.expecting is None:
+        return ""
+    return f", and {way.expecting.percent()} when its LayerNorms expect dropout"
 
 
 def _mistakes(way: Way) -> str:
@@ -55,7 +61,7 @@ def _finding(result: SettleResult) -> str:
     last, calmest = list(result.ways.items())[-1]
     told = [
         f"As it was the weights get {now.weights.percent()} of lists right, and their average "
-        f"{now.average.percent()}"
+        f"{now.average.percent()}{_expecting(now)}"
     ]
     if without is not None:
         told.append(f"without dropout the average gets {without.average.percent()}")
@@ -91,6 +97,7 @@ def to_json(result: SettleResult) -> dict[str, Any]:
                 "lowest": min(way.second_half),
                 "highest": max(way.second_half),
                 "average": way.average.to_dict(),
+                "expecting": None if way.expecting is None else way.expecting.to_dict(),
                 "period": None if way.period is None else vars(way.period),
                 "mistakes": {name: rate.to_dict() for name, rate in way.mistakes.items()},
             }

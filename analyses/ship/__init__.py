@@ -24,7 +24,7 @@ from interp.support.errors import UserError
 PROG = "python -m analyses.ship"
 MORE = ("reduce_blanks",)
 """Those of one model that no page offers as a section, and that are shipped all the same."""
-ALSO = ("replication", "runs.checkpoint_sweep", "crash")
+ALSO = ("replication", "runs.checkpoint_sweep", "runs.variance_shift", "crash")
 """Those of no model."""
 
 

@@ -70,10 +70,11 @@ def jobs(args: ShipArgs) -> Iterator[Job]:
             command,
             lambda at=study: load_with_others(at),  # type: ignore[misc]
         )
-    sweep = catalogue.experiment("runs.checkpoint_sweep")
-    for run, folder in shipped_runs().items() if _wanted(sweep, args) else ():
-        command = sweep.command(run=run, seed=SEED)
-        yield Job(sweep, course_subject(run), run, command, lambda at=folder: at)  # type: ignore[misc]
+    for name in ("runs.checkpoint_sweep", "runs.variance_shift"):
+        course = catalogue.experiment(name)
+        for run, folder in shipped_runs().items() if _wanted(course, args) else ():
+            command = course.command(run=run, seed=SEED)
+            yield Job(course, course_subject(run), run, command, lambda at=folder: at)  # type: ignore[misc]
     if _wanted(crash := catalogue.experiment("crash"), args):
         command = crash.command(run=SHIPPED_RUN, seed=SEED)
         yield Job(crash, run_subject(*SHIPPED), "a run", command, _run_again)

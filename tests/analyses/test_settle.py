@@ -13,8 +13,10 @@ from analyses.experiment import main
 from analyses.settle import EXPERIMENT, SettleSettings
 from analyses.settle.result import Period
 from interp.answers.decode import score
+from interp.methods.variance_shift import ExpectDropout, norms_of
 from interp.support.errors import UserError
 from tests.training.test_average import SMALL
+from training.average import WeightAverage
 from training.course import train
 from training.loop import Trainer
 from training.replay import replayed
@@ -74,10 +76,29 @@ def test_every_way_changes_what_it_says(run, result):
     assert result.slower.exact == pytest.approx(literal)
 
 
+def test_the_average_is_measured_with_norms_that_expect_dropout_too(tmp_path):
+    run = a_run(tmp_path, norm="post", dropout=0.3)
+    found = EXPERIMENT.compute(run, SETTINGS)
+    assert [way.expecting is None for way in found.ways.values()] == [False] * 3 + [True] * 2
+    state = replayed(run, 6)
+    average, looks = WeightAverage(state.model, SETTINGS.decay, 6), []
+    held_out = state.model.task.held_out(40, 0)
+    for number in range(1, 9):
+        state.update()
+        average.update(state.model)
+        if number in (6, 8):  # every third of the second half, and the last
+            told = [ExpectDropout(norm, 0.3) for norm in norms_of(state.model)]
+            looks += score(average.model, held_out, interventions=told).exact.tolist()
+    assert found.as_it_was.expecting.value == pytest.approx(sum(looks) / len(looks))
+    said = EXPERIMENT.outcome(found).words
+    assert "when its LayerNorms expect dropout" in said[1] and said[-1].count("expect dropout") == 1
+
+
 def test_a_run_without_dropout_has_no_way_without_it(tmp_path):
     found = EXPERIMENT.compute(a_run(tmp_path, dropout=0.0), SETTINGS)
     assert list(found.ways) == ["as it was", "rate / 4", "rate / 32"]
     assert "dropout the average" not in EXPERIMENT.outcome(found).words[-1]
+    assert found.as_it_was.expecting is None
 
 
 def ball(k: float, momentum: float, steps: int = 400) -> tuple[float, ...]:

@@ -152,14 +152,14 @@ def test_other_results_give_other_answers(with_results: Callable[..., list[Any]]
             row["comparison"]["difference"].update(low=0.01, high=0.02)
 
     assert "accuracy shows a difference" in with_results("replication", apart)[2].words[0]
-    sweep = "runs.checkpoint_sweep"
+    sweep = "runs.variance_shift"
     said = with_results("", passes)[2]
     assert said.words[-1].startswith("One reason is dropout") and sweep in said.commands
-    assert "Trained without it, **2 of 2** runs" in said.words[-1]
+    assert "Trained without it, **2 of 2** as long runs" in said.words[-1]
 
     def flat(data: Any) -> None:
-        for row in data["rows"]:
-            row.update(value=0.8, low=0.75, high=0.85)
+        for rate in data["checkpoints"][-1]["exact"].values():
+            rate.update(value=0.8, low=0.75, high=0.85)
 
     said = with_results(sweep, flat)[2]
     assert "dropout" not in " ".join(said.words) and sweep not in said.commands

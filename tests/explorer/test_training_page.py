@@ -20,7 +20,7 @@ from analyses.one_list import glance
 from analyses.one_list.glance.figure import glance_figure
 from analyses.one_list.glance.result import AnswerRows, answer_rows
 from analyses.one_list.subject import NOTHING, ListSubject
-from analyses.runs import checkpoint_sweep, training_curves
+from analyses.runs import checkpoint_sweep, training_curves, variance_shift
 from analyses.runs.checkpoint_sweep.body import Sweep, measure
 from analyses.runs.checkpoint_sweep.body import figure as sweep_figure
 from analyses.runs.checkpoint_sweep.body import rows as sweep_rows
@@ -53,35 +53,41 @@ from interp.task import Region, SortTask
 from tests.models import small_model
 from tests.pages import address, button, captions, errors, open_page, run_job, scored, small_models
 from training.curves import Curve
-from training.recipes import STABLE
+from training.recipes import STABLE, TrainConfig
 
 DIGITS = (3, 1, 2, 1)
 LIST = "3,1,2,1"
 
 
+TINY = replace(
+    STABLE,
+    max_len=4,
+    d_mlp=16,
+    batch_size=16,
+    micro_batch=16,
+    steps=6,
+    warmup_steps=1,
+    checkpoint_every=2,
+    log_every=1,
+    eval_every=3,
+    eval_lists=20,
+    threads=1,
+)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three checkpoints, at steps 2, 4 and 6."""
+    return trained(tmp_path_factory.mktemp("runs"), TINY)
+
+
+def trained(out: Path, config: TrainConfig) -> Path:
     from training.course import train
     from training.loop import Trainer
     from training.runs import create_run
 
-    config = replace(
-        STABLE,
-        max_len=4,
-        d_mlp=16,
-        batch_size=16,
-        micro_batch=16,
-        steps=6,
-        warmup_steps=1,
-        checkpoint_every=2,
-        log_every=1,
-        eval_every=3,
-        eval_lists=20,
-        threads=1,
-    )
     trainer = Trainer(config)
-    folder = create_run(tmp_path_factory.mktemp("runs"), config, trainer)
+    folder = create_run(out, config, trainer)
     train(trainer, folder, signals=())
     return folder
 
@@ -516,3 +522,38 @@ def test_the_drop_of_a_run_of_ones_own_is_taken_apart(
     assert f"**{words[-1]}**" in [m.value.replace("\\", "") for m in page.markdown]
     refused = start(part="drop", drop="/etc", model=str(fallen))
     assert refused.selectbox(key="training_drop").value != "/etc"
+
+
+# -- LayerNorms that expect dropout -------------------------------------------------------------
+
+
+def test_what_dropout_does_to_the_shipped_run_is_there_at_once(
+    start: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = shipped_result(variance_shift.EXPERIMENT, course_subject("original-blanks"))
+    page = start(part="shift", run="original-blanks")
+    assert there is not None and not page.error
+    assert f"**{there.words[-1]}**" in [m.value.replace("\\", "") for m in page.markdown]
+    assert len(page.get("plotly_chart")) == 1 and "Computed beforehand" in captions(page)
+    assert any(code.value == there.record["command"] for code in page.code)
+
+
+def test_a_run_without_dropout_says_so(start: Callable[..., AppTest]) -> None:
+    page = start(part="shift")
+    assert any("Nothing to show here" in one.value for one in page.info)
+    assert not page.get("plotly_chart") and not page.error
+
+
+@pytest.mark.slow
+def test_a_run_of_ones_own_is_measured_at_the_press_of_a_button(
+    start: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = trained(tmp_path, replace(TINY, norm="post", dropout=0.3))
+    monkeypatch.setenv("SORTSCOPE_MODELS", str(tmp_path))
+    store.clear()
+    page = start(part="shift", run=str(folder), model=str(folder))
+    assert not page.get("plotly_chart") and not page.error
+    run_job(page, "run runs.variance_shift")
+    assert len(page.get("plotly_chart")) == 1 and not page.error
+    assert "of 3 checkpoints" in " ".join(m.value for m in page.markdown)

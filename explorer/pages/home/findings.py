@@ -12,6 +12,7 @@ from typing import Any
 
 from analyses.experiment import catalogue
 from analyses.replication.published import PUBLISHED
+from analyses.runs.variance_shift.result import AS_IT_IS, EVERY_NORM
 from analyses.ship.shipped import Shipped, course_subject, shipped
 from interp.stats import Estimate, wilson
 
@@ -262,20 +263,18 @@ _COURSE = "original-blanks"
 
 def _dropout() -> tuple[list[str], list[str]]:
     """What dropout has to do with it, if the shipped run shows it; and the command that does."""
-    found = _shipped("runs.checkpoint_sweep", course_subject(_COURSE))
+    found = _shipped("runs.variance_shift", course_subject(_COURSE))
     if found is None:
         return [], []
-    trained, measured = (
-        [(row["step"], _estimate(row)) for row in found.json["rows"] if row["rate"] == rate]
-        for rate in ("dropped", "exact")
-    )
-    best, last = max(measured, key=lambda at: at[1].value), measured[-1]
-    if not (trained and trained[-1][1].low > trained[0][1].high and last[1].high < best[1].low):
+    last = found.json["checkpoints"][-1]
+    now, expecting = (Estimate(**last["exact"][way]) for way in (AS_IT_IS, EVERY_NORM))
+    if expecting.low <= now.high:
         return [], []
     words = (
-        "One reason is dropout: runs are trained with it and measured without. The shipped run "
-        f"with blanks sorts, with it, {_at(*trained[0])} and {_at(*trained[-1])}, without it "
-        f"{_at(*best)} and {_at(*last)} (n = {last[1].n:,} lists)."
+        "One reason is dropout: runs are trained with it and measured without, when their "
+        f"LayerNorms divide by too little. After {last['step']:,} steps the shipped run with "
+        f"blanks sorts **{now.percent()}**, and **{expecting.percent()}** when they divide by "
+        f"what dropout would make of it (n = {now.n:,} lists)."
     )
     if (why := _shipped("replication", "study why")) is None:
         return [words], [found.command]
@@ -285,14 +284,6 @@ def _dropout() -> tuple[list[str], list[str]]:
         "without blanks."
     )
     return [words], [found.command, why.command]
-
-
-def _at(step: int, rate: Estimate) -> str:
-    return f"**{rate.percent()}** at step {step:,}"
-
-
-def _estimate(row: dict[str, Any]) -> Estimate:
-    return Estimate(*(row[name] for name in ("value", "low", "high", "n")))
 
 
 def _apart(difference: dict[str, float]) -> bool:

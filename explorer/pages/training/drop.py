@@ -9,12 +9,12 @@ from pathlib import Path
 import streamlit as st
 
 from analyses.crash import EXPERIMENT, SHIPPED, SHIPPED_RUN
-from analyses.experiment import Outcome
 from analyses.runs.training_curves.figure import short_name
-from analyses.ship.shipped import Shipped, run_subject
-from explorer.parts.elements import plain, refuse
+from analyses.ship.shipped import run_subject
+from explorer.pages.training.shift import show
+from explorer.parts.elements import refuse
 from explorer.parts.panel import OF_MANY, About
-from explorer.parts.study import SEED, Study, asked_for, draw, say_shipped, settings_of
+from explorer.parts.study import SEED, Study, say_shipped, settings_of
 from explorer.server import runs, session
 from explorer.server.places import Places
 from interp.support.errors import UserError
@@ -46,22 +46,14 @@ def draw_drop(places: Places) -> None:
     if chosen == _THE_SHIPPED:
         if (found := there.shipped) is not None:
             say_shipped(found)
-            _show(there, found)
+            show(there, found)
         return
     try:
         of_own = _of_own(places, chosen)
     except (UserError, OSError) as error:
         refuse(st.container(), error)
         return
-    if (outcome := asked_for(of_own)) is not None:
-        _show(of_own, outcome)
-
-
-def _show(of: Study, found: Outcome | Shipped) -> None:
-    st.markdown(f"**{plain(found.words[-1])}**")
-    draw(of, found)
-    with st.expander("All of it in words"):
-        st.code("\n".join(found.words), language=None, wrap_lines=True)
+    show(of_own)
 
 
 def _of_the_shipped() -> Study:

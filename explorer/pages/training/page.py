@@ -7,11 +7,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from analyses.runs import variance_shift as shift
 from analyses.runs.training_curves import EXPERIMENT, CurvesSettings
 from analyses.runs.training_curves.body import arm_rows, arm_words, run_rows
 from analyses.runs.training_curves.figure import MOST_RUNS, arms_figure, runs_figure, short_name
 from explorer.pages.training.checkpoint import draw_checkpoint, draw_rates, draw_sweep
 from explorer.pages.training.drop import draw_drop
+from explorer.pages.training.shift import draw_shift
 from explorer.parts.controls import View
 from explorer.parts.elements import plain, refuse
 from explorer.parts.panel import About, panel
@@ -33,6 +35,7 @@ _SECTIONS = {
     "curves": "Learning curves",
     "step": "The model at a step",
     "sweep": "All checkpoints",
+    "shift": "Without dropout",
     "arms": "The arms of a study",
     "drop": "A drop of accuracy",
 }
@@ -87,6 +90,9 @@ def _at_a_step(view: View, places: Places, at: Chosen, log: bool, shown: Collect
     if "sweep" in shown:
         st.header("All checkpoints")
         draw_sweep(places, run, steps, step, log)
+    if "shift" in shown:
+        st.header(shift.EXPERIMENT.title)
+        draw_shift(places, run, steps)
 
 
 # -- what is chosen -----------------------------------------------------------------------------
