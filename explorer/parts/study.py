@@ -184,6 +184,13 @@ def say_shipped(there: Shipped) -> None:
     st.caption(words)
 
 
+def make_room(figure: go.Figure) -> None:
+    """For the line at the foot, which every figure on a page has."""
+    layout = figure.layout
+    figure.update_layout(margin={"b": (layout.margin.b or 60) + _ROOM})
+    figure.update_layout(height=layout.height + _ROOM)
+
+
 def draw(
     one: Study, outcome: Outcome | Shipped, change: Callable[[go.Figure], Any] | None = None
 ) -> None:
@@ -196,12 +203,7 @@ def draw(
     titles = [note for note in figure.layout.annotations if note.yref == "paper" and note.y >= 1]
     if titles and (figure.layout.legend.y or 0) >= 1:  # it would lie on the panels' titles
         figure.update_layout(legend={"y": -0.02, "yanchor": "top", "x": 0, "xanchor": "left"})
-    if change:
-        change(figure)
-    else:
-        layout = figure.layout
-        figure.update_layout(margin={"b": (layout.margin.b or 60) + _ROOM})
-        figure.update_layout(height=layout.height + _ROOM)
+    (change or make_room)(figure)
     panel(
         figure,
         one.experiment.name,

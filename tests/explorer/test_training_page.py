@@ -536,6 +536,14 @@ def test_what_dropout_does_to_the_shipped_run_is_there_at_once(
     assert there is not None and not page.error
     assert f"**{there.words[-1]}**" in [m.value.replace("\\", "") for m in page.markdown]
     assert len(page.get("plotly_chart")) == 1 and "Computed beforehand" in captions(page)
+    for scale, step in (("linear", 6000), ("log", 1000)):
+        layout = spec(start(part="shift", run="original-blanks", steps=scale, step=str(step)), 0)[
+            "layout"
+        ]
+        assert layout["xaxis"].get("type", "linear") == scale
+        assert any(
+            shape["x0"] == step and shape["yref"] == "y domain" for shape in layout["shapes"]
+        )
     assert any(code.value == there.record["command"] for code in page.code)
 
 

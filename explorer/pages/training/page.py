@@ -92,7 +92,7 @@ def _at_a_step(view: View, places: Places, at: Chosen, log: bool, shown: Collect
         draw_sweep(places, run, steps, step, log)
     if "shift" in shown:
         st.header(shift.EXPERIMENT.title)
-        draw_shift(places, run, steps)
+        draw_shift(places, run, steps, step, log)
 
 
 # -- what is chosen -----------------------------------------------------------------------------

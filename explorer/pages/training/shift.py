@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from analyses.experiment import Outcome
@@ -13,9 +15,10 @@ from analyses.runs.variance_shift.body import dropout_of
 from analyses.ship.shipped import Shipped, course_subject
 from explorer.parts.elements import plain, refuse
 from explorer.parts.panel import OF_MANY, About
-from explorer.parts.study import SEED, Study, asked_for, draw, settings_of
+from explorer.parts.study import SEED, Study, asked_for, draw, make_room, settings_of
 from explorer.server.models import open_model
 from explorer.server.places import Places
+from interp import figures
 from interp.checkpoints import shipped_runs
 from interp.support.errors import UserError
 
@@ -27,8 +30,8 @@ _ABOUT = (
 
 
 @st.fragment
-def draw_shift(places: Places, run: str, steps: dict[int, str]) -> None:
-    """All checkpoints of the run that the slider goes through."""
+def draw_shift(places: Places, run: str, steps: dict[int, str], step: int, log: bool) -> None:
+    """All checkpoints of the run that the slider goes through; a line where it stands."""
     settings = settings_of(EXPERIMENT)
     try:
         folder = places.find_run(run)
@@ -44,7 +47,14 @@ def draw_shift(places: Places, run: str, steps: dict[int, str]) -> None:
     st.markdown(_ABOUT)
     command = EXPERIMENT.command(settings, run=run, seed=SEED)
     of = About(short_name(run), subject, "", OF_MANY, SEED, command)
-    show(Study(EXPERIMENT, settings, of, lambda: folder))
+
+    def at_step(figure: go.Figure) -> None:
+        make_room(figure)
+        figure.layout.xaxis.type = "log" if log else "linear"
+        line = {"color": figures.GREY, "width": 2, "dash": "dash"}
+        figure.add_vline(x=step, line=line)
+
+    show(Study(EXPERIMENT, settings, of, lambda: folder), change=at_step)
 
 
 def _subject(places: Places, run: str, steps: dict[int, str]) -> str:
@@ -55,12 +65,16 @@ def _subject(places: Places, run: str, steps: dict[int, str]) -> str:
     return f"checkpoints {hashlib.sha256(hashes.encode()).hexdigest()[:16]}"
 
 
-def show(of: Study, found: Outcome | Shipped | None = None) -> None:
+def show(
+    of: Study,
+    found: Outcome | Shipped | None = None,
+    change: Callable[[go.Figure], None] | None = None,
+) -> None:
     """What was found; where it is not given, once somebody has asked for it."""
     found = asked_for(of) if found is None else found
     if found is None:
         return
     st.markdown(f"**{plain(found.words[-1])}**")
-    draw(of, found)
+    draw(of, found, change)
     with st.expander("All of it in words"):
         st.code("\n".join(found.words), language=None, wrap_lines=True)
