@@ -201,7 +201,8 @@ class Trainer:
         dropout = None
         if self.config.dropout:
             key = ("dropout", self.config.seed, self.step, number)
-            dropout = Dropout(self.config.dropout, stream(*key, device=self.device))
+            generator = stream(*key, device=self.device)
+            dropout = Dropout(self.config.dropout, generator, self.config.drop_mlp_out)
         with self._autocast():
             logits, thoughts = self._logits_and_thoughts(batch, view, dropout)
         targets = task.targets(batch.tokens)[:, view.rows]

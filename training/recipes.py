@@ -67,6 +67,7 @@ class TrainConfig:
     schedule: Schedule = "cosine"  # decay is what makes the last digits reliable
     clip_norm: float = 1.0  # gradient norm limit; 0 turns it off
     dropout: float = 0.0  # the published 0.1 costs accuracy on exact counting
+    drop_mlp_out: bool = True  # dropout of what MLPs add to the stream, too, as published
     batch_size: int = 128  # lists per step; smaller learns more from as many lists than 342
     thought_steps: int = 0  # first steps in which blanks are taught what the task says of them
     blank_loss: bool = True  # whether predicting BLANK counts in loss and accuracy, as published
@@ -110,6 +111,8 @@ class TrainConfig:
                     f"{_flag(name)} must be one of {', '.join(allowed)}, "
                     f"not {getattr(self, name)!r}"
                 )
+        if not (self.dropout or self.drop_mlp_out):
+            raise UserError("--no-drop-mlp-out leaves out one place of dropout; there is none")
         if self.no_blanks and self.n_blanks:
             raise UserError(f"--no-blanks contradicts --n-blanks {self.n_blanks}")
         if self.pos_offset and self.sort_task().n_blanks:

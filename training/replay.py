@@ -46,6 +46,8 @@ class Snapshot:
             changes: fields of the recipe that are to be others from now on. Another ``seed`` means
                 other lists and dropout masks; a ``beta2`` acts on the moments as they are.
         """
+        if changes.get("dropout") == 0:
+            changes.setdefault("drop_mlp_out", True)  # there is no place left to leave out
         config = replace(self.config, **changes)
         trainer = Trainer(replace(config, beta2=self.config.beta2))  # as the moments were made
         trainer.restore(self.weights, copy.deepcopy(self.state))

@@ -3,9 +3,10 @@
     python -m analyses.settle --run runs/studies/original/no-blanks/seed-0001 --step 1000
 
 From the run as it stood after some step, training goes on in several ways: as it was, with smaller
-steps (a fourth and a thirty-second of the learning rate), without dropout, and with neither. All
-see the same lists. Exact match on held-out lists is measured after every step, and now and then
-that of an average of the weights, which is where the steps lead while they go to and fro.
+steps (a fourth and a thirty-second of the learning rate), without dropout of what MLPs add, without
+any dropout, and without dropout and with smaller steps. All see the same lists. Exact match on
+held-out lists is measured after every step, and now and then that of an average of the weights,
+which is where the steps lead while they go to and fro.
 
 - What comes back with smaller steps or in the average was lost to the steps.
 - What comes back only without dropout was lost to dropout: it is not there when accuracy is

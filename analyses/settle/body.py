@@ -13,11 +13,12 @@ from analyses.crash.drops import first_drop
 from analyses.experiment.given import own_or
 from analyses.settle import SettleSettings
 from analyses.settle.figure import figure
-from analyses.settle.result import AS_IT_WAS, NO_DROPOUT, SettleResult, Way, lower
+from analyses.settle.result import AS_IT_WAS, NO_DROPOUT, NOT_AFTER_MLPS, SettleResult, Way, lower
 from analyses.settle.words import rows, summary, to_json
 from interp.answers.decode import score
 from interp.interventions import Intervention
 from interp.methods.variance_shift import ExpectDropout, norms_of
+from interp.sites import Component
 from interp.stats import Estimate, clustered_rate
 from interp.support.errors import UserError
 from interp.support.progress import Progress
@@ -69,6 +70,8 @@ def _changes(config: TrainConfig, settings: SettleSettings) -> Iterator[tuple[st
     yield AS_IT_WAS, {}
     yield lower(settings.slow), {"lr": config.lr / settings.slow}
     yield lower(settings.calm), calm
+    if config.dropout and config.drop_mlp_out:
+        yield NOT_AFTER_MLPS, {"drop_mlp_out": False}
     if config.dropout:
         yield NO_DROPOUT, {"dropout": 0.0}
         yield f"{NO_DROPOUT}, {lower(settings.calm)}", calm | {"dropout": 0.0}
@@ -117,7 +120,8 @@ def _expects(trainer: Trainer) -> list[Intervention]:
     model, p = trainer.model, trainer.config.dropout
     if not p or model.config.norm != "post":
         return []
-    return [ExpectDropout(norm, p) for norm in norms_of(model)]
+    after = (Component.ATTN_OUT, *([Component.MLP_OUT] if trainer.config.drop_mlp_out else []))
+    return [ExpectDropout(norm, p) for norm in norms_of(model) if norm.part in after]
 
 
 def _over_lists(looks: list[torch.Tensor], seed: int) -> Estimate:

@@ -12,6 +12,7 @@ from interp.stats import Estimate
 
 _TOPS = 4  # of a curve with a period, at least
 AS_IT_WAS, NO_DROPOUT = "as it was", "no dropout"
+NOT_AFTER_MLPS = "no dropout after MLPs"
 
 
 def lower(by: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analyses.settle.result import NO_DROPOUT, Period, SettleResult, Way
+from analyses.settle.result import NO_DROPOUT, NOT_AFTER_MLPS, Period, SettleResult, Way
 
 
 def summary(result: SettleResult) -> list[str]:
@@ -63,6 +63,8 @@ def _finding(result: SettleResult) -> str:
         f"As it was the weights get {now.weights.percent()} of lists right, and their average "
         f"{now.average.percent()}{_expecting(now)}"
     ]
+    if (half := result.ways.get(NOT_AFTER_MLPS)) is not None:
+        told.append(f"without dropout after MLPs alone it gets {half.average.percent()}")
     if without is not None:
         told.append(f"without dropout the average gets {without.average.percent()}")
     told.append(f"with {last} the weights get {calmest.weights.percent()}")

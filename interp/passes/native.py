@@ -137,6 +137,7 @@ class _Drops:
 
     def __init__(self, dropout: Dropout | None) -> None:
         self.threshold = dropout.threshold if dropout else 0
+        self.mlp_out = dropout is not None and dropout.mlp_out
         self._seed = 0
         if dropout:
             drawn = torch.empty((), dtype=torch.int64)
@@ -162,8 +163,8 @@ def _run_block(
     x = norm_after((x[lists.queries] if last else x) + added, block.ln1, norm)
     mlp, before = block.mlp, norm_before(x, block.ln2, norm)
     weights = (mlp.W_in, mlp.b_in, mlp.W_out, mlp.b_out)
-    added = drops(_MLP.apply(before, *weights, drops.threshold, drops.seed()))
-    return norm_after(x + added, block.ln2, norm)
+    added = _MLP.apply(before, *weights, drops.threshold, drops.seed())
+    return norm_after(x + (drops(added) if drops.mlp_out else added), block.ln2, norm)
 
 
 def _attention(

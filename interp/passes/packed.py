@@ -16,7 +16,7 @@ The logits equal those of the model to rounding, and so do the gradients; the te
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,15 @@ class Dropout:
 
     p: float
     generator: torch.Generator
+    mlp_out: bool = True
+    """Whether it acts on what an MLP adds to the stream, too, as published."""
+
+    @classmethod
+    def as_trained(cls, info: Mapping[str, Any], generator: torch.Generator) -> Dropout | None:
+        """That of the recipe in the ``config.json`` of some weights; None of those without any."""
+        recipe = info.get("training", {})
+        p = float(recipe.get("dropout", 0.0))
+        return cls(p, generator, recipe.get("drop_mlp_out", True)) if p else None
 
     def __call__(self, x: Tensor) -> Tensor:
         return x * self.mask(x)
@@ -330,7 +339,7 @@ def run_mlp(
 ) -> Float[Tensor, "batch row d_model"]:
     """The second half of a block: the stream after its MLP."""
     added = mlp(norm_before(x, block.ln2, norm), block.mlp, dropout)
-    added = dropout(added) if dropout else added
+    added = dropout(added) if dropout and dropout.mlp_out else added
     return norm_after(x + added, block.ln2, norm)
 
 

@@ -62,6 +62,7 @@ def test_every_way_changes_what_it_says(run, result):
         "as it was": (rate, 0.1),
         "rate / 4": (rate / 4, 0.1),
         "rate / 32": (rate / 32, 0.1),
+        "no dropout after MLPs": (rate, 0.1),
         "no dropout": (rate, 0.0),
         "no dropout, rate / 32": (rate / 32, 0.0),
     }
@@ -79,7 +80,7 @@ def test_every_way_changes_what_it_says(run, result):
 def test_the_average_is_measured_with_norms_that_expect_dropout_too(tmp_path):
     run = a_run(tmp_path, norm="post", dropout=0.3)
     found = EXPERIMENT.compute(run, SETTINGS)
-    assert [way.expecting is None for way in found.ways.values()] == [False] * 3 + [True] * 2
+    assert [way.expecting is None for way in found.ways.values()] == [False] * 4 + [True] * 2
     state = replayed(run, 6)
     average, looks = WeightAverage(state.model, SETTINGS.decay, 6), []
     held_out = state.model.task.held_out(40, 0)
@@ -151,5 +152,5 @@ def test_the_command_writes_what_it_found(run, tmp_path, capsys):
     main(EXPERIMENT, ["--run", str(run), *flags, "--out", str(tmp_path), "--json"])
     data = json.loads(capsys.readouterr().out)
     assert data["analysis"] == "settle" and data["config"]["step"] == 6
-    assert len(data["ways"]) == 5 and data["finding"][-1].startswith("As it was the weights get")
+    assert len(data["ways"]) == 6 and data["finding"][-1].startswith("As it was the weights get")
     assert len(list((tmp_path / "settle").glob(f"{run.name}*/figure.html"))) == 1

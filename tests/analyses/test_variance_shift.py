@@ -95,6 +95,7 @@ def test_a_run_without_blanks_has_no_row_of_them(tmp_path):
     ("changes", "message"),
     [
         ({"dropout": 0.0}, "was trained without dropout: its norms expect nothing else"),
+        ({"drop_mlp_out": False}, "was trained without dropout of what its MLPs add"),
         ({"norm": "pre"}, "models that normalise after each part .* this one has norm 'pre'"),
     ],
 )

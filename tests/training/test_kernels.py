@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,33 @@ def test_native_gradients_do_not_depend_on_the_threads():
         gradients.append(trainer.gradients(trainer.batch(0))[0])
     for one, two in zip(*gradients, strict=True):
         assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("kernel", ["plain", pytest.param("native", marks=needs_kernels)])
+@pytest.mark.parametrize("place", ["MLPs", "heads"])
+def test_dropout_of_what_mlps_add_can_be_left_out_alone(kernel, place):
+    """Of a model in which nothing but that, or nothing but the rest, can be dropped."""
+    sizes = {"max_len": 4, "d_mlp": 32, "d_model": 20, "n_heads": 2, "d_head": 10, "norm": "post"}
+    config = TrainConfig(**sizes, batch_size=24, precision="float32", threads=1, kernel=kernel)
+
+    def loss(**changes) -> float:
+        trainer = Trainer(replace(config, **changes))
+        with torch.no_grad():
+            trainer.model.embed.W_E.zero_()
+            trainer.model.pos_embed.W_pos.zero_()
+            for block in trainer.model.blocks:
+                block.attn.W_O.zero_()
+                block.mlp.W_out.zero_()
+                for one in (block.ln1.b, block.ln2.b, block.attn.b_O, block.mlp.b_out):
+                    one.zero_()
+                added = block.mlp.b_out if place == "MLPs" else block.attn.b_O
+                added.copy_(torch.linspace(-1, 2, 20))
+        return float(trainer._part(0, trainer.batch(0)).loss)
+
+    never, always = loss(), loss(dropout=0.3)
+    but_mlps = loss(dropout=0.3, drop_mlp_out=False)
+    assert always != pytest.approx(never, rel=1e-4)
+    if place == "MLPs":
+        assert but_mlps == pytest.approx(never, rel=1e-6)
+    else:
+        assert but_mlps != pytest.approx(never, rel=1e-4)

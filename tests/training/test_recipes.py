@@ -95,6 +95,10 @@ def test_a_config_survives_json():
         ({"batch_size": 0}, "--batch-size must be at least 1, not 0"),
         ({"log_every": 0}, "--log-every must be at least 1, not 0"),
         ({"checkpoint_every": 0}, "--checkpoint-every must be at least 1, not 0"),
+        (
+            {"drop_mlp_out": False},
+            "--no-drop-mlp-out leaves out one place of dropout",
+        ),
         ({"n_blanks": -1}, "the number of blanks must be at least 0, not -1"),
         ({"lr": 0.0}, "--lr must be above 0, not 0.0"),
         ({"lr": -1.0}, "--lr must be above 0, not -1.0"),

@@ -117,11 +117,10 @@ def _with_dropout(
     model: Transformer, lists: SortBatch, loaded: LoadedModel, seed: int
 ) -> Estimate | None:
     """With the dropout of its recipe, where that is known and has some."""
-    p = loaded.info.get("training", {}).get("dropout", 0.0)
-    if not p:
-        return None
     device = model.W_U.device
-    dropout = Dropout(p, stream("sweep", seed, device=device))
+    dropout = Dropout.as_trained(loaded.info, stream("sweep", seed, device=device))
+    if dropout is None:
+        return None
     return score(model, lists.to(device), dropout=dropout).exact_match()
 
 

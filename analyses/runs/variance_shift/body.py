@@ -70,14 +70,17 @@ def dropout_of(run: Path) -> float:
     """The dropout that the LayerNorms of a run's models expect.
 
     Raises:
-        UserError: if it was trained without, or normalises elsewhere than after each part.
+        UserError: if it was trained without, also without that of what its MLPs add alone, or
+            normalises elsewhere than after each part.
     """
     loaded = load_bare(run_checkpoints(run)[0])
     norms_of(loaded.model)  # it is post-norm
-    p = loaded.info.get("training", {}).get("dropout", 0.0)
-    if not p:
+    dropout = Dropout.as_trained(loaded.info, stream("variance shift"))
+    if dropout is None:
         raise UserError(f"{run} was trained without dropout: its norms expect nothing else")
-    return float(p)
+    if not dropout.mlp_out:
+        raise UserError(f"{run} was trained without dropout of what its MLPs add")
+    return dropout.p
 
 
 def _ways(model: Transformer, p: float) -> dict[str, list[Intervention]]:

@@ -111,6 +111,7 @@ def test_why_changes_one_thing_at_a_time():
     expected |= {
         "blanks": set(),
         "no-blanks": {"no_blanks"},
+        "no-blanks-no-mlp-dropout": {"drop_mlp_out"},
         "blanks-masked": {"sight"},
         "sink-only": {"sight"},
         "bottleneck": {"sight"},
