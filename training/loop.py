@@ -202,7 +202,7 @@ class Trainer:
         if self.config.dropout:
             key = ("dropout", self.config.seed, self.step, number)
             generator = stream(*key, device=self.device)
-            dropout = Dropout(self.config.dropout, generator, self.config.drop_mlp_out)
+            dropout = Dropout(self.config.dropout, generator, mlp_out=self.config.drop_mlp_out)
         with self._autocast():
             logits, thoughts = self._logits_and_thoughts(batch, view, dropout)
         targets = task.targets(batch.tokens)[:, view.rows]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ class Dropout:
 
     p: float
     generator: torch.Generator
-    mlp_out: bool = True
+    mlp_out: bool = field(default=True, kw_only=True)
     """Whether it acts on what an MLP adds to the stream, too, as published."""
 
     @classmethod
@@ -51,7 +51,7 @@ class Dropout:
         """That of the recipe in the ``config.json`` of some weights; None of those without any."""
         recipe = info.get("training", {})
         p = float(recipe.get("dropout", 0.0))
-        return cls(p, generator, recipe.get("drop_mlp_out", True)) if p else None
+        return cls(p, generator, mlp_out=recipe.get("drop_mlp_out", True)) if p else None
 
     def __call__(self, x: Tensor) -> Tensor:
         return x * self.mask(x)
