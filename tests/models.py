@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,10 @@ from interp.config import ModelConfig
 from interp.interventions import Mask
 from interp.model import SortTransformer
 from interp.task import SortTask
+from training.course import train
+from training.loop import Trainer
+from training.recipes import TrainConfig
+from training.runs import create_run
 
 TASK = SortTask(max_len=6, n_blanks=4)
 
@@ -29,6 +34,14 @@ def small_model(
             if name.rsplit(".", 1)[-1].startswith("b"):
                 parameter.normal_(generator=torch.Generator().manual_seed(len(name)))
     return model
+
+
+def trained_run(out: Path, config: TrainConfig, kind: type[Trainer] = Trainer) -> Path:
+    """The folder of a run that has ended, under ``out``."""
+    trainer = kind(config)
+    run = create_run(out, trainer.config, trainer)
+    train(trainer, run, signals=())
+    return run
 
 
 def in_float64(model: SortTransformer) -> SortTransformer:

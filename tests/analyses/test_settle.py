@@ -15,21 +15,16 @@ from analyses.settle.result import Period
 from interp.answers.decode import score
 from interp.methods.variance_shift import ExpectDropout, norms_of
 from interp.support.errors import UserError
+from tests.models import trained_run
 from tests.training.test_average import SMALL
 from training.average import WeightAverage
-from training.course import train
-from training.loop import Trainer
 from training.replay import replayed
-from training.runs import create_run
 
 SETTINGS = SettleSettings(step=6, steps=8, lists=40, every=3)
 
 
 def a_run(folder, **changes):
-    trainer = Trainer(replace(SMALL, lr=0.02, **changes))
-    run = create_run(folder, trainer.config, trainer)
-    train(trainer, run)
-    return run
+    return trained_run(folder, replace(SMALL, lr=0.02, **changes))
 
 
 @pytest.fixture(scope="module")

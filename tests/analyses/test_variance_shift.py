@@ -19,10 +19,8 @@ from interp.passes.forward import forward
 from interp.passes.packed import window
 from interp.sites import Component
 from interp.support.errors import UserError
+from tests.models import trained_run
 from tests.training.test_average import SMALL
-from training.course import train
-from training.loop import Trainer
-from training.runs import create_run
 
 SETTINGS = ShiftSettings(lists=48)
 MLP = AfterPart(0, Component.MLP_OUT)
@@ -30,10 +28,7 @@ MLP = AfterPart(0, Component.MLP_OUT)
 
 def a_run(folder, **changes):
     config = replace(SMALL, norm="post", lr=0.02, dropout=0.3, steps=60, checkpoint_every=30)
-    trainer = Trainer(replace(config, **changes))
-    run = create_run(folder, trainer.config, trainer)
-    train(trainer, run)
-    return run
+    return trained_run(folder, replace(config, **changes))
 
 
 @pytest.fixture(scope="module")

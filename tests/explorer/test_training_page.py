@@ -50,10 +50,10 @@ from interp.checkpoints import (
 from interp.stats import wilson
 from interp.support.errors import UserError
 from interp.task import Region, SortTask
-from tests.models import small_model
+from tests.models import small_model, trained_run
 from tests.pages import address, button, captions, errors, open_page, run_job, scored, small_models
 from training.curves import Curve
-from training.recipes import STABLE, TrainConfig
+from training.recipes import STABLE
 
 DIGITS = (3, 1, 2, 1)
 LIST = "3,1,2,1"
@@ -78,18 +78,7 @@ TINY = replace(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three checkpoints, at steps 2, 4 and 6."""
-    return trained(tmp_path_factory.mktemp("runs"), TINY)
-
-
-def trained(out: Path, config: TrainConfig) -> Path:
-    from training.course import train
-    from training.loop import Trainer
-    from training.runs import create_run
-
-    trainer = Trainer(config)
-    folder = create_run(out, config, trainer)
-    train(trainer, folder, signals=())
-    return folder
+    return trained_run(tmp_path_factory.mktemp("runs"), TINY)
 
 
 @pytest.fixture
@@ -557,7 +546,7 @@ def test_a_run_without_dropout_says_so(start: Callable[..., AppTest]) -> None:
 def test_a_run_of_ones_own_is_measured_at_the_press_of_a_button(
     start: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = trained(tmp_path, replace(TINY, norm="post", dropout=0.3))
+    folder = trained_run(tmp_path, replace(TINY, norm="post", dropout=0.3))
     monkeypatch.setenv("SORTSCOPE_MODELS", str(tmp_path))
     store.clear()
     page = start(part="shift", run=str(folder), model=str(folder))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from interp.checkpoints import checkpoint_step, load_model
 from interp.support.errors import UserError
+from tests.models import trained_run
 from tests.training.test_average import SMALL
 from training.course import Stopped, train
 from training.crashes import LOOKS, CrashKeeper
@@ -38,10 +39,7 @@ class Told(Trainer):
 
 
 def run_of(folder: Path, **changes: Any) -> Path:
-    trainer = Told(replace(CONFIG, **changes))
-    run = create_run(folder, trainer.config, trainer)
-    train(trainer, run)
-    return run
+    return trained_run(folder, replace(CONFIG, **changes), Told)
 
 
 @pytest.fixture(scope="module")
