@@ -41,11 +41,11 @@ def begin(config: TrainConfig, out: Path) -> None:
         _train_and_say(trainer, run)
 
 
-def resume(run: Path) -> None:
-    """Go on with a run from its last checkpoint."""
+def resume(run: Path, threads: int = 0) -> None:
+    """Go on with a run from its last checkpoint, on as many threads as before or on ``threads``."""
     read_run(run)  # there is a run, before a lock is put into it
     with held(run):
-        trainer = resume_run(run)
+        trainer = resume_run(run, threads)
         note(f"resuming {run} at step {trainer.step} of {trainer.config.steps}")
         _train_and_say(trainer, run)
 

@@ -81,7 +81,7 @@ class TrainConfig:
     checkpoint_every: int = 500  # steps between checkpoints
     keep_crashes: int = 3  # first crashes of accuracy around which states are kept (0: none)
     micro_batch: int = 26  # lists run together: small enough to stay in the processor's cache
-    threads: int = 0  # processor threads (0: all cores); the same number gives the same bits
+    threads: int = 0  # processor threads (0: all cores); any number gives the same bits
     device: Device = "auto"  # cuda, else mps, else cpu
     precision: Precision = "auto"  # arithmetic of the matrix products
     kernel: Kernel = "auto"  # what computes a step: PyTorch's operators, or ours in C++

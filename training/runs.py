@@ -23,7 +23,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -140,6 +140,10 @@ def start_run(folder: Path, config: TrainConfig, trainer: Trainer) -> None:
     """Make ``folder``, which may exist but holds no run yet, the folder of a run."""
     # The config comes last: a folder that has one can be resumed, whenever this was killed.
     files.write_json(folder / MANIFEST, {**manifest(), "resumed": []})
+    _write_config(folder, config, trainer)
+
+
+def _write_config(folder: Path, config: TrainConfig, trainer: Trainer) -> None:
     files.write_json(
         folder / RUN_CONFIG,
         {
@@ -230,9 +234,12 @@ def read_manifest(run: Path) -> dict[str, Any]:
     return record
 
 
-def resume_run(run: Path) -> Trainer:
-    """The trainer of ``run`` at its newest checkpoint, on its own device, precision, threads
-    and kernels: others would give other bits.
+def resume_run(run: Path, threads: int = 0) -> Trainer:
+    """The trainer of ``run`` at its newest checkpoint, on its own device, precision and kernels:
+    others would give other bits.
+
+    Args:
+        threads: to go on with, which change no bit (0: as many as it has had).
 
     Raises:
         UserError: if this is no run, if this machine lacks its device or its kernels, or if
@@ -241,6 +248,8 @@ def resume_run(run: Path) -> Trainer:
     from training.loop import Trainer
 
     recorded = read_run(run)
+    if changed := threads not in (0, recorded.threads):
+        recorded = replace(recorded, threads=threads)
     about = read_manifest(run)
     rows = read_metrics(run / METRICS)
     newest = newest_checkpoint(run, recorded.training, rows)
@@ -252,6 +261,8 @@ def resume_run(run: Path) -> Trainer:
         files.sweep(folder)
     about["resumed"].append({"step": trainer.step, **manifest()})
     files.write_json(run / MANIFEST, about)
+    if changed:
+        _write_config(run, recorded.training, trainer)
     return trainer
 
 

@@ -9,9 +9,10 @@
 
 Plans: quick, half, original, stable, why, or a TOML file of your own (see
 training/studies/plans.py). The same command goes on with what is not done yet: runs that were
-stopped or killed resume from their last checkpoint and reach the same weights bit for bit. Any
-number of processes and machines that share the output folder may give it at once; each run is made
-by one of them. What came out is shown by python -m analyses.replication --study runs/studies/quick.
+stopped or killed resume from their last checkpoint and reach the same weights bit for bit, on any
+number of --threads. Any number of processes and machines that share the output folder may give it
+at once; each run is made by one of them. What came out is shown by
+python -m analyses.replication --study runs/studies/quick.
 """
 
 from __future__ import annotations

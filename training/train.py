@@ -7,7 +7,8 @@
     python training/train.py --resume runs/0001-stable-blanks-s0
 
 A run goes to a numbered folder under --out. Ctrl-C writes a checkpoint and says how to go on; a
-resumed run reaches the same weights, bit for bit, as one that was never stopped.
+resumed run reaches the same weights, bit for bit, as one that was never stopped, also with another
+number of --threads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if not __package__:  # run as a script: import from the repository, not from this folder
@@ -75,14 +76,16 @@ def _with_own_task(argv: Sequence[str]) -> list[str]:
 
 
 def _run(args: TrainArgs) -> None:
-    if args.resume and (args.config != STABLE or args.out != TrainArgs.out):
+    threads = args.config.threads
+    if args.resume and args != TrainArgs(replace(STABLE, threads=threads), resume=args.resume):
         raise UserError(
-            "--resume continues a run with its own settings, where it is; drop the other flags"
+            "--resume continues a run with its own settings, where it is; drop all flags but "
+            "--threads"
         )
     # Opened by name: it imports torch and all, which waits until flags are known to be good.
     course = importlib.import_module("training.course")
     if args.resume:
-        course.resume(args.resume)
+        course.resume(args.resume, threads)
     else:
         course.begin(args.config, args.out)
 

@@ -490,6 +490,38 @@ def test_a_run_stopped_anywhere_reaches_the_same_bits(at, whole, tmp_path, monke
     assert_same_run(run, whole)
 
 
+def test_a_run_goes_on_with_other_threads_to_the_same_bits(whole, tmp_path, monkeypatch):
+    """Half way, a machine may have other cores to give."""
+    with monkeypatch.context() as patched:
+        stop_after(patched, 8, RuntimeError)
+        with pytest.raises(RuntimeError, match="stopped here"):
+            main([*OF_30_STEPS, "--out", str(tmp_path / "a")])
+    run, pools = the_run(tmp_path / "a"), []
+    with monkeypatch.context() as patched:
+        stop_after(patched, 22, RuntimeError)
+        patched.setattr(Trainer, "_on_every_core", on_a_pool(pools))
+        with pytest.raises(RuntimeError, match="stopped here"):
+            main(["--resume", str(run), "--threads", "2"])
+    assert set(pools) == {2}
+    assert runs.read_run(run).threads == 2
+    assert runs.read_run(run).training == runs.read_run(whole).training
+    main(["--resume", str(run)])
+    assert runs.read_run(run).threads == 2
+    assert_same_run(run, whole)
+
+
+def on_a_pool(sizes: list[int]) -> Callable[..., object]:
+    """``Trainer._on_every_core`` that notes how many threads took its parts."""
+    inner = Trainer._on_every_core
+
+    def noting(self, parts):
+        assert self._pool is not None
+        sizes.append(self._pool._max_workers)
+        return inner(self, parts)
+
+    return noting
+
+
 def test_a_line_cut_off_by_a_crash_is_made_again(tmp_path, monkeypatch):
     argv = [*TINY, *RECIPES["stable"], "--steps", "20"]
     with monkeypatch.context() as patched:
@@ -671,6 +703,9 @@ def one_line(capsys, argv: list[str], status: int = 2) -> str:
         (["--steps"], "--steps"),
         (["--resume", "nowhere"], "nowhere is not a run folder: it does not exist"),
         (["--resume", "nowhere", "--lr", "1"], "--resume continues a run with its own settings"),
+        (["--resume", "nowhere", "--lr", "1", "--threads", "2"], "drop all flags but --threads"),
+        (["--resume", "nowhere", "--threads", "-1"], "--threads must be 0 or more, not -1"),
+        (["--resume", "nowhere", "--threads", "2"], "nowhere is not a run folder"),
     ],
 )
 def test_bad_flags_are_one_line(flags, message, capsys, monkeypatch, tmp_path):

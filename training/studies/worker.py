@@ -22,6 +22,7 @@ from tyro.conf import Positional
 
 from interp.support.cli import note, run_command
 from interp.support.device import Device
+from interp.support.errors import UserError
 from training.claims import claimed
 from training.recipes import TrainConfig
 from training.studies.folders import Job, check_fits, is_done, study_plan
@@ -29,6 +30,7 @@ from training.studies.plans import Plan
 
 if TYPE_CHECKING:
     from training.loop import Trainer
+    from training.runs import RunConfig
 
 PROG = "python -m training.studies.worker"
 _PARENT_CHECKED_S = 1.0
@@ -123,8 +125,10 @@ def _open(job: Job, plan: Plan, args: WorkerArgs) -> Trainer:
     from training.runs import RUN_CONFIG, read_run, resume_run, start_run
 
     if (job.folder / RUN_CONFIG).is_file():
-        check_fits(job, read_run(job.folder).training, plan)
-        trainer = resume_run(job.folder)
+        run = read_run(job.folder)
+        check_fits(job, run.training, plan)
+        _check_bits(job, run, args)
+        trainer = resume_run(job.folder, args.threads)
         note(f"{job.folder}: going on at step {trainer.step} of {trainer.config.steps}")
         return trainer
     trainer = Trainer(_on_this_machine(plan.arm(job.arm).seeded(job.seed), args))
@@ -134,6 +138,19 @@ def _open(job: Job, plan: Plan, args: WorkerArgs) -> Trainer:
         f"{trainer.kernel_words}"
     )
     return trainer
+
+
+def _check_bits(job: Job, run: RunConfig, args: WorkerArgs) -> None:
+    """Refuse what a run cannot go on with and reach the weights of one never stopped."""
+    device, micro_batch = run.device.split(":")[0], run.training.micro_batch
+    for flag, asked, own in (
+        ("--device", args.device, device),
+        ("--micro-batch", args.micro_batch, micro_batch),
+    ):
+        if asked not in ("auto", 0, own):
+            raise UserError(
+                f"{job.words} was begun with {flag} {own}: {flag} {asked} would give other bits"
+            )
 
 
 def _on_this_machine(config: TrainConfig, args: WorkerArgs) -> TrainConfig:

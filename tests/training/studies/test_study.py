@@ -886,6 +886,50 @@ def test_a_run_that_is_resumed_by_hand_is_left_alone(plan_file, tmp_path, inline
     assert make_run(WorkerArgs(job.study, job.arm, job.seed)) is Status.ENDED
 
 
+def half_done(plan_file: Path, out: Path, monkeypatch, **how: object) -> Job:
+    """A run of the study that was stopped after its first checkpoint."""
+    job = Job(open_study(out, load_plan(plan_file)), "blanks", 0)
+    update = Trainer.update
+
+    def stopping(self, *args):
+        if self.step == 8:
+            raise RuntimeError("stopped here")
+        return update(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "update", stopping)
+        with pytest.raises(RuntimeError, match="stopped here"):
+            make_run(WorkerArgs(job.study, job.arm, job.seed, **how))
+    return job
+
+
+def test_a_run_goes_on_with_the_threads_that_are_asked_for(ended, plan_file, tmp_path, monkeypatch):
+    """They were taken and ignored: a run stayed on the threads that it was begun with."""
+    job = half_done(plan_file, tmp_path, monkeypatch)
+    assert make_run(WorkerArgs(job.study, job.arm, job.seed, threads=2)) is Status.ENDED
+    assert runs.read_run(job.folder).threads == job.summary()["cost"]["threads"] == 2
+    assert_same_runs(job.study, ended)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"device": "mps"}, "--device cpu: --device mps would give other bits"),
+        ({"micro_batch": 3}, "--micro-batch 2: --micro-batch 3 would give other bits"),
+    ],
+)
+def test_a_run_does_not_go_on_as_it_would_end_elsewhere(
+    how, message, plan_file, tmp_path, monkeypatch
+):
+    job = half_done(plan_file, tmp_path, monkeypatch, micro_batch=2)
+    left = {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=rf"^blanks, seed 0 was begun with {message}$"):
+        make_run(WorkerArgs(job.study, job.arm, job.seed, **how))
+    assert left == {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()}
+    for same in ({}, {"device": "cpu"}, {"micro_batch": 2}):
+        assert make_run(WorkerArgs(job.study, job.arm, job.seed, **same)) is Status.ENDED
+
+
 @pytest.mark.parametrize(
     "edit",
     [
