@@ -251,6 +251,10 @@ class Layout:
         kind = "sorted" if self.rule == SORT else "right"
         return f"{kind} {self.symbols.word}"
 
+    def right_at(self, place: str) -> str:
+        """For people, one place of an answer: ``sorted[j]``; of other tasks ``answer[j]``."""
+        return f"{'sorted' if self.rule == SORT else 'answer'}[{place}]"
+
     def nearest_length(self, length: int) -> int:
         """That length, or where lists are longer or shorter, the nearest that they have."""
         return max(self.min_len, min(length, self.max_len))

@@ -7,9 +7,9 @@ from typing import Any
 
 from analyses.behaviour import BehaviourConfig
 from analyses.behaviour.figure import figure, offset_text, text, what_is_wrong
-from analyses.behaviour.result import FEWER, IN_ORDER, KEEPS, RANDOM, BehaviourResult
+from analyses.behaviour.result import IN_ORDER, KEEPS, BehaviourResult, by_source
 from analyses.experiment.given import own_or
-from interp.answers.behaviour import WeighedAnswers, answer, calibration, mistakes
+from interp.answers.behaviour import answer, calibration, mistakes
 from interp.support.progress import Progress
 from interp.transformer import Transformer
 
@@ -27,7 +27,7 @@ def compute(
         distinct: answer(model, task.held_out(settings.lists_each, seed, distinct), progress)
         for distinct in range(1, task.n_symbols)
     }
-    sources = {RANDOM: found, FEWER: WeighedAnswers.join(list(by_distinct.values()))}
+    sources = by_source(found, by_distinct)
     return BehaviourResult(
         found,
         by_distinct,
@@ -55,12 +55,12 @@ def verdicts(result: BehaviourResult) -> dict[str, Any]:
 def summary(result: BehaviourResult) -> list[str]:
     """What goes right and wrong, and the finding."""
     errors = {source: found.error for source, found in result.calibration.items()}
-    few = result.fewer_rates
+    few, words = result.fewer_rates, f"{result.task.symbols.word}s"
     lines = [
         f"{result.exact.n} held-out lists, as many of every length up to {max(result.by_length)}; "
-        f"digits right: {result.digit_accuracy.percent(2)}.",
+        f"{words} right: {result.digit_accuracy.percent(2)}.",
         _worst_length(result),
-        "Lists exact by the number of different digits they are drawn from "
+        f"Lists exact by the number of different {words} they are drawn from "
         f"(n = {few[1].n} each): " + ", ".join(f"{k}: {r.percent()}" for k, r in few.items()),
         "Expected calibration error, teacher-forced: "
         + ", ".join(f"{source} {e.percent(2)} (n = {e.n} lists)" for source, e in errors.items()),
@@ -84,13 +84,14 @@ def _many(result: BehaviourResult, n: int, kind: str = "") -> str:
 
 def _mistake_lines(result: BehaviourResult) -> list[str]:
     lines, task = [], result.task
+    words = f"{task.symbols.word}s"
     for source in result.mistakes:
         order, digits = result.share(source, KEEPS), result.share(source, IN_ORDER)
         if order is not None:
-            line = f"Of {order.n} wrong lists of {source}, decoded: the right digits in a wrong "
+            line = f"Of {order.n} wrong lists of {source}, decoded: the right {words} in a wrong "
             line += f"order {order.percent()}"
             if digits is not None:
-                line += f", {task.rule.order} but with wrong digits {digits.percent()}"
+                line += f", {task.rule.order} but with wrong {words} {digits.percent()}"
             lines.append(f"{line}.")
     for one in result.shown:
         lines.append(
@@ -113,7 +114,7 @@ def _finding(result: BehaviourResult) -> str:
             f"{_many(result, few, 'different ')}, {many[few].percent()} "
             f"(n = {many[few].n})."
         )
-    return f"{start}; lists of fewer different digits go no worse for certain."
+    return f"{start}; lists of fewer different {result.task.symbols.word}s go no worse for certain."
 
 
 def to_json(result: BehaviourResult) -> dict[str, Any]:

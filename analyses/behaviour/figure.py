@@ -30,7 +30,7 @@ def figure(result: BehaviourResult) -> go.Figure:
         row_heights=rows,
         vertical_spacing=_GAP / height,
         horizontal_spacing=0.1,
-        subplot_titles=[*_PANELS, _table_title(result, shown)],
+        subplot_titles=[*_titles(result.task), _table_title(result, shown)],
     )
     for number, draw in enumerate(_PANELS.values()):
         draw(fig, result, {"row": number // 2 + 1, "col": number % 2 + 1})
@@ -40,6 +40,10 @@ def figure(result: BehaviourResult) -> go.Figure:
     figures.style(fig, title, height + 200)
     legend = {"y": 1 + 40 / height, "yanchor": "bottom", "x": 0}
     return fig.update_layout(margin={"t": 140}, legend=legend, scattermode="group")
+
+
+def _titles(task: SortTask) -> list[str]:
+    return [title.format(symbols=f"{task.symbols.word}s") for title in _PANELS]
 
 
 # -- panels -------------------------------------------------------------------------------------
@@ -61,7 +65,11 @@ def _percent(fig: go.Figure, at: dict[str, int], title: str, rates: list[Estimat
 
 
 def _by_length(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
-    _rates(fig, at, list(result.by_length), list(result.by_length.values()), "digits in the list")
+    _rates(fig, at, list(result.by_length), list(result.by_length.values()), _in_list(result.task))
+
+
+def _in_list(task: SortTask) -> str:
+    return f"{task.symbols.word}s in the list"
 
 
 def _by_output(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
@@ -74,13 +82,15 @@ def _by_output(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> N
 
 def _by_distinct(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
     rates = result.distinct_rates
-    _rates(fig, at, list(rates), list(rates.values()), "different digits drawn from")
+    words = f"different {result.task.symbols.word}s drawn from"
+    _rates(fig, at, list(rates), list(rates.values()), words)
     fig.update_xaxes(dtick=1, **at)
 
 
 def _by_copies(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
     names = [str(a) if a == b else f"{a}-{b}" for a, b in result.by_copies]
-    _rates(fig, at, names, list(result.by_copies.values()), "times that the commonest digit occurs")
+    words = f"times that the commonest {result.task.symbols.word} occurs"
+    _rates(fig, at, names, list(result.by_copies.values()), words)
     fig.update_xaxes(type="category", **at)
 
 
@@ -117,13 +127,13 @@ def _by_offset(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> N
         "categoryorder": "array",
         "categoryarray": [offset_text(result.task, off) for off in every],
     }
-    fig.update_xaxes(title="told minus sorted digit", type="category", **order, **at)
+    fig.update_xaxes(title=f"told minus {result.task.right_word}", type="category", **order, **at)
     fig.update_yaxes(title="of wrong outputs, %", rangemode="tozero", **at)
     _nothing(fig, at, bool(every))
 
 
 def _first_error(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
-    hover = "%{x} digits: first mistake at output %{y}"
+    hover = f"%{{x}} {result.task.symbols.word}s: first mistake at output %{{y}}"
     for (source, found), (colour, symbol) in zip(result.sources.items(), _SOURCES, strict=True):
         wrong = ~found.exact
         points = go.Scatter(
@@ -137,15 +147,16 @@ def _first_error(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) ->
         )
         fig.add_trace(points, **at)
     longest = result.answers.task.max_len
-    fig.update_xaxes(title="digits in the list", range=[0, longest + 1], **at)
+    fig.update_xaxes(title=_in_list(result.task), range=[0, longest + 1], **at)
     fig.update_yaxes(title="first wrong output", range=[-1, longest], **at)
     _nothing(fig, at, any(result.mistakes.values()))
 
 
 def _kinds(fig: go.Figure, result: BehaviourResult, at: dict[str, int]) -> None:
+    words = f"{result.task.symbols.word}s"
     kinds = {
-        KEEPS: "right digits,<br>wrong order",
-        IN_ORDER: f"{result.task.rule.order},<br>wrong digits",
+        KEEPS: f"right {words},<br>wrong order",
+        IN_ORDER: f"{result.task.rule.order},<br>wrong {words}",
     }
     for source, mark in zip(result.mistakes, _SOURCES, strict=True):
         rates = [rate for kind in kinds if (rate := result.share(source, kind)) is not None]
@@ -171,7 +182,7 @@ def _nothing(fig: go.Figure, at: dict[str, int], anything: bool) -> None:
 _PANELS: dict[str, Callable[[go.Figure, BehaviourResult, dict[str, int]], None]] = {
     "Lists exact, by length": _by_length,
     "Outputs right, by index": _by_output,
-    "Lists exact, by how many different digits": _by_distinct,
+    "Lists exact, by how many different {symbols}": _by_distinct,
     "Lists exact, by repeats": _by_copies,
     "Calibration (on the dotted line: right as often as said)": _calibration,
     "Wrong outputs: by how much": _by_offset,
@@ -205,8 +216,9 @@ def _table(task: SortTask, shown: list[Mistake]) -> go.Table:
 
 
 def text(task: SortTask, tokens: tuple[int, ...]) -> str:
-    """One character each; a token that is no digit is a dash."""
-    return "".join(str(token) if token < task.n_symbols else "-" for token in tokens)
+    """Digits as one word, longer numbers apart; a token that is none of them is a dash."""
+    apart = "" if task.n_symbols <= 10 else " "
+    return apart.join(str(token) if token < task.n_symbols else "-" for token in tokens)
 
 
 def what_is_wrong(task: SortTask, one: Mistake) -> str:
@@ -221,4 +233,4 @@ def what_is_wrong(task: SortTask, one: Mistake) -> str:
 
 def offset_text(task: SortTask, off: int) -> str:
     """``+1``, ``-3``, ``no digit``"""
-    return "no digit" if off == task.n_symbols else f"{off:+d}"
+    return f"no {task.symbols.word}" if off == task.n_symbols else f"{off:+d}"

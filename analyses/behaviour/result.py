@@ -13,8 +13,11 @@ COPIES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 """Upper ends of the groups of lists by how often their commonest digit occurs."""
 KEEPS, IN_ORDER = "keeps_digits", "in_order"
 """What a wrong answer may still have: the right digits, or the right order."""
-RANDOM, FEWER = "random digits", "fewer digits"
-"""Sources of mistakes."""
+
+
+def source_names(task: SortTask) -> tuple[str, str]:
+    """What the two sources of mistakes are called: ``random digits`` and ``fewer digits``."""
+    return f"random {task.symbols.word}s", f"fewer {task.symbols.word}s"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class BehaviourResult:
     @cached_property
     def sources(self) -> dict[str, WeighedAnswers]:
         """Whose mistakes are told apart: lists like those of training, and lists unlike them."""
-        return {RANDOM: self.answers, FEWER: WeighedAnswers.join(list(self.by_distinct.values()))}
+        return by_source(self.answers, self.by_distinct)
 
     @property
     def task(self) -> SortTask:
@@ -115,6 +118,14 @@ class BehaviourResult:
             n = min(self.listed - len(spread), len(made))
             spread += [made[k * len(made) // n] for k in range(n)]
         return spread
+
+
+def by_source(
+    found: WeighedAnswers, by_distinct: dict[int, WeighedAnswers]
+) -> dict[str, WeighedAnswers]:
+    """Both sources of mistakes, by their names."""
+    random, fewer = source_names(found.task)
+    return {random: found, fewer: WeighedAnswers.join(list(by_distinct.values()))}
 
 
 def given(estimate: Estimate | None) -> Estimate:

@@ -62,9 +62,9 @@ EXPERIMENT = Experiment(
     ),
     on_page=OnPage(
         "inside",
-        "how probable the right digit is at each output after every layer, the same for sorted[j] "
-        "at blank j, and both as rates with their intervals; for blanks the fair measure is a "
-        "forced choice between two lists (chance is 50 %).",
+        "how probable the right answer is at each output after every layer, the same at blank j "
+        "for what output j must say, and both as rates with their intervals; for blanks the fair "
+        "measure is a forced choice between two lists (chance is 50 %).",
         question="Logit lens: where does the answer become readable, and do the blanks say it?",
         takes="2 seconds",
     ),

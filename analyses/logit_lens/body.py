@@ -32,7 +32,7 @@ from interp.transformer import Transformer
 __all__ = ["compute", "expected", "figure", "summary", "to_json", "verdicts"]
 
 
-_WORDS = {"sorted": "sorted[j]", "emitted": "what output row j emits", "blank": "BLANK"}
+_WORDS = {"sorted": "{right}", "emitted": "what output row j emits", "blank": "BLANK"}
 _LISTS_AT_ONCE = 48
 _MADE = 0.9  # the answer is there from the depth on that has this share of the final rate
 _VISIBLE = 0.75  # of forced choices: half of the way from chance to always
@@ -132,7 +132,7 @@ def summary(result: LensResult) -> list[str]:
     if result.told(0) is not None:
         lines.append(
             "Blank j (all but the last): probability and rank of 12, then the forced choice "
-            "of its own list's sorted[j] over another's (50 % is chance):"
+            f"of its own list's {result.task.right_at('j')} over another's (50 % is chance):"
         )
         lines += [f"  {name}: {_at_blanks(result, d)}" for d, name in enumerate(result.depths)]
     return [*lines, _finding(result)]
@@ -144,7 +144,8 @@ def _at_blanks(result: LensResult, depth: int) -> str:
         probability = result.mean(result.probability[:, depth, number])
         rank = result.mean(result.rank[:, depth, number])
         if probability and rank:
-            parts.append(f"{_WORDS[name]} {probability.percent()}, rank {rank.value:.1f}")
+            words = _WORDS[name].format(right=result.task.right_at("j"))
+            parts.append(f"{words} {probability.percent()}, rank {rank.value:.1f}")
     told = result.told(depth)
     return "; ".join([*parts, f"own list {told.percent() if told else '-'}"])
 
@@ -160,12 +161,13 @@ def _finding(result: LensResult) -> str:
     told, read = result.told(result.last_read), result.depths[result.last_read]
     if not told:
         return f"{made}; there are no blanks to read."
+    right = result.task.right_at("j")
     numbers = f"{told.percent()} of forced choices {read} (n = {told.n} lists)"
     if said["sorted_at_blanks"]:
-        return f"{made}; blank j shows the last layer its list's sorted[j]: {numbers}."
+        return f"{made}; blank j shows the last layer its list's {right}: {numbers}."
     trace = "a trace" if told.low > 0.5 else "nothing"
     return (
-        f"{made}; in the directions that the unembedding reads, blank j shows {trace} of sorted[j] "
+        f"{made}; in the directions that the unembedding reads, blank j shows {trace} of {right} "
         f"before the last layer ({numbers}); that does not say what it holds in other directions."
     )
 

@@ -12,12 +12,12 @@ from interp import figures
 
 
 def figure(result: LensResult) -> go.Figure:
-    """The right digit at output rows, sorted[j] at blanks, and both rates with their intervals."""
+    """What is right at output rows and at blanks, and both rates with their intervals."""
     has_blanks = result.told(0) is not None
     titles = [f"Output rows: probability of the {result.task.right_word}, mean over lists"]
     if has_blanks:
         among = f"among all {result.task.symbols.word}s"
-        titles.append(f"Blanks: probability of sorted[j] at blank j, {among}")
+        titles.append(f"Blanks: probability of {result.task.right_at('j')} at blank j, {among}")
     titles.append("Rates by depth, with intervals over lists")
     rows = len(titles)
     fig = subplots.make_subplots(
@@ -48,7 +48,8 @@ def _draw_rates(fig: go.Figure, result: LensResult, row: int, has_blanks: bool) 
     series = [(right, [result.answered(d) for d in n], "circle")]
     if has_blanks:
         told = [t for d in n if (t := result.told(d)) is not None]
-        series.append(("blanks: own list's sorted[j] preferred (chance 50 %)", told, "square"))
+        right = result.task.right_at("j")
+        series.append((f"blanks: own list's {right} preferred (chance 50 %)", told, "square"))
     for (name, rates, symbol), colour in zip(series, (figures.GREEN, figures.BLUE), strict=False):
         trace = figures.rate_points(result.depths, rates, name, colour, symbol)
         trace.showlegend = True

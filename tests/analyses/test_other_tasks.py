@@ -69,6 +69,7 @@ def doubled(values: Sequence[int]) -> list[int]:
 
 
 EVENS = Rule("evens", Symbols(40), evens, "the even numbers of the list", ends=True)
+FLIPPED = Rule("flipped", Symbols(2, "bit"), lambda v: [1 - x for x in v], "every bit turned over")
 DOUBLED = Rule("doubled", Symbols(2, "bit"), doubled, "every bit twice", outputs=lambda n: 2 * n)
 
 
@@ -83,6 +84,19 @@ def test_of_answers_that_are_empty_or_longer_than_the_list(
     if not one.refusal(model.task):
         outcome = one.outcome(one.compute(ListSubject(model, values)))
         json.dumps([outcome.rows, outcome.words], allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["behaviour", "logit_lens", "one_list.lens"])
+def test_words_and_axes_are_the_tasks(name: str, unchecked: None) -> None:
+    """They spoke of digits and of sorted[j] whatever the task."""
+    one, model = experiment(name), small_model(task=Task(5, 6, rule=FLIPPED))
+    if one.about is OfList:
+        outcome = one.outcome(one.compute(ListSubject(model, (1, 0, 1, 1))))
+    else:
+        outcome = one.outcome(one.compute(model, smaller(one.settings)))
+    said = [*outcome.words, outcome.figure.to_json()]
+    assert any("bit" in words for words in said)
+    assert not [words for words in said if "digit" in words or "sorted[" in words]
 
 
 def test_where_the_answer_has_ended_nothing_should_be_said() -> None:

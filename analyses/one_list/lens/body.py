@@ -53,7 +53,8 @@ def _lens_rows(found: ListLens, position: int) -> list[dict[str, Any]]:
 def _lens_words(found: ListLens) -> list[str]:
     rows = found.regions["outputs"]
     top = found.logits[:, rows.start : rows.stop].argmax(-1) == found.right
-    lines = ["Outputs at which the right digit is the most probable token, of this one list:"]
+    right = found.task.right_word
+    lines = [f"Outputs at which the {right} is the most probable token, of this one list:"]
     counts = [int(row.sum()) for row in top]
     lines += [
         f"  {depth}: {n} of {len(rows)}" for depth, n in zip(found.depths, counts, strict=True)

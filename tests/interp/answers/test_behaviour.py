@@ -14,7 +14,7 @@ import torch
 from analyses.behaviour import EXPERIMENT, BehaviourConfig, compute
 from analyses.behaviour.body import figure, summary, to_json, verdicts
 from analyses.behaviour.figure import text, what_is_wrong
-from analyses.behaviour.result import FEWER, RANDOM, BehaviourResult
+from analyses.behaviour.result import BehaviourResult, source_names
 from interp.answers.behaviour import (
     WeighedAnswers,
     answer,
@@ -26,6 +26,7 @@ from interp.answers.behaviour import (
 from interp.answers.decode import score
 from interp.checkpoints import save_model
 from interp.model import SortTransformer
+from interp.rules import SORT_20
 from interp.sorters.compiled import compile_sorter
 from interp.sorters.truth import SORTERS
 from interp.support.errors import UserError
@@ -33,6 +34,7 @@ from interp.task import PAD, SortTask
 from tests.models import TASK, small_model
 
 SMALL = SortTask(5, 7)
+RANDOM, FEWER = source_names(SMALL)
 FEW = BehaviourConfig(lists=60, lists_each=10, listed=4, decoded=20)
 
 
@@ -120,6 +122,12 @@ def test_outputs_that_are_no_digits() -> None:
     one = mistake(SortTask(), (3, 1, 1), (11, 1, 1))
     assert text(TASK, one.answer) == "-11"
     assert what_is_wrong(TASK, one) == "wrong at 0, 2, missing 3, too many -"
+
+
+def test_numbers_of_two_figures_stand_apart() -> None:
+    """12 3 and 1 23 were both written 123."""
+    task = SortTask(5, 7, rule=SORT_20)
+    assert text(task, (12, 3, task.sep)) == "12 3 -"
 
 
 def test_greedy_decoding_first_goes_wrong_where_teacher_forcing_does() -> None:
