@@ -127,7 +127,7 @@ def verdicts(result: ShiftResult) -> dict[str, str]:
 
 def summary(result: ShiftResult) -> list[str]:
     """Every rearrangement, then what the answer does."""
-    lines = ["Outputs whose digit would change, if the answer moved along with the values:"]
+    lines = ["Outputs that would change, if the answer moved along with the values:"]
     for name in result.names:
         stays, moves = (result.rate(name, which) for which in (STAYS, MOVES))
         if stays is not None and moves is not None:
@@ -138,7 +138,7 @@ def summary(result: ShiftResult) -> list[str]:
 def _finding(result: ShiftResult) -> str:
     stays, moves = (result.rate("shift +1", which) for which in (STAYS, MOVES))
     if stays is None or moves is None:
-        return "Too few blanks, or too few different digits, for anything to move."
+        return "Too few blanks, or lists too much alike, for anything to move."
     rates = (
         f"with the values shifted by one blank {moves.percent()} of the outputs move along and "
         f"{stays.percent()} stay (n = {stays.n} lists)"
