@@ -17,6 +17,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 if not __package__:  # run as a script: import from the repository, not from this folder
@@ -54,7 +55,7 @@ def _value_of(name: str, argv: Sequence[str]) -> str:
 
     The recipe's fields are the defaults of all other flags; a task of one's own is run to be known.
     """
-    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+    for flag, value in pairwise([*argv, ""]):
         if flag == f"--{name}":
             return value
         if flag.startswith(f"--{name}="):
