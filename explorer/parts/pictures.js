@@ -1,5 +1,6 @@
 // Saves the figure of a page as a picture: by the figure's own camera in another format, or as a
-// PDF, in which lines and letters stay what they are, by the browser's own printing.
+// PDF, in which lines and letters stay what they are, by the browser's own printing. On the ground that
+// the page has: a figure's own is clear, and the light letters of a dark page are lost on white.
 export default function ({ parentElement, data }) {
   for (const button of parentElement.querySelectorAll("button")) {
     button.onclick = () => {
@@ -9,13 +10,18 @@ export default function ({ parentElement, data }) {
       if (!camera) { button.textContent = "No figure is drawn here"; return; }
       const options = figure._context.toImageButtonOptions;
       if (button.dataset.format === "pdf") { print(figure, options.filename); return; }
-      const before = options.format;
+      const { format } = options, { paper_bgcolor } = figure.layout;
       options.format = button.dataset.format;
-      camera.click();
-      options.format = before;
+      figure.layout.paper_bgcolor = ground();
+      camera.click(); // reads both at once
+      options.format = format;
+      figure.layout.paper_bgcolor = paper_bgcolor;
     };
   }
 }
+
+const ground = () =>
+  getComputedStyle(document.querySelector('[data-testid="stApp"]')).backgroundColor;
 
 // A sheet of the figure's own size with nothing but the figure; its title becomes the file's name.
 function print(figure, name) {
@@ -26,9 +32,8 @@ function print(figure, name) {
   document.body.append(sheet);
   const inside = sheet.contentDocument, drawn = figure.querySelector(".svg-container");
   const style = inside.createElement("style");
-  const paper = getComputedStyle(document.querySelector('[data-testid="stApp"]')).backgroundColor;
   style.textContent = `@page {size: ${Math.ceil(width)}px ${Math.ceil(height)}px; margin: 0}
-    html, body {margin: 0; height: ${Math.floor(height)}px; overflow: hidden; background: ${paper};
+    html, body {margin: 0; height: ${Math.floor(height)}px; overflow: hidden; background: ${ground()};
       print-color-adjust: exact; -webkit-print-color-adjust: exact}
     .main-svg {position: absolute; top: 0; left: 0}`;
   inside.head.append(style);

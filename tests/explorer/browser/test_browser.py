@@ -6,6 +6,7 @@ without them these tests are skipped and say so.
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 import plotly.graph_objects as go
 import pytest
+from PIL import Image
 from plotly.subplots import make_subplots
 
 from benchmarks.browser import WAIT_MS, Server, settle
@@ -221,6 +223,31 @@ def test_a_figure_is_taken_along_and_opens_offline(
         visitor.page.get_by_role("button", name="Data (JSON)").click()
     data = json.loads(Path(download.value.path()).read_text())
     assert (data["model"], data["list"], len(data["rows"]) > 0) == ("blanks", "3,1,4,1,5", True)
+    visitor.settle()
+
+
+@shipped
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_picture_has_the_ground_of_its_page(
+    scheme: str, visitor: Visitor, server: Server
+) -> None:
+    """It had none: the light letters of a dark page were lost on white paper."""
+    visitor.page.emulate_media(color_scheme=scheme)
+    visitor.open(f"{server.address}/attention?list=3,1,4,1,5&layer=1&head=0")
+    taken = {}
+    for kind in ("PNG", "SVG"):
+        visitor.page.get_by_role("button", name="Take it with you").first.click()
+        with visitor.page.expect_download(timeout=WAIT_MS) as download:
+            visitor.page.get_by_role("button", name=f"Picture ({kind})").click()
+        assert download.value.suggested_filename.endswith(f".{kind.lower()}")
+        taken[kind] = Path(download.value.path()).read_bytes()
+    picture = Image.open(io.BytesIO(taken["PNG"])).convert("RGBA")
+    (red, green, blue, opacity), corner = picture.getpixel((2, 2)), picture.getpixel((5, 5))
+    assert (red, green, blue, opacity) == corner and opacity == 255
+    assert (max(red, green, blue) < 64) if scheme == "dark" else (min(red, green, blue) > 191)
+    assert f"fill: rgb({red}, {green}, {blue})" in taken["SVG"].decode()[:600]
+    clear = "[...document.querySelectorAll('.js-plotly-plot')].map((f) => f.layout.paper_bgcolor)"
+    assert set(visitor.page.evaluate(clear)) == {"rgba(0,0,0,0)"}  # only in what is taken along
     visitor.settle()
 
 
