@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from interp import lists as given_lists
+from interp.lists import DIGITS
 from interp.support.errors import UserError
 from interp.task import SortBatch, Task
 
-_DRAWN = re.compile(r"(held-out lists)(?:, as many of every length up to \d+)?|random digits")
+_DRAWN = r"(held-out lists)(?:, as many of every length up to \d+)?|random {symbol}s"
 """How experiments name the lists that they draw where they take given ones in their place."""
 
 
@@ -50,6 +51,8 @@ class Given:
     """The name of their file."""
     sha256: str
     """Of its text, of which a result says that it is about it."""
+    symbol: str = DIGITS.word
+    """What one entry of a list is called."""
 
     def __len__(self) -> int:
         return len(self.lists)
@@ -61,7 +64,8 @@ class Given:
 
     def told(self, text: str) -> str:
         """A text that is written of the lists which an experiment draws, of these."""
-        return _DRAWN.sub(lambda found: f"{'lists of ' * bool(found[1])}{self.source}", text)
+        drawn = _DRAWN.format(symbol=re.escape(self.symbol))
+        return re.sub(drawn, lambda found: f"{'lists of ' * bool(found[1])}{self.source}", text)
 
     def settings(self, settings: Any, own: OwnLists) -> Any:
         """The settings of an experiment for these lists.
@@ -99,7 +103,8 @@ def read_given(source: str, text: str, task: Task) -> Given:
         UserError: naming the line, or of JSON the list, that is none for this task.
     """
     found = given_lists.read_text(text, source, task.symbols, task.max_len, task.min_len)
-    return Given(tuple(found), source, hashlib.sha256(text.encode()).hexdigest())
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Given(tuple(found), source, digest, task.symbols.word)
 
 
 def read_given_file(path: Path, task: Task) -> Given:

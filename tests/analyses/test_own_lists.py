@@ -257,6 +257,12 @@ def test_words_and_figure_say_whose_lists_they_are_of(name, unchecked):
     assert given.json == drawn.json
 
 
+def test_the_words_are_of_the_task_s_own_symbols(unchecked):
+    own = read_given("mine.txt", "1,0,1\n0,0,1\n", Task(5, 6, rule=PARITY))
+    drawn = "of random bits, of 8 random digits: 24 held-out lists"
+    assert own.told(drawn) == "of mine.txt, of 8 random digits: 24 lists of mine.txt"
+
+
 @pytest.mark.skipif("blanks" not in shipped_models(), reason="no model is shipped yet")
 def test_a_command_without_a_flag_runs(tmp_path, status, monkeypatch, capsys):
     """As the README types it: it ended in a traceback."""
