@@ -86,7 +86,9 @@ def run(words: list[str], monkeypatch) -> None:
     """As ``python`` followed by these words does, in this process."""
     if words[0] == "-m":
         monkeypatch.setattr(sys, "argv", words[1:])
-        monkeypatch.delitem(sys.modules, words[1], raising=False)
+        package = hasattr(sys.modules.get(words[1]), "__path__")
+        main = words[1] + ".__main__" * package
+        monkeypatch.delitem(sys.modules, main, raising=False)  # or it is there before it is run
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         monkeypatch.setattr(sys, "argv", words)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from interp.algoformer import ReferenceModel
-from interp.checkpoints import load_model, main, save_model
+from interp.checkpoints import load_model, save_model
+from interp.checkpoints.__main__ import main
 from interp.config import ModelConfig
 from interp.imports import Told
 from interp.imports import import_weights as import_told

@@ -16,12 +16,12 @@ from interp.checkpoints import (
     describe,
     find_checkpoint,
     load_model,
-    main,
     run_checkpoints,
     save_model,
     shipped_models,
     shipped_task_models,
 )
+from interp.checkpoints.__main__ import main
 from interp.config import ModelConfig
 from interp.model import SortTransformer
 from interp.support.errors import UserError
@@ -29,7 +29,7 @@ from interp.task import SortTask
 from tests.models import small_model
 
 SIZES = {"d_model": 12, "n_heads": 3, "d_head": 4, "d_mlp": 24}
-ROOT = Path(checkpoints.__file__).parent.parent
+ROOT = Path(checkpoints.__file__).parents[2]
 
 
 def a_model(seed: int = 0, **options) -> SortTransformer:
@@ -320,7 +320,7 @@ def test_a_process_ends_with_status_2():
 @pytest.mark.parametrize(
     "module",
     [
-        "interp.checkpoints",
+        "interp.checkpoints.__main__",
         "training.train",
         "training.evaluate",
         "training.study",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from interp.checkpoints import load_bare, load_model, main, save_model
+from interp.checkpoints import load_bare, load_model, save_model
+from interp.checkpoints.__main__ import main
 from interp.support.errors import UserError
 from interp.weights import check_finite
 from tests.models import small_model

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from interp.checkpoints import load_bare, load_model, main, save_model
+from interp.checkpoints import load_bare, load_model, save_model
+from interp.checkpoints.__main__ import main
 from interp.config import Activation, ModelConfig
 from interp.elsewhere.facts import Facts, agreed, facts_of, read_config
 from interp.elsewhere.hooked import NEVER, import_hooked

@@ -19,7 +19,8 @@ from analyses.experiment.runner import check
 from analyses.experiment.subjects import OfList, OfModel, OfTwoModels
 from analyses.known_answers.body import smaller
 from analyses.one_list.subject import ListSubject, TwoModels
-from interp.checkpoints import load_model, main
+from interp.checkpoints import load_model
+from interp.checkpoints.__main__ import main
 from interp.rules import read_rule
 from interp.support.errors import UserError
 from interp.task import Task

@@ -25,14 +25,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from interp.config import ModelConfig
-from interp.elsewhere.asked import Import, ImportAlgoformer
-from interp.rules import SORT, read_rule
-from interp.sorters.truth import RULES, truth_of
+from interp.sorters.truth import RULES
 from interp.support import files
-from interp.support.cli import run_command
 from interp.support.errors import UserError
 from interp.support.fields import fits
 from interp.support.lazy import lazy_import
@@ -43,20 +40,16 @@ from interp.weights import check_finite
 
 if TYPE_CHECKING:
     import torch
-    from tyro import conf
 
-    from interp.elsewhere.rivals import Read
-    from interp.imports import Told
     from interp.model import SortTransformer
 else:
     torch = lazy_import("torch")
-    conf = lazy_import("tyro.conf")  # a quarter of a second, which only commands need
 
 FORMAT = 1  # of config.json; raised when an older reader would misread it
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 HASH = "hash"  # in config.json: what content_hash was when the weights were written
-PRETRAINED = Path(__file__).parent / "pretrained"
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
 SHIPPED_TASKS = PRETRAINED / "tasks"  # models of other tasks than the experiment's
 SHIPPED_RUNS = PRETRAINED / "runs"  # run folders with some of their checkpoints, for their course
 COMPILED = "compiled:"  # before the name of a sorter compiled by hand
@@ -372,6 +365,21 @@ def weights_hash(config: ModelConfig, weights: bytes) -> str:
     return digest.hexdigest()[:16]
 
 
+def describe(name_or_path: str | Path) -> dict[str, Any]:
+    """What ``info`` prints: the config, the hash, and the evaluation where there is one."""
+    if str(name_or_path).startswith(COMPILED):
+        loaded = load_model(name_or_path)
+        return {"name": loaded.name, "folder": None, "hash": loaded.hash, **loaded.info}
+    folder = find_checkpoint(name_or_path)
+    return {
+        "name": str(name_or_path),
+        "folder": str(folder),
+        **read_info(folder),
+        "hash": content_hash(folder),
+        "evaluation": read_evaluation(folder),
+    }
+
+
 # -- writing ------------------------------------------------------------------------------------
 
 
@@ -426,153 +434,3 @@ def check_replaceable(folder: Path) -> None:
         raise UserError(
             f"{folder} is there already, and is no model: name a folder that is new or empty"
         )
-
-
-# -- command line -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ListModels:
-    """Show the shipped models."""
-
-
-@dataclass(frozen=True)
-class Info:
-    """Show what a model is: sizes, hash, how it was trained, what it reaches."""
-
-    name: conf.Positional[str]  # a shipped name, a run folder or a checkpoint
-    task: Path | None = None  # FILE.py with the task, of a model whose task is in a file of yours
-
-    def __post_init__(self) -> None:
-        if self.task is not None:
-            read_rule(self.task)
-
-
-def main(argv: list[str] | None = None) -> None:
-    run_command(_commands(), _command, "python -m interp.checkpoints", argv)
-
-
-def _commands() -> Any:
-    return (
-        Annotated[ListModels, conf.subcommand("list")]
-        | Annotated[Info, conf.subcommand("info")]
-        | Annotated[Import, conf.subcommand("import")]
-        | Annotated[ImportAlgoformer, conf.subcommand("import-algoformer")]
-    )
-
-
-def _command(args: ListModels | Info | Import | ImportAlgoformer) -> None:
-    if isinstance(args, ListModels):
-        for name in shipped_models():
-            print(f"{name:20} {_summary(PRETRAINED / name)}")
-        for name in shipped_task_models():
-            print(f"{name:20} {_summary(SHIPPED_TASKS / name)}")
-        for name in compiled_names():
-            print(f"{name:20} compiled by hand: {truth_of(name.removeprefix(COMPILED)).words}")
-    elif isinstance(args, Info):
-        print(json.dumps(describe(args.name), indent=2))
-    else:
-        _import(args)
-
-
-def describe(name_or_path: str | Path) -> dict[str, Any]:
-    """What ``info`` prints: the config, the hash, and the evaluation where there is one."""
-    if str(name_or_path).startswith(COMPILED):
-        loaded = load_model(name_or_path)
-        return {"name": loaded.name, "folder": None, "hash": loaded.hash, **loaded.info}
-    folder = find_checkpoint(name_or_path)
-    return {
-        "name": str(name_or_path),
-        "folder": str(folder),
-        **read_info(folder),
-        "hash": content_hash(folder),
-        "evaluation": read_evaluation(folder),
-    }
-
-
-def _summary(folder: Path) -> str:
-    info = describe(folder)
-    task = ModelConfig.from_dict(info["model"]).task
-    reach = ""
-    if info["evaluation"]:
-        exact = info["evaluation"]["exact_match"]
-        reach = (
-            f"  {100 * exact['value']:.2f} % of lists exact "
-            f"[{100 * exact['low']:.2f}, {100 * exact['high']:.2f}], n = {exact['n']:,}"
-        )
-    rule = "" if task.rule == SORT else f"{task.rule}: "
-    return f"{rule}lists of {task.lengths_words}, {task.n_blanks} blanks{reach}"
-
-
-def _import(args: Import | ImportAlgoformer) -> None:
-    """Open, prove and write; nothing is there before all of it is right."""
-    from interp.elsewhere.proof import prove
-
-    if args.folder.exists() and (not args.folder.is_dir() or any(args.folder.iterdir())):
-        raise UserError(f"{args.folder} is there already; name a folder that is new or empty")
-    model, read, same_as = _imported(args)
-    config, proof = model.config, prove(model, read)
-    what = f"{args.file}: {proof.words}"
-    if (doubt := proof.doubt) and not args.anyway:
-        raise UserError(
-            f"{what}; {doubt} (now: {_architecture(config)}): look at the flags and at the "
-            "vocabulary; --anyway imports it as it is"
-        )
-    proved = {"exact_match": proof.exact.to_dict(), "chance": proof.chance, "loss": proof.loss}
-    save_model(args.folder, model, imported_from=args.file.name, imported=proved)
-    print(f"{args.folder}: {_architecture(config)}; computes what {same_as} from the file")
-    print(what + (f"; {doubt}" if doubt else ""))
-    if proof.open_questions:
-        print(proof.open_questions)
-    own = f" --task {args.task}" if isinstance(args, Import) and args.task.endswith(".py") else ""
-    print(f"The explorer lists it after: {_explorer_for(args.folder, own)}")
-
-
-def _imported(args: Import | ImportAlgoformer) -> tuple[SortTransformer, Read | None, str]:
-    """The model, how its weights were read, and what it was compared with."""
-    if isinstance(args, Import):
-        from interp.elsewhere.hooked import import_hooked
-
-        hooked = import_hooked(args.file, args.facts(), args.for_task(), args.vocabulary)
-        literal = hooked.model.config.norm == "post"  # which TransformerLens does not have
-        plain = "literal code" if literal else "a plain HookedTransformer"
-        return hooked.model, hooked.read, f"{plain} computes"
-    from interp.imports import import_weights
-
-    return import_weights(args.file, _told(args)), None, "PyTorch's own modules compute"
-
-
-def _architecture(config: ModelConfig) -> str:
-    """In words: what was told, or taken from shapes."""
-    task = config.task
-    mlp = f"MLPs of {config.d_mlp} neurons ({config.activation})" if config.d_mlp else "no MLPs"
-    norm = "no norm" if config.norm == "none" else f"{config.norm}-norm"
-    return (
-        f"lists of {task.lengths_words}, {task.n_blanks} blanks, position offset "
-        f"{task.pos_offset}, {config.n_layers} layers of {config.n_heads} heads, {mlp}, {norm}, "
-        f"{config.positions} positions"
-    )
-
-
-def _told(args: ImportAlgoformer) -> Told:
-    from interp.imports import Told
-
-    return Told(
-        args.published,
-        args.heads,
-        args.norm,
-        args.activation,
-        args.max_len,
-        0 if args.no_blanks else args.n_blanks,
-        args.ln_eps,
-    )
-
-
-def _explorer_for(folder: Path, own: str = "") -> str:
-    """The command whose explorer offers a model in that folder; ``own`` names its task's file."""
-    models = "" if folder.parent == Path("runs") else f" --models {folder.parent}"
-    return "streamlit run app.py" + (f" --{models}{own}" if models or own else "")
-
-
-if __name__ == "__main__":
-    main()
