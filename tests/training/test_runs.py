@@ -250,7 +250,7 @@ def test_resume_takes_no_other_place(run, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--resume", str(run), "--out", str(tmp_path / "elsewhere")])
     assert stop.value.code == 2
-    assert "where it is; drop the other flags" in capsys.readouterr().err
+    assert "where it is; drop all flags but --threads" in capsys.readouterr().err
 
 
 def test_what_killed_writes_left_is_gone_after_a_resume(run):
