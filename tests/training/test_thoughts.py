@@ -85,7 +85,7 @@ def test_the_loss_is_that_of_slow_code() -> None:
             row = before[n, task.sep_pos + 1 + blank - view.first_row]
             loss -= float(row.log_softmax(-1)[wanted]) * 2 / 22
             right += int(row.argmax()) == wanted
-    assert float(found.loss) == pytest.approx(loss, rel=1e-5)
+    assert found.loss.item() == pytest.approx(loss, rel=1e-5)
     assert (int(found.right), found.count) == (right, 8 * 22)
 
 
