@@ -5,10 +5,7 @@
     load_model("compiled:slots").model      # a sorter compiled by hand
     load_model("runs/0003-stable-blanks-s0").model      # the newest checkpoint of a run
 
-    python -m interp.checkpoints list
-    python -m interp.checkpoints info blanks
-    python -m interp.checkpoints import model.pt runs/theirs --task sort --max-len 10 --n-blanks 0
-    python -m interp.checkpoints import-algoformer model_6000.pth runs/my-import --published
+    python -m interp.checkpoints list                   # what there is; see __main__.py
 
 A checkpoint is a folder with ``model.safetensors`` and ``config.json``; a run folder holds
 checkpoints under ``checkpoints/step-000500``. Nothing here is ever unpickled unsafely.
