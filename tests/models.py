@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from transformer_lens import TransformerLensKeyValueCache
@@ -42,6 +43,18 @@ def trained_run(out: Path, config: TrainConfig, kind: type[Trainer] = Trainer) -
     run = create_run(out, trainer.config, trainer)
     train(trainer, run, signals=())
     return run
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, step: int | None, how: type[BaseException]) -> None:
+    """Raise in the middle of the update after ``step``; None for never."""
+    update = Trainer.update
+
+    def stopping(self: Trainer, *args: Any, **kwargs: Any) -> Any:
+        if self.step == step:
+            raise how("stopped here")
+        return update(self, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "update", stopping)
 
 
 def in_float64(model: SortTransformer) -> SortTransformer:

@@ -10,7 +10,7 @@ import torch
 from interp.answers.decode import score
 from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
-from tests.training.test_training import stop_after
+from tests.models import stop_after
 from training.course import train
 from training.curves import read_curves
 from training.loop import Trainer

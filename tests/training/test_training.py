@@ -29,6 +29,7 @@ from interp.support import files
 from interp.support.seeds import stream
 from interp.task import PAD, SortBatch
 from tests.covers import few
+from tests.models import stop_after
 from training import runs
 from training.course import logged
 from training.loop import Trainer, TrainingDiverged
@@ -451,18 +452,6 @@ def test_a_killed_run_reaches_the_same_bits(recipe, tmp_path):
     assert len(run_checkpoints(run)) > reached  # it was killed on the way
     resumed = json.loads((run / "manifest.json").read_text())["resumed"]
     assert [entry["step"] > 0 for entry in resumed] == [True]
-
-
-def stop_after(monkeypatch, step: int, how: type[BaseException]) -> None:
-    """Raise in the middle of the update after ``step``."""
-    update = Trainer.update
-
-    def stopping(self, *args, **kwargs):
-        if self.step == step:
-            raise how("stopped here")
-        return update(self, *args, **kwargs)
-
-    monkeypatch.setattr(Trainer, "update", stopping)
 
 
 OF_30_STEPS = [*TINY, *RECIPES["stable"], "--steps", "30", "--dropout", "0.1"]

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from interp.answers.decode import score
 from interp.checkpoints import load_model, run_checkpoints
 from interp.support.errors import UserError
+from tests.models import stop_after
 from training import claims, runs, study
 from training import train as training
 from training.curves import Curve
@@ -537,15 +538,8 @@ def by_hand(tmp_path: Path, *flags: str) -> Path:
 @pytest.mark.parametrize("at", [None, 0, 9])
 def test_a_run_trained_by_hand_is_taken_over(at, ended, plan_file, tmp_path, inline, monkeypatch):
     """Finished, just begun, or stopped on the way; moved to where the study would have put it."""
-    update = Trainer.update
     with monkeypatch.context() as patched:
-
-        def stopping(self, *args, **kwargs):
-            if self.step == at:
-                raise RuntimeError("stopped here")
-            return update(self, *args, **kwargs)
-
-        patched.setattr(Trainer, "update", stopping)
+        stop_after(patched, at, RuntimeError)
         try:
             by_hand(tmp_path)
         except RuntimeError:
@@ -889,15 +883,8 @@ def test_a_run_that_is_resumed_by_hand_is_left_alone(plan_file, tmp_path, inline
 def half_done(plan_file: Path, out: Path, monkeypatch, **how: object) -> Job:
     """A run of the study that was stopped after its first checkpoint."""
     job = Job(open_study(out, load_plan(plan_file)), "blanks", 0)
-    update = Trainer.update
-
-    def stopping(self, *args):
-        if self.step == 8:
-            raise RuntimeError("stopped here")
-        return update(self, *args)
-
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "update", stopping)
+        stop_after(patched, 8, RuntimeError)
         with pytest.raises(RuntimeError, match="stopped here"):
             make_run(WorkerArgs(job.study, job.arm, job.seed, **how))
     return job
