@@ -42,6 +42,11 @@ class Symbols:
         """A list, as it is typed."""
         return ",".join(str(number % self.n) for number in (3, 1, 4, 1, 5))
 
+    @property
+    def run_together(self) -> bool:
+        """Whether a list of them can be written as one word, like ``314``."""
+        return self.n <= 10
+
     def reads(self, piece: str) -> bool:
         """Whether a piece of text is one of them, written as it is, without a leading 0."""
         return piece in map(str, range(self.n))
@@ -69,7 +74,7 @@ def symbols_in(text: str, symbols: Symbols = DIGITS) -> tuple[int, ...]:
         UserError: naming the piece that is none.
     """
     pieces = [p for p in re.split(r"[\s,;]+", text.strip().strip("[]()")) if p]
-    if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit() and symbols.n <= 10:
+    if len(pieces) == 1 and pieces[0].isascii() and pieces[0].isdigit() and symbols.run_together:
         pieces = list(pieces[0])
     for piece in pieces:
         if not symbols.reads(piece):

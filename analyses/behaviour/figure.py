@@ -217,7 +217,7 @@ def _table(task: SortTask, shown: list[Mistake]) -> go.Table:
 
 def text(task: SortTask, tokens: tuple[int, ...]) -> str:
     """Digits as one word, longer numbers apart; a token that is none of them is a dash."""
-    apart = "" if task.n_symbols <= 10 else " "
+    apart = "" if task.symbols.run_together else " "
     return apart.join(str(token) if token < task.n_symbols else "-" for token in tokens)
 
 

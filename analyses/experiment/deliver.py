@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 
 from interp.checkpoints import LoadedModel, shipped_checkpoints, shipped_models
 from interp.figures import write_html
+from interp.lists import Symbols
 from interp.support import files
 from interp.support.cli import note, say
 from interp.support.errors import UserError
@@ -84,6 +85,11 @@ def study_folder(out: Path, name: str, study: Path) -> Path:
     except UserError:  # there is nothing, or nothing of ours
         other = False
     return out / (f"{name}-{path_label(study)}" if other else name)
+
+
+def list_label(values: Sequence[int], symbols: Symbols) -> str:
+    """``314``; of numbers that may have two figures ``3-1-14``: 12 3 and 1 23 are two lists."""
+    return ("" if symbols.run_together else "-").join(map(str, values))
 
 
 def flag_label(name: str, value: object) -> str:

@@ -17,6 +17,7 @@ from analyses.experiment import Experiment, Outcome
 from analyses.experiment.deliver import (
     flag_label,
     folder_name,
+    list_label,
     model_label,
     path_label,
     publish,
@@ -202,7 +203,9 @@ def _list(about: OfList, settings: Any) -> Opened:
         },
         _of(loaded),
         folder_name(
-            model_label(loaded), "".join(map(str, subject.digits)), *_asked_for(about, settings)
+            model_label(loaded),
+            list_label(subject.digits, loaded.model.task.symbols),
+            *_asked_for(about, settings),
         ),
     )
 

@@ -16,6 +16,7 @@ from analyses import experiment
 from analyses.ablate_blanks import EXPERIMENT as ABLATE
 from analyses.experiment import deliver
 from interp.checkpoints import load_bare, save_model
+from interp.lists import DIGITS, Symbols
 from interp.support import files
 from interp.support.cli import run_command
 from tests.models import small_model
@@ -45,6 +46,13 @@ def test_checkpoints_of_one_name_have_folders_of_their_own(two):
 def test_shipped_names_stay_as_they_are():
     for name, label in (("blanks", "blanks"), ("compiled:slots", "compiled-slots")):
         assert deliver.model_label(load_bare(name)) == label
+
+
+def test_two_lists_have_two_names():
+    """The result of 1 23 replaced that of 12 3."""
+    assert deliver.list_label((3, 1, 4), DIGITS) == "314"
+    labels = [deliver.list_label(values, Symbols(40)) for values in ((12, 3), (1, 23), (1, 2, 3))]
+    assert labels == ["12-3", "1-23", "1-2-3"]
 
 
 def test_names_that_a_file_system_cannot_hold_are_cut_and_told_apart():
