@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from explorer.parts.elements import plain, refuse
+from explorer.server import session
 from explorer.server import store as stores
 from explorer.server.jobs import Job, State, jobs
 from interp.support.progress import Progress
@@ -80,6 +81,7 @@ def _watch(job: Job, name: str) -> None:
     Args:
         name: of the button that ends it; empty for none.
     """
+    session.put_back()
     if job.ended:
         st.rerun()
     if not name:

@@ -126,7 +126,7 @@ def _first_that_opens(places: Places, message: DeltaGenerator) -> OpenModel | No
 def _list(opened: OpenModel) -> tuple[int, ...] | None:
     task = opened.task
     if st.session_state[session.LIST] == session.FIRST_LIST:  # ours, so it is for us to make it fit
-        st.session_state[session.LIST] = typed(task.example)
+        session.put(session.LIST, typed(task.example))
     st.sidebar.text_input(
         "List to sort" if task.rule == SORT else f"List: answered with {task.rule.words}",
         key=session.LIST,
@@ -157,7 +157,7 @@ def _list(opened: OpenModel) -> tuple[int, ...] | None:
 
 
 def _type(make: Callable[[SortTask], list[int]], task: SortTask) -> None:
-    st.session_state[session.LIST] = typed(make(task))
+    session.put(session.LIST, typed(make(task)))
 
 
 def _type_wrong(opened: OpenModel) -> None:
@@ -165,7 +165,7 @@ def _type_wrong(opened: OpenModel) -> None:
     if found is None:
         st.session_state[_NONE_WRONG] = True
     else:
-        st.session_state[session.LIST] = typed(found)
+        session.put(session.LIST, typed(found))
 
 
 def _random(task: SortTask) -> list[int]:

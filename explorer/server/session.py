@@ -26,11 +26,12 @@ if TYPE_CHECKING:  # it imports PyTorch, for which the first page does not wait
 MODEL, FOLDER, LIST, CORRUPT = "model", "folder", "list", "corrupt"
 MASKED, AS_PUBLISHED, DO = "masked", "as_published", "do"
 LAYER, HEAD = "layer", "head"
-_SHARED = (MODEL, FOLDER, LIST, CORRUPT, MASKED, AS_PUBLISHED, DO, LAYER, HEAD)
+_SIDEBAR = (MODEL, FOLDER, LIST, MASKED, AS_PUBLISHED, DO)
+_SHARED = (*_SIDEBAR, CORRUPT, LAYER, HEAD)
 BACK = "back"  # in the address, for as long as it takes to be read
 _STARTED = "started"  # the number of the last step back or forward
 _KEPT = "kept"  # keys of the pages' own widgets
-_LAST = "last"  # what was chosen when a page was last drawn
+_LAST = "last"  # what was chosen when a page was last drawn, or since then by a button
 _AGAIN = "again"  # while a drawing is left for another
 _LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
@@ -76,7 +77,7 @@ def _begin(places: Places) -> None:
     link = st.query_params
     choices = places.choices()
     choose_model(link.get("model") or (choices[0] if choices else ""), choices)
-    st.session_state[LIST] = link.get("list", FIRST_LIST)[:LONGEST_TEXT]
+    put(LIST, link.get("list", FIRST_LIST)[:LONGEST_TEXT])
     st.session_state[CORRUPT] = link.get("corrupt", "")[:LONGEST_TEXT]
     choose_text(link.get("do", "")[:LONGEST_TEXT])
     for key in (LAYER, HEAD):
@@ -114,6 +115,24 @@ def choice(key: str, name: str, choices: Sequence[object], default: str) -> None
     allow(key, choices, default)
 
 
+def put(key: str, value: object) -> None:
+    """Set what a field of the sidebar holds; for callbacks, before any widget is drawn."""
+    st.session_state[key] = st.session_state[_LAST][key] = value
+
+
+def put_back() -> None:
+    """In a part that is drawn because the browser asks again and again: what the sidebar holds.
+
+    With every such question the browser says what its fields hold. Until it has drawn what a click
+    put into them, that is what stood there before, and would undo the click. A field that the
+    reader changes has all of the page drawn.
+    """
+    if not st.session_state[_DRAWING]:
+        for key in _SIDEBAR:
+            if key in (last := st.session_state[_LAST]) and st.session_state.get(key) != last[key]:
+                st.session_state[key] = last[key]
+
+
 def choose(treatment: Treatment) -> None:
     """Intervene so from now on; for callbacks, before any widget is drawn."""
     choose_text(treatment.text)
@@ -122,22 +141,24 @@ def choose(treatment: Treatment) -> None:
 def choose_text(text: str) -> None:
     """As :func:`choose`; a text that is no treatment shows its mistake beside the field."""
     published = text == Act.PUBLISHED.value
-    st.session_state[MASKED] = st.session_state[AS_PUBLISHED] = published
-    st.session_state[DO] = "" if published else text
+    put(MASKED, published)
+    put(AS_PUBLISHED, published)
+    put(DO, "" if published else text)
 
 
 def choose_mask() -> None:
     """Mask all blanks for all outputs, by the switch."""
-    st.session_state[MASKED], st.session_state[AS_PUBLISHED] = True, False
-    st.session_state[DO] = ""
+    put(MASKED, True)
+    put(AS_PUBLISHED, False)
+    put(DO, "")
 
 
 def choose_model(name: str, choices: list[str]) -> None:
     """Select ``name`` where it is a choice, else put it into the field for a path."""
-    st.session_state[MODEL] = name if name in choices else OTHER
+    put(MODEL, name if name in choices else OTHER)
     st.session_state.setdefault(FOLDER, "")
     if name not in choices:
-        st.session_state[FOLDER] = name[:LONGEST_PATH]
+        put(FOLDER, name[:LONGEST_PATH])
 
 
 def clamp(key: str, n: int, default: int) -> None:

@@ -88,7 +88,7 @@ def _swap(clean: tuple[int, ...], task: SortTask) -> None:
         corrupt = task.parse(st.session_state[session.CORRUPT])
     except UserError:
         corrupt = one_digit_changed(task, clean)
-    st.session_state[session.LIST] = typed(corrupt)
+    session.put(session.LIST, typed(corrupt))
     set_corrupt(clean)
 
 

@@ -103,7 +103,7 @@ def _facts(truth: Truth) -> list[str]:
 def _open(name: str, choices: list[str]) -> None:
     session.choose_model(f"compiled:{name}", choices)
     session.choose(Treatment())
-    st.session_state[session.LIST] = ",".join(map(str, FITTING_LIST))
+    session.put(session.LIST, ",".join(map(str, FITTING_LIST)))
 
 
 # -- the scoreboard -----------------------------------------------------------------------------

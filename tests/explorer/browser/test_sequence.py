@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from analyses.one_list.answers import attention_of, decode_list
 from benchmarks.browser import WAIT_MS, Server
 from interp.checkpoints import load_bare
-from tests.explorer.browser.visitor import Visitor, browser_needed, small
+from tests.explorer.browser.visitor import Visitor, a_window, browser_needed, small
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [browser_needed, pytest.mark.slow]
@@ -171,3 +174,59 @@ def test_blanks_are_chosen_by_click(visitor: Visitor, server: Server, folder: Pa
     visitor.page.locator(".sequence .token").nth(7).click(modifiers=["Shift"])
     visitor.page.wait_for_url("**blanks=1-3*")
     visitor.settle()
+
+
+class Slow:
+    """Between the page and its server: while ``holds``, the page hears nothing but how often it is
+    to ask how far a computation is, as when it is still busy drawing."""
+
+    def __init__(self, page: Any) -> None:
+        self.holds, self.asked = False, 0
+        self._page, self._held = page, list[Any]()
+        page.route_web_socket("**/_stcore/stream", self._between)
+
+    def _between(self, browser: Any) -> None:
+        self._browser, server = browser, browser.connect_to_server()
+
+        def to_server(data: bytes) -> None:
+            self.asked += self.holds and BackMsg.FromString(data).rerun_script.is_auto_rerun
+            server.send(data)
+
+        def to_browser(data: bytes) -> None:
+            asks = ForwardMsg.FromString(data).WhichOneof("type") == "auto_rerun"
+            (self._held.append if self.holds and not asks else browser.send)(data)
+
+        browser.on_message(to_server)
+        server.on_message(to_browser)
+
+    def wait(self, questions: int) -> None:
+        """Until the page has asked so often while it heard nothing."""
+        for _ in range(WAIT_MS // 100):
+            if self.asked >= questions:
+                return
+            self._page.wait_for_timeout(100)
+        raise AssertionError(f"the page asked {self.asked} times")
+
+    def let_go(self) -> None:
+        self.holds = False
+        for data in self._held:
+            self._browser.send(data)
+
+
+def test_a_click_outlives_questions_that_know_nothing_of_it(
+    chromium: Any, server: Server, folder: Path
+) -> None:
+    """While rates are computed the page asks how far that is, and with every question it says what
+    its fields hold: until it has drawn what was clicked, that is what stood there before."""
+    with a_window(chromium) as page:
+        between, visitor = Slow(page), Visitor(page)
+        visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,2,2,1")
+        page.get_by_role("radio", name="mask").click()
+        between.holds = True
+        page.locator(".sequence .token").nth(6).click()  # the second blank
+        between.wait(questions=2)
+        between.let_go()
+        page.wait_for_url("**do=mask%3A1")
+        page.get_by_text("Whole list right: under the mask").wait_for(timeout=WAIT_MS)
+        visitor.settle()
+        assert page.url.endswith("do=mask%3A1")
