@@ -31,7 +31,8 @@ _SHARED = (*_SIDEBAR, CORRUPT, LAYER, HEAD)
 BACK = "back"  # in the address, for as long as it takes to be read
 _STARTED = "started"  # the number of the last step back or forward
 _KEPT = "kept"  # keys of the pages' own widgets
-_LAST = "last"  # what was chosen when a page was last drawn, or since then by a button
+_LAST = "last"  # what was chosen when a page was last drawn, or since then by a click
+_PUT = "put"  # fields of the sidebar that were set since then, with all that they held before
 _AGAIN = "again"  # while a drawing is left for another
 _LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
@@ -47,6 +48,7 @@ def visit(places: Places) -> Iterator[None]:
     st.session_state[_LINK], st.session_state[_DRAWING] = {}, True
     try:
         yield
+        st.session_state[_PUT] = {}
     finally:
         st.session_state[_DRAWING] = False
         if not st.session_state.pop(_AGAIN, False):
@@ -69,11 +71,14 @@ def _begin(places: Places) -> None:
             # draws itself anew does so while its page is being left.
             if key in st.session_state or key in last:
                 st.session_state[key] = st.session_state.get(key, last.get(key))
+        for key, before in st.session_state[_PUT].items():
+            if st.session_state[key] in before:
+                st.session_state[key] = last[key]
         return
     for key in (LAYER, HEAD, *st.session_state.get(_KEPT, {})):
         st.session_state.pop(key, None)
     st.session_state[_STARTED], st.session_state[_KEPT] = moved, {}
-    st.session_state[_LAST] = {}
+    st.session_state[_LAST], st.session_state[_PUT] = {}, {}
     link = st.query_params
     choices = places.choices()
     choose_model(link.get("model") or (choices[0] if choices else ""), choices)
@@ -116,21 +121,29 @@ def choice(key: str, name: str, choices: Sequence[object], default: str) -> None
 
 
 def put(key: str, value: object) -> None:
-    """Set what a field of the sidebar holds; for callbacks, before any widget is drawn."""
+    """Set what a field of the sidebar holds; for callbacks, before any widget is drawn.
+
+    With whatever it asks, the browser says what its fields hold. Until it has drawn this one, that
+    is what stood there before, also in questions that it asks by itself (:func:`put_back`). So what
+    stood there is remembered until all of the page is drawn, and not taken for the reader's choice.
+    """
+    st.session_state[_PUT].setdefault(key, set()).add(st.session_state.get(key))
     st.session_state[key] = st.session_state[_LAST][key] = value
 
 
 def put_back() -> None:
-    """In a part that is drawn because the browser asks again and again: what the sidebar holds.
-
-    With every such question the browser says what its fields hold. Until it has drawn what a click
-    put into them, that is what stood there before, and would undo the click. A field that the
-    reader changes has all of the page drawn.
-    """
-    if not st.session_state[_DRAWING]:
-        for key in _SIDEBAR:
-            if key in (last := st.session_state[_LAST]) and st.session_state.get(key) != last[key]:
-                st.session_state[key] = last[key]
+    """What the sidebar held when the page was last drawn; for a part that the browser asks for
+    again and again, which changes nothing. A field that the reader changes has all of the page
+    drawn."""
+    if st.session_state[_DRAWING]:
+        return
+    last, before = st.session_state[_LAST], st.session_state[_PUT]
+    for key in (key for key in _SIDEBAR if key in last):
+        if (said := st.session_state.get(key)) == last[key]:
+            before.pop(key, None)  # it has been drawn
+        else:
+            before.setdefault(key, set()).add(said)
+            st.session_state[key] = last[key]
 
 
 def choose(treatment: Treatment) -> None:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from benchmarks.browser import WAIT_MS, Server, settle
+from benchmarks.browser import Server, settle
 from interp.answers.decode import greedy_decode
 from interp.answers.treatment import Treatment
 from interp.checkpoints import load_model
@@ -50,7 +50,7 @@ def test_a_visitor_types_a_list_and_reads_the_sorted_answer(
     visitor.page.get_by_text("Mask the blanks").click()
     visitor.text(".st-key-changed_answer code")
     rates = visitor.page.locator('[data-testid="stMetricValue"]')
-    rates.nth(1).wait_for(timeout=WAIT_MS)
+    rates.nth(1).wait_for()
     whole, masked = (float(rates.nth(i).inner_text().split()[0]) for i in range(2))
     assert whole > 97
     assert masked < whole - 20
@@ -85,7 +85,7 @@ def test_odd_text_in_a_link_is_shown_and_nothing_else(visitor: Visitor, server: 
         link = f"{server.address}/sort?model={typed}&list={typed}&corrupt={typed}&head={typed}"
         visitor.page.goto(link) if n == 0 else visitor.go_on(link)
         alerts = visitor.page.locator('[data-testid="stSidebar"] [role="alert"]')
-        alerts.nth(1).wait_for(timeout=WAIT_MS)
+        alerts.nth(1).wait_for()
         visitor.settle()
         assert text in alerts.nth(0).inner_text().replace("\u2060", "")
         assert visitor.page.locator('[role="alert"]').locator("img, svg[onload], a").count() == 0
@@ -106,7 +106,7 @@ def _two_at_once(done: dict[str, Any], model: Any, address: str) -> None:
     for text, page in done.items():
         page.goto(f"{address}&list=3,1,2&do={text}")
     for page in done.values():
-        page.locator(".st-key-changed_answer code").wait_for(timeout=WAIT_MS)
+        page.locator(".st-key-changed_answer code").wait_for()
     rng = random.Random(0)
     for _ in range(4):
         lists = {text: tuple(rng.choices(range(10), k=6)) for text in done}
@@ -118,9 +118,7 @@ def _two_at_once(done: dict[str, Any], model: Any, address: str) -> None:
             interventions = Treatment.parse(text).on_list(model, lists[text])
             said = greedy_decode(model, [lists[text]], interventions=interventions).lists[0]
             words = " ".join(SortTask().token_name(token) for token in said)
-            page.locator(".st-key-changed_answer code", has_text=exactly(words)).wait_for(
-                timeout=WAIT_MS
-            )
+            page.locator(".st-key-changed_answer code", has_text=exactly(words)).wait_for()
             settle(page)
 
 
@@ -133,7 +131,7 @@ def test_a_click_on_a_cell_of_the_sweep_patches_it(
         '.st-key-patch_exact path[aria-roledescription="rect mark"]'
         '[aria-label*="place: values 1.2; position: blank 4"]'
     ).first
-    cell.wait_for(timeout=WAIT_MS)
+    cell.wait_for()
     before = visitor.text(".st-key-patch_outputs tr.patched").split()
     cell.click()
     visitor.page.wait_for_url("**cell=v.1.2**")
@@ -142,7 +140,7 @@ def test_a_click_on_a_cell_of_the_sweep_patches_it(
     after = visitor.text(".st-key-patch_outputs tr.patched").split()
     assert before != after == ["patched", "1", "1", "2", "3", "4", "4", "5", "5", "6", "9"]
     colleague.goto(visitor.page.url)
-    colleague.locator(".st-key-patch_outputs tr.patched").wait_for(timeout=WAIT_MS)
+    colleague.locator(".st-key-patch_outputs tr.patched").wait_for()
     settle(colleague)
     assert colleague.locator(".st-key-patch_outputs tr.patched").inner_text().split() == after
 
@@ -152,19 +150,19 @@ def test_blanks_are_masked_and_transplanted(visitor: Visitor, server: Server) ->
     visitor.open(
         f"{server.address}/blanks?model=blanks&list=3,1,4,1,5&kind=mask&blanks=none&part=all"
     )
-    visitor.page.get_by_text("Choose at least one blank.").wait_for(timeout=WAIT_MS)
+    visitor.page.get_by_text("Choose at least one blank.").wait_for()
     visitor.page.get_by_role("button", name="All", exact=True).click()
     ablated = visitor.text(".st-key-blanks-ablated")
     assert "outputs wrong" in ablated
     assert "✓ sorted, 5 of 5" in visitor.text(".st-key-blanks-as-it-is")
-    visitor.page.get_by_text("no bit changes").wait_for(timeout=WAIT_MS)
+    visitor.page.get_by_text("no bit changes").wait_for()
     visitor.settle()
     assert "blanks=all" in visitor.page.url
     visitor.page.get_by_role("button", name="Intervene so everywhere").first.click()
     visitor.page.wait_for_url("**do=mask**")
     visitor.settle()
     visitor.page.get_by_role("link", name="Sort").click()
-    visitor.page.locator(".st-key-changed_answer code").wait_for(timeout=WAIT_MS)
+    visitor.page.locator(".st-key-changed_answer code").wait_for()
     visitor.settle()
     assert "✗ Not sorted." in visitor.text(".st-key-changed_answer")
 
@@ -175,9 +173,7 @@ def test_the_slider_moves_along_a_run(visitor: Visitor, server: Server, run: Pat
     before = visitor.text(".st-key-checkpoint_answer")
     assert "after 2 updates" in before
     visitor.page.get_by_role("slider").first.press("ArrowRight")
-    visitor.page.locator(".st-key-checkpoint_answer", has_text="after 4 updates").wait_for(
-        timeout=WAIT_MS
-    )
+    visitor.page.locator(".st-key-checkpoint_answer", has_text="after 4 updates").wait_for()
     visitor.settle()
     assert "step=4" in visitor.page.url
 
@@ -189,7 +185,7 @@ def test_the_slider_moves_along_a_run(visitor: Visitor, server: Server, run: Pat
 def test_a_figure_is_drawn_once(visitor: Visitor, server: Server, link: str) -> None:
     """Where its margins are too narrow, Plotly widens them and draws all of it a second time."""
     visitor.open(f"{server.address}/{link}")
-    visitor.page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT_MS)
+    visitor.page.locator(".js-plotly-plot .main-svg").first.wait_for()
     visitor.settle()
     asked, has = visitor.page.evaluate(
         """() => {
@@ -208,7 +204,7 @@ def test_a_figure_is_taken_along_and_opens_offline(
 ) -> None:
     visitor.open(f"{server.address}/attention?list=3,1,4,1,5&layer=1&head=0")
     visitor.page.get_by_role("button", name="Take it with you").first.click()
-    with visitor.page.expect_download(timeout=WAIT_MS) as download:
+    with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Page (HTML)").click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
@@ -216,10 +212,10 @@ def test_a_figure_is_taken_along_and_opens_offline(
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(file.as_uri())
-        page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=WAIT_MS)
+        page.locator(".js-plotly-plot .main-svg").first.wait_for()
         assert "list 3,1,4,1,5" in page.locator(".js-plotly-plot").first.inner_text()
         assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-    with visitor.page.expect_download(timeout=WAIT_MS) as download:
+    with visitor.page.expect_download() as download:
         visitor.page.get_by_role("button", name="Data (JSON)").click()
     data = json.loads(Path(download.value.path()).read_text())
     assert (data["model"], data["list"], len(data["rows"]) > 0) == ("blanks", "3,1,4,1,5", True)
@@ -237,7 +233,7 @@ def test_a_picture_has_the_ground_of_its_page(
     taken = {}
     for kind in ("PNG", "SVG"):
         visitor.page.get_by_role("button", name="Take it with you").first.click()
-        with visitor.page.expect_download(timeout=WAIT_MS) as download:
+        with visitor.page.expect_download() as download:
             visitor.page.get_by_role("button", name=f"Picture ({kind})").click()
         assert download.value.suggested_filename.endswith(f".{kind.lower()}")
         taken[kind] = Path(download.value.path()).read_bytes()
@@ -264,7 +260,7 @@ def test_a_page_with_a_figure_draws_every_kind_of_trace(chromium: Any, tmp_path:
     with a_window(chromium, offline=True) as page:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto((tmp_path / "f.html").as_uri())
-        page.locator(".table").first.wait_for(timeout=WAIT_MS)
+        page.locator(".table").first.wait_for()
         drawn = (
             ".scatterlayer .trace",
             ".barlayer .trace",
@@ -330,7 +326,7 @@ def test_a_copied_link_opens_the_same_view(
     visitor.open(f"{server.address}/{link}&model={small(folder)}")
     main = '[data-testid="stMain"]'
     colleague.goto(visitor.page.url)
-    colleague.get_by_role("textbox", name="List to sort").wait_for(timeout=WAIT_MS)
+    colleague.get_by_role("textbox", name="List to sort").wait_for()
     settle(colleague)
     here, there = (page.locator(main).inner_text() for page in (visitor.page, colleague))
     assert len(here) > 500

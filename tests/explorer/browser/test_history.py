@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.browser import WAIT_MS, Server
+from benchmarks.browser import Server
 from explorer.server.history import History, script
 from tests.covers import few
 from tests.explorer.browser.visitor import Visitor, a_window, browser_needed, shipped, small
@@ -61,7 +61,7 @@ def test_a_walk_through_the_history(visitor: Visitor, server: Server) -> None:
     chose()
     page.get_by_role("link", name="Blanks").click()
     page.wait_for_url("**/blanks?**")
-    page.locator("h1", has_text="The blanks").wait_for(timeout=WAIT_MS)
+    page.locator("h1", has_text="The blanks").wait_for()
     chose()
     page.get_by_role("button", name="First half").click()
     page.wait_for_url("**blanks=0-23**")
@@ -124,7 +124,7 @@ def test_the_link_is_copied(visitor: Visitor, server: Server, folder: Any) -> No
     visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2")
     visitor.page.get_by_role("button", name="Copy link").click()
-    visitor.page.get_by_role("button", name="Copied").wait_for(timeout=WAIT_MS)
+    visitor.page.get_by_role("button", name="Copied").wait_for()
     assert visitor.page.evaluate("navigator.clipboard.readText()") == visitor.page.url
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.browser import WAIT_MS, Server, settle
+from benchmarks.browser import Server, settle
 from tests.covers import few
 from tests.explorer.browser.visitor import PATHS, Visitor, a_window, browser_needed, shipped
 
@@ -42,18 +42,18 @@ def test_a_page_opens_is_not_long_and_nothing_is_cut_overlaps_or_is_too_faint(
     page = visitor.page
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(f"{server.address}/{path}")
-    page.locator("h1").first.wait_for(timeout=WAIT_MS)
+    page.locator("h1").first.wait_for()
     settle(page, 800)
     _assert_well_opened(page, TALLEST if path not in TALL else None)
     if path == "sort":
         page.get_by_text("Mask the blanks").click()
-        page.wait_for_url("**do=mask**", timeout=WAIT_MS)
+        page.wait_for_url("**do=mask**")
         settle(page, 800)
         _assert_well_opened(page, TALLEST)
     everything = page.get_by_text("Everything", exact=True)
     if everything.count():  # where more is to be seen than when it opens
         everything.click()
-        page.wait_for_url("**part=all**", timeout=WAIT_MS)
+        page.wait_for_url("**part=all**")
         settle(page, 800)
     for box in page.get_by_text("Its figure and numbers").all():
         box.click()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from benchmarks.browser import WAIT_MS, Server, settle
+from benchmarks.browser import Server, settle
 from tests.explorer.browser.visitor import PATHS, Visitor, browser_needed
 from training.train import main as train
 
@@ -45,7 +45,7 @@ def test_the_words_are_those_of_the_task(visitor: Visitor, server: Server, parit
     for n, path in enumerate(PATHS):
         link = f"{server.address}/{path}?model={parity}&list=1,0,1&part=all&other={parity}"
         page.goto(link) if n == 0 else visitor.go_on(link)
-        page.get_by_role("textbox", name="List: answered with").wait_for(timeout=WAIT_MS)
+        page.get_by_role("textbox", name="List: answered with").wait_for()
         settle(page, 600)
         assert page.locator('[data-testid="stException"]').count() == 0
         text = page.evaluate(_SEEN)

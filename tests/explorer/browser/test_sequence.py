@@ -33,7 +33,7 @@ def pattern(folder: Path) -> np.ndarray:
 @pytest.fixture
 def sort(visitor: Visitor, server: Server, folder: Path) -> Visitor:
     visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,1,2")
-    visitor.page.locator(".sequence .token").first.wait_for(timeout=WAIT_MS)
+    visitor.page.locator(".sequence .token").first.wait_for()
     return visitor
 
 
@@ -153,7 +153,7 @@ def test_the_answer_plays_and_the_page_follows(sort: Visitor) -> None:
     page.wait_for_url("**part=step*")
     sort.settle()
     page.get_by_role("button", name="▶ Play").click()
-    page.locator(".sequence .token.unsaid").first.wait_for(timeout=WAIT_MS)
+    page.locator(".sequence .token.unsaid").first.wait_for()
     page.wait_for_url("**step=2*")
     sort.settle()
     assert page.locator(".sequence .token.unsaid").count() == 0
@@ -178,19 +178,28 @@ def test_blanks_are_chosen_by_click(visitor: Visitor, server: Server, folder: Pa
 
 class Slow:
     """Between the page and its server: while ``holds``, the page hears nothing but how often it is
-    to ask how far a computation is, as when it is still busy drawing."""
+    to ask how far a computation is, as when it is still busy drawing. Once it has asked, it asks
+    again right behind every click."""
 
     def __init__(self, page: Any) -> None:
         self.holds, self.asked = False, 0
-        self._page, self._held = page, list[Any]()
+        self._page, self._held, self._part = page, list[Any](), ""
         page.route_web_socket("**/_stcore/stream", self._between)
 
     def _between(self, browser: Any) -> None:
         self._browser, server = browser, browser.connect_to_server()
 
         def to_server(data: bytes) -> None:
-            self.asked += self.holds and BackMsg.FromString(data).rerun_script.is_auto_rerun
             server.send(data)
+            sent = (message := BackMsg.FromString(data)).rerun_script
+            if sent.is_auto_rerun:
+                self.asked, self._part = self.asked + self.holds, sent.fragment_id
+            elif self._part and sent.fragment_id:
+                fields = [w for w in sent.widget_states.widgets if not w.json_trigger_value]
+                sent.fragment_id, sent.is_auto_rerun = self._part, True
+                del sent.widget_states.widgets[:]
+                sent.widget_states.widgets.extend(fields)
+                server.send(message.SerializeToString())
 
         def to_browser(data: bytes) -> None:
             asks = ForwardMsg.FromString(data).WhichOneof("type") == "auto_rerun"
@@ -227,6 +236,10 @@ def test_a_click_outlives_questions_that_know_nothing_of_it(
         between.wait(questions=2)
         between.let_go()
         page.wait_for_url("**do=mask%3A1")
-        page.get_by_text("Whole list right: under the mask").wait_for(timeout=WAIT_MS)
+        page.get_by_text("Whole list right: under the mask").wait_for()
         visitor.settle()
         assert page.url.endswith("do=mask%3A1")
+        for blank, done in ((2, "1-2"), (3, "1-3"), (1, "2-3")):
+            page.locator(".sequence .token").nth(5 + blank).click()
+            page.wait_for_url(f"**do=mask%3A{done}")
+            visitor.settle()

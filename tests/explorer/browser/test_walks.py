@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import torch
 
-from benchmarks.browser import WAIT_MS, Server, settle
+from benchmarks.browser import Server, settle
 from interp.checkpoints import load_model
 from interp.task import SortTask
 from tests.explorer.browser.visitor import Visitor, a_window, browser_needed, shipped, small
@@ -38,25 +38,25 @@ def test_the_student_finds_both_answers_within_three_clicks(
     assert "it uses nothing that they hold about the list, and yet it cannot do" in home
     assert "Not reproduced, and not refuted." in home
     page.get_by_text("Made by").first.click()
-    page.get_by_text("python -m analyses.which_program").first.wait_for(timeout=WAIT_MS)
+    page.get_by_text("python -m analyses.which_program").first.wait_for()
     page.get_by_role("link", name="Ask it yourself").click()  # the first click
-    page.locator("h1", has_text="Which algorithm").wait_for(timeout=WAIT_MS)
+    page.locator("h1", has_text="Which algorithm").wait_for()
     visitor.settle()
     assert "copy-and-count" in words(visitor) or "copy and count" in words(visitor)
     page.go_back()
-    page.locator("h1", has_text="49 blanks").wait_for(timeout=WAIT_MS)
+    page.locator("h1", has_text="49 blanks").wait_for()
     visitor.settle()
     page.get_by_role("link", name="Take them away yourself").click()  # the second
-    page.locator("h1", has_text="The blanks").wait_for(timeout=WAIT_MS)
+    page.locator("h1", has_text="The blanks").wait_for()
     visitor.settle()
     blanks = words(visitor)
     assert "What it means." in blanks
     assert "what the blanks of all lists have in common" in blanks  # over many lists, at once
     page.go_back()
-    page.locator("h1", has_text="49 blanks").wait_for(timeout=WAIT_MS)
+    page.locator("h1", has_text="49 blanks").wait_for()
     visitor.settle()
     page.get_by_role("button", name="Start the tour").click()  # the third
-    page.locator("h1", has_text="tour").wait_for(timeout=WAIT_MS)
+    page.locator("h1", has_text="tour").wait_for()
     assert page.get_by_role("dialog").count() == 0
 
 
@@ -76,24 +76,24 @@ def test_the_researcher_opens_a_run_imports_weights_and_sends_a_link(
     name.press("Enter")
     visitor.settle()
     page.get_by_role("button", name="Import", exact=True).click()
-    page.get_by_text("a name is letters").wait_for(timeout=WAIT_MS)
+    page.get_by_text("a name is letters").wait_for()
     visitor.settle()
     name.fill("theirs")
     name.press("Enter")
     visitor.settle()
     page.get_by_role("button", name="Import", exact=True).click()
-    page.get_by_role("button", name="Open it").click(timeout=WAIT_MS)
-    page.get_by_text("Open: runs/theirs").wait_for(timeout=WAIT_MS)
+    page.get_by_role("button", name="Open it").click()
+    page.get_by_text("Open: runs/theirs").wait_for()
     visitor.settle()
     assert "model=runs%2Ftheirs" in page.url
     assert load_model(server.folder / "runs" / "theirs").model.task == SortTask()
     page.get_by_role("link", name="Blanks").click()
-    page.get_by_test_id("stRadio").get_by_text("zero", exact=True).click(timeout=WAIT_MS)
-    page.wait_for_url(re.compile("kind=zero"), timeout=WAIT_MS)
+    page.get_by_test_id("stRadio").get_by_text("zero", exact=True).click()
+    page.wait_for_url(re.compile("kind=zero"))
     visitor.settle()
     with a_window(chromium) as other:
         other.goto(page.url)  # the link, in a colleague's browser
-        other.locator(".st-key-blanks-ablated").wait_for(timeout=WAIT_MS)
+        other.locator(".st-key-blanks-ablated").wait_for()
         settle(other)
         main = '[data-testid="stMain"]'
         assert other.locator(main).inner_text() == page.locator(main).inner_text()
@@ -109,12 +109,12 @@ def test_lists_of_ones_own_are_taken_or_refused_in_a_line(
     page.get_by_text("Lists of your own").first.click()
     field = page.locator('input[type="file"]').first
     field.set_input_files(tmp_path / "bad.txt")
-    page.get_by_text("bad.txt, line 2: ").wait_for(timeout=WAIT_MS)
+    page.get_by_text("bad.txt, line 2: ").wait_for()
     visitor.settle()
     field.set_input_files(tmp_path / "good.txt")
-    page.get_by_text("Of the 4 lists in good.txt").wait_for(timeout=WAIT_MS)
+    page.get_by_text("Of the 4 lists in good.txt").wait_for()
     visitor.settle()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Run").first.click()
-    page.get_by_text("4 lists of good.txt").first.wait_for(timeout=WAIT_MS)
+    page.get_by_text("4 lists of good.txt").first.wait_for()
     visitor.settle()

@@ -38,7 +38,7 @@ class Visitor:
     def text(self, selector: str) -> str:
         """The text of the one element that this selects, once it is there."""
         element = self.page.locator(selector)
-        element.first.wait_for(timeout=WAIT_MS)
+        element.first.wait_for()
         return element.first.inner_text()
 
     @property
@@ -52,12 +52,12 @@ class Visitor:
 
     def wait_for(self, selector: str, text: str) -> None:
         """Until an element with this text, and nothing else, is on the page."""
-        self.page.locator(selector).filter(has_text=exactly(text)).first.wait_for(timeout=WAIT_MS)
+        self.page.locator(selector).filter(has_text=exactly(text)).first.wait_for()
 
     def open(self, address: str) -> None:
         """Until all of that page is drawn, and nothing has failed."""
         self.page.goto(address)
-        self.list_field.wait_for(timeout=WAIT_MS)
+        self.list_field.wait_for()
         self.settle()
         assert self.page.locator('[data-testid="stException"]').count() == 0
 
@@ -65,7 +65,7 @@ class Visitor:
         """To another page of the same server, as by a step in the history: without loading the
         scripts of them all again, which takes longer than to draw most pages."""
         self.page.evaluate(_STEP, address)
-        self.page.wait_for_url(lambda url: "back=" not in url, timeout=WAIT_MS)
+        self.page.wait_for_url(lambda url: "back=" not in url)
         self.settle()
         assert self.page.locator('[data-testid="stException"]').count() == 0
 
@@ -95,6 +95,7 @@ SIZE = {"width": 1280, "height": 900}
 def a_window(chromium: Any, **options: Any) -> Iterator[Any]:
     """With cookies and storage of its own. Still: to paint what moves costs more than the page."""
     context = chromium.new_context(viewport=SIZE, reduced_motion="reduce", **options)
+    context.set_default_timeout(WAIT_MS)
     try:
         yield context.new_page()
     finally:
