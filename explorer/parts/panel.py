@@ -160,8 +160,11 @@ _LONGEST_PART = 60  # characters of a part of a file's name
 
 
 def file_name(of: About, key: str) -> str:
-    """``sortscope-blanks-31415-attention``: what a file is of, without its ending."""
-    parts = ("sortscope", of.model, of.digits.replace(",", ""), key)
+    """``sortscope-blanks-31415-attention``: what a file is of, without its ending; numbers of two
+    figures stand apart, as in ``12-3``, which is not ``1-23``."""
+    numbers = of.digits.split(",")
+    apart = "" if all(len(number) <= 1 for number in numbers) else "-"
+    parts = ("sortscope", of.model, apart.join(numbers), key)
     safe = (re.sub(r"[^\w.@-]+", "-", part).strip("-.")[:_LONGEST_PART] for part in parts)
     return "-".join(part for part in safe if part)
 

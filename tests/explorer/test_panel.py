@@ -179,6 +179,7 @@ def test_long_lines_are_broken_and_lose_nothing() -> None:
 
 def test_files_are_named_by_what_they_are_of() -> None:
     assert file_name(replace(OF, digits="3,1,4"), "heads") == "sortscope-blanks-314-heads"
+    assert file_name(replace(OF, digits="12,3"), "heads") == "sortscope-blanks-12-3-heads"
     odd = replace(OF, model="../runs/0001 x", digits="")
     assert file_name(odd, "curves") == "sortscope-runs-0001-x-curves"
 
