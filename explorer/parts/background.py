@@ -58,7 +58,8 @@ def in_background(
                 return None
             place.empty()
         job = jobs().start(key, title, compute, store, pause)
-    _watch(job, name if button else "")
+    with session.within_a_drawing():
+        _watch(job, name if button else "")
     return None
 
 

@@ -32,7 +32,7 @@ BACK = "back"  # in the address, for as long as it takes to be read
 _STARTED = "started"  # the number of the last step back or forward
 _KEPT = "kept"  # keys of the pages' own widgets
 _LAST = "last"  # what was chosen when a page was last drawn, or since then by a click
-_PUT = "put"  # fields of the sidebar that were set since then, with all that they held before
+_PUT = "put"  # fields that a click set since then, with all that they held before
 _AGAIN = "again"  # while a drawing is left for another
 _LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
 
@@ -72,7 +72,7 @@ def _begin(places: Places) -> None:
             if key in st.session_state or key in last:
                 st.session_state[key] = st.session_state.get(key, last.get(key))
         for key, before in st.session_state[_PUT].items():
-            if st.session_state[key] in before:
+            if st.session_state.get(key) in before:
                 st.session_state[key] = last[key]
         return
     for key in (LAYER, HEAD, *st.session_state.get(_KEPT, {})):
@@ -121,7 +121,7 @@ def choice(key: str, name: str, choices: Sequence[object], default: str) -> None
 
 
 def put(key: str, value: object) -> None:
-    """Set what a field of the sidebar holds; for callbacks, before any widget is drawn.
+    """Set what a field holds; for callbacks, before any widget is drawn.
 
     With whatever it asks, the browser says what its fields hold. Until it has drawn this one, that
     is what stood there before, also in questions that it asks by itself (:func:`put_back`). So what
@@ -132,18 +132,32 @@ def put(key: str, value: object) -> None:
 
 
 def put_back() -> None:
-    """What the sidebar held when the page was last drawn; for a part that the browser asks for
-    again and again, which changes nothing. A field that the reader changes has all of the page
-    drawn."""
+    """Undo what a question that the browser asks by itself says of fields: it changes nothing.
+
+    Of the sidebar that is all that is not as it was drawn, for where the reader changes it, all of
+    the page is drawn; of other fields, what stood there before a click.
+    """
     if st.session_state[_DRAWING]:
         return
     last, before = st.session_state[_LAST], st.session_state[_PUT]
-    for key in (key for key in _SIDEBAR if key in last):
-        if (said := st.session_state.get(key)) == last[key]:
+    for key in {*_SIDEBAR, *before} & last.keys():
+        said = st.session_state.get(key)
+        if said == last[key]:
             before.pop(key, None)  # it has been drawn
-        else:
+        elif key in _SIDEBAR or said in before[key]:
             before.setdefault(key, set()).add(said)
             st.session_state[key] = last[key]
+
+
+@contextmanager
+def within_a_drawing() -> Iterator[None]:
+    """What is drawn in here is drawn as a part of another, and not for a question of its own."""
+    whole = st.session_state[_DRAWING]
+    st.session_state[_DRAWING] = True
+    try:
+        yield
+    finally:
+        st.session_state[_DRAWING] = whole
 
 
 def choose(treatment: Treatment) -> None:

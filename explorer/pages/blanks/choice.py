@@ -54,7 +54,7 @@ def _sequence(view: View, chosen: Blanks) -> None:
     def on_click(clicked: Clicked) -> None:
         if clicked.tool == _CHOOSE.name:
             blanks = {blank for blank in clicked.blanks if 0 <= blank < task.n_blanks}
-            st.session_state[SPANS] = text_of(sorted(set(chosen) ^ blanks), task.n_blanks)
+            session.put(SPANS, text_of(sorted(set(chosen) ^ blanks), task.n_blanks))
 
     sequence(
         task,
@@ -100,7 +100,7 @@ def text_of(blanks: Sequence[int], n: int) -> str:
 
 
 def _put(make: Callable[[int], Sequence[int]], n: int) -> None:
-    st.session_state[SPANS] = text_of(make(n), n)
+    session.put(SPANS, text_of(make(n), n))
 
 
 def _random(n: int) -> list[int]:

@@ -76,7 +76,7 @@ def _list_b(view: View, digits: tuple[int, ...]) -> tuple[int, ...]:
 def _another(view: View) -> None:
     if view.digits is not None:
         drawn = body.other_list(view.opened.model, view.digits, random.randrange(1, 10**6))
-        st.session_state[LIST_B] = typed(drawn)
+        session.put(LIST_B, typed(drawn))
 
 
 def _followed(found: Exchange, name: str, key: str) -> None:

@@ -66,7 +66,7 @@ def draw_lists(opened: OpenModel, clean: tuple[int, ...]) -> Pair | None:
 
 def set_corrupt(corrupt: Sequence[int]) -> None:
     """Type it into the field; for callbacks."""
-    st.session_state[session.CORRUPT] = typed(corrupt)
+    session.put(session.CORRUPT, typed(corrupt))
 
 
 def _change_one(clean: tuple[int, ...], task: SortTask) -> None:

@@ -77,7 +77,7 @@ def chosen(n: int) -> int | None:
 
 def go(step: int) -> None:
     """To that step; for callbacks, before the slider is drawn."""
-    st.session_state[STEP] = step
+    session.put(STEP, step)
     _stepping()
 
 

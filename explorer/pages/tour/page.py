@@ -87,7 +87,7 @@ def _navigate(numbers: list[str]) -> str:
 
 
 def _go(step: int, numbers: list[str]) -> None:
-    st.session_state[TOUR] = numbers[min(len(numbers), max(1, step)) - 1]
+    session.put(TOUR, numbers[min(len(numbers), max(1, step)) - 1])
 
 
 def _say(sentences: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ class Slow:
 
     def __init__(self, page: Any) -> None:
         self.holds, self.asked = False, 0
-        self._page, self._held, self._part = page, list[Any](), ""
+        self.page, self._held, self._part = page, list[Any](), ""
         page.route_web_socket("**/_stcore/stream", self._between)
 
     def _between(self, browser: Any) -> None:
@@ -213,7 +214,7 @@ class Slow:
         for _ in range(WAIT_MS // 100):
             if self.asked >= questions:
                 return
-            self._page.wait_for_timeout(100)
+            self.page.wait_for_timeout(100)
         raise AssertionError(f"the page asked {self.asked} times")
 
     def let_go(self) -> None:
@@ -222,24 +223,31 @@ class Slow:
             self._browser.send(data)
 
 
-def test_a_click_outlives_questions_that_know_nothing_of_it(
-    chromium: Any, server: Server, folder: Path
-) -> None:
-    """While rates are computed the page asks how far that is, and with every question it says what
-    its fields hold: until it has drawn what was clicked, that is what stood there before."""
+@pytest.fixture
+def slow(chromium: Any) -> Iterator[Slow]:
     with a_window(chromium) as page:
-        between, visitor = Slow(page), Visitor(page)
-        visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,2,2,1")
-        page.get_by_role("radio", name="mask").click()
-        between.holds = True
-        page.locator(".sequence .token").nth(6).click()  # the second blank
-        between.wait(questions=2)
-        between.let_go()
-        page.wait_for_url("**do=mask%3A1")
-        page.get_by_text("Whole list right: under the mask").wait_for()
+        yield Slow(page)
+
+
+# While rates are computed a page asks how far that is, and with every question it says what its
+# fields hold: until it has drawn what was clicked, that is what stood there before.
+
+
+def test_what_is_masked_by_click_outlives_questions(
+    slow: Slow, server: Server, folder: Path
+) -> None:
+    page, visitor = slow.page, Visitor(slow.page)
+    visitor.open(f"{server.address}/sort?model={small(folder)}&list=3,2,2,1")
+    page.get_by_role("radio", name="mask").click()
+    slow.holds = True
+    page.locator(".sequence .token").nth(6).click()  # the second blank
+    slow.wait(questions=2)
+    slow.let_go()
+    page.wait_for_url("**do=mask%3A1")
+    page.get_by_text("Whole list right: under the mask").wait_for()
+    visitor.settle()
+    assert page.url.endswith("do=mask%3A1")
+    for blank, done in ((2, "1-2"), (3, "1-3"), (1, "2-3")):
+        page.locator(".sequence .token").nth(5 + blank).click()
+        page.wait_for_url(f"**do=mask%3A{done}")
         visitor.settle()
-        assert page.url.endswith("do=mask%3A1")
-        for blank, done in ((2, "1-2"), (3, "1-3"), (1, "2-3")):
-            page.locator(".sequence .token").nth(5 + blank).click()
-            page.wait_for_url(f"**do=mask%3A{done}")
-            visitor.settle()
