@@ -34,7 +34,8 @@ _KEPT = "kept"  # keys of the pages' own widgets
 _LAST = "last"  # what was chosen when a page was last drawn, or since then by a click
 _PUT = "put"  # fields that a click set since then, with all that they held before
 _AGAIN = "again"  # while a drawing is left for another
-_LINK, _DRAWING = "link", "drawing"  # the address to be, and whether a whole page is drawn
+_LINK = "link"  # the address to be
+_DRAWING = "drawing"  # while a whole page is drawn, or what shows how far a job is with its part
 
 OTHER = "another folder…"  # the choice that opens a field for a path
 FIRST_LIST = OfList.list
